@@ -1,0 +1,7 @@
+export * from './assert.js'
+export * from './bytes.js'
+export * from './entry.js'
+export * from './event.js'
+export * from './ids.js'
+export * from './ops.js'
+export * from './range.js'
