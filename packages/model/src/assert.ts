@@ -13,5 +13,7 @@ export function assert(condition: boolean, message: () => string): asserts condi
 
 /** For the default arm of a switch over a union: a new kind must not compile silently. */
 export function unreachable(value: never): never {
-  throw new InvariantError(`unexpected ${JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? `${v}` : v))}`)
+  throw new InvariantError(
+    `unexpected ${JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? `${v}` : v))}`,
+  )
 }

@@ -41,7 +41,8 @@ export const rangeContains = (range: KeyRange, key: Uint8Array): boolean =>
 
 /** Whether every key of `inner` is in `outer`. */
 export const rangeCovers = (outer: KeyRange, inner: KeyRange): boolean =>
-  isEmptyRange(inner) || (compareBytes(outer.start, inner.start) <= 0 && compareEnds(inner.end, outer.end) <= 0)
+  isEmptyRange(inner) ||
+  (compareBytes(outer.start, inner.start) <= 0 && compareEnds(inner.end, outer.end) <= 0)
 
 export const rangesOverlap = (a: KeyRange, b: KeyRange): boolean => !isEmptyRange(intersectRanges(a, b))
 

@@ -1,0 +1,209 @@
+import { ByteReader, ByteWriter, MalformedError } from './codec.js'
+import { leaseId, type LeaseId, type Revision } from './ids.js'
+import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
+import type { KeyRange } from './range.js'
+import { unreachable } from './assert.js'
+
+/**
+ * What a data shard's log can hold. Encoded once, at the edge; raft, log and peer carry the bytes and never
+ * decode them. Layout: format, kind, flags, body (see docs/storage-format.md). A reader that meets a format,
+ * a kind or a flag it does not know throws: an unknown command stops a replica and is never skipped.
+ */
+export type ShardCommand =
+  /** A put, a delete or a transaction. */
+  | { readonly kind: 'write'; readonly op: Op }
+  | { readonly kind: 'compact'; readonly revision: Revision }
+  /** `ttl` in seconds, already raised to the minimum; the id is chosen before the log, so that replicas agree. */
+  | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }
+  | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
+
+export const COMMAND_FORMAT = 1
+
+/** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
+const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4 } as const
+const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
+const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
+const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
+const COMPARE_TARGETS: readonly Compare['target'][] = ['version', 'create', 'mod', 'value', 'lease']
+const COMPARE_RESULTS: readonly CompareResult[] = ['equal', 'greater', 'less', 'notEqual']
+
+/** Deeper transactions are refused at the edge; here the bound keeps hostile bytes from exhausting the stack. */
+export const TXN_DEPTH_MAX = 64
+
+export function encodeShardCommand(command: ShardCommand): Uint8Array {
+  const out = new ByteWriter()
+  out.u8(COMMAND_FORMAT).u8(KINDS[command.kind]).u8(0)
+  switch (command.kind) {
+    case 'write':
+      writeOp(out, command.op)
+      break
+    case 'compact':
+      out.varint(command.revision)
+      break
+    case 'leaseGrant':
+      out.u64(command.id).varint(command.ttl)
+      break
+    case 'leaseRevoke':
+      out.u64(command.id)
+      break
+    default:
+      unreachable(command)
+  }
+  return out.finish()
+}
+
+export function decodeShardCommand(bytes: Uint8Array): ShardCommand {
+  const input = new ByteReader(bytes)
+  const format = input.u8()
+  if (format !== COMMAND_FORMAT) throw new MalformedError(`command format ${format} is not known`)
+  const kind = input.u8()
+  const flags = input.u8()
+  if (flags !== 0) throw new MalformedError(`command flags ${flags} are not known`)
+  const command = readBody(kind, input)
+  input.end()
+  return command
+}
+
+function readBody(kind: number, input: ByteReader): ShardCommand {
+  switch (kind) {
+    case KINDS.write:
+      return { kind: 'write', op: readOp(input, 0) }
+    case KINDS.compact:
+      return { kind: 'compact', revision: input.varint() }
+    case KINDS.leaseGrant:
+      return { kind: 'leaseGrant', id: leaseId(input.u64()), ttl: input.varint() }
+    case KINDS.leaseRevoke:
+      return { kind: 'leaseRevoke', id: leaseId(input.u64()) }
+    default:
+      throw new MalformedError(`command kind ${kind} is not known`)
+  }
+}
+
+/** Also used by the peer protocol, for queries that travel to another node. */
+export function writeOp(out: ByteWriter, op: Op): void {
+  out.u8(OPS[op.kind])
+  switch (op.kind) {
+    case 'put':
+      out.bytes(op.key).bytes(op.value).u64(op.lease)
+      out.bool(op.prevKv).bool(op.ignoreValue).bool(op.ignoreLease)
+      return
+    case 'delete':
+      writeRange(out, op.range)
+      out.bool(op.prevKv)
+      return
+    case 'range':
+      writeRange(out, op.range)
+      out.varint(op.limit).varint(op.revision)
+      out.u8(ORDERS.indexOf(op.order)).u8(SORT_TARGETS.indexOf(op.target))
+      out.bool(op.keysOnly).bool(op.countOnly)
+      out.signed(op.minMod).signed(op.maxMod).signed(op.minCreate).signed(op.maxCreate)
+      return
+    case 'txn':
+      out.varint(op.compares.length)
+      for (const compare of op.compares) writeCompare(out, compare)
+      for (const branch of [op.success, op.failure]) {
+        out.varint(branch.length)
+        for (const nested of branch) writeOp(out, nested)
+      }
+      return
+    default:
+      unreachable(op)
+  }
+}
+
+export function readOp(input: ByteReader, depth: number): Op {
+  if (depth > TXN_DEPTH_MAX) throw new MalformedError('transaction nested too deeply')
+  const kind = input.u8()
+  switch (kind) {
+    case OPS.put:
+      return {
+        kind: 'put',
+        key: input.bytes(),
+        value: input.bytes(),
+        lease: leaseId(input.u64()),
+        prevKv: input.bool(),
+        ignoreValue: input.bool(),
+        ignoreLease: input.bool(),
+      }
+    case OPS.delete:
+      return { kind: 'delete', range: readRange(input), prevKv: input.bool() }
+    case OPS.range:
+      return {
+        kind: 'range',
+        range: readRange(input),
+        limit: input.varint(),
+        revision: input.varint(),
+        order: pick(ORDERS, input.u8(), 'sort order'),
+        target: pick(SORT_TARGETS, input.u8(), 'sort target'),
+        keysOnly: input.bool(),
+        countOnly: input.bool(),
+        minMod: input.signed(),
+        maxMod: input.signed(),
+        minCreate: input.signed(),
+        maxCreate: input.signed(),
+      }
+    case OPS.txn:
+      return {
+        kind: 'txn',
+        compares: readList(input, () => readCompare(input)),
+        success: readList(input, () => readOp(input, depth + 1)),
+        failure: readList(input, () => readOp(input, depth + 1)),
+      }
+    default:
+      throw new MalformedError(`operation kind ${kind} is not known`)
+  }
+}
+
+function writeCompare(out: ByteWriter, compare: Compare): void {
+  writeRange(out, compare.range)
+  out.u8(COMPARE_RESULTS.indexOf(compare.result)).u8(COMPARE_TARGETS.indexOf(compare.target))
+  switch (compare.target) {
+    case 'value':
+      out.bytes(compare.operand)
+      return
+    case 'lease':
+      out.u64(compare.operand)
+      return
+    default:
+      out.signed(compare.operand)
+  }
+}
+
+function readCompare(input: ByteReader): Compare {
+  const range = readRange(input)
+  const result = pick(COMPARE_RESULTS, input.u8(), 'compare result')
+  const target = pick(COMPARE_TARGETS, input.u8(), 'compare target')
+  switch (target) {
+    case 'value':
+      return { range, result, target, operand: input.bytes() }
+    case 'lease':
+      return { range, result, target, operand: leaseId(input.u64()) }
+    default:
+      return { range, result, target, operand: input.signed() }
+  }
+}
+
+export function writeRange(out: ByteWriter, range: KeyRange): void {
+  out.bytes(range.start).bool(range.end !== null)
+  if (range.end !== null) out.bytes(range.end)
+}
+
+export function readRange(input: ByteReader): KeyRange {
+  const start = input.bytes()
+  return { start, end: input.bool() ? input.bytes() : null }
+}
+
+function readList<Item>(input: ByteReader, read: () => Item): Item[] {
+  const count = input.varint()
+  if (count > input.remaining)
+    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
+  const items: Item[] = []
+  for (let i = 0; i < count; i++) items.push(read())
+  return items
+}
+
+function pick<Item>(table: readonly Item[], number: number, what: string): Item {
+  const item = table[number]
+  if (item === undefined) throw new MalformedError(`${what} ${number} is not known`)
+  return item
+}

@@ -1,0 +1,83 @@
+import type { Epoch, GroupId, Revision } from './ids.js'
+import type { KeyRange } from './range.js'
+
+/**
+ * Every expected refusal, by name. The protocol room has one table from these codes to etcd's texts and
+ * statuses. Facts that a caller can act on travel with the code.
+ */
+export type ErrorCode =
+  // requests that can never be right
+  | 'emptyKey'
+  | 'keyNotFound'
+  | 'valueProvided'
+  | 'leaseProvided'
+  | 'tooManyOps'
+  | 'duplicateKey'
+  | 'invalidSortOption'
+  | 'invalidClientApiVersion'
+  | 'requestTooLarge'
+  | 'malformed'
+  | 'unimplemented'
+  // positions
+  | 'compacted'
+  | 'futureRevision'
+  // leases
+  | 'leaseNotFound'
+  | 'leaseExists'
+  | 'leaseTtlTooLarge'
+  // cluster
+  | 'memberNotFound'
+  | 'clusterIdMismatch'
+  | 'notLeader'
+  | 'notCapable'
+  | 'learner'
+  | 'badTransferee'
+  // load and availability
+  | 'noSpace'
+  | 'corrupt'
+  | 'tooManyRequests'
+  | 'noLeader'
+  | 'leaderChanged'
+  | 'stopped'
+  | 'timeout'
+  | 'timeoutLeaderFailure'
+  | 'timeoutConnectionLost'
+  | 'timeoutWaitApplied'
+  | 'unhealthy'
+  | 'canceled'
+  | 'deadlineExceeded'
+  | 'responseTooLarge'
+  // kvorum's own
+  | 'staleRoute'
+  | 'crossShard'
+  | 'quarantined'
+  | 'internal'
+
+/**
+ * What a refusal says about the write it refuses. notApplied: it never had and never will have an effect.
+ * applied: it had its effect, only the answer is lost. unknown: either.
+ */
+export type Outcome = 'notApplied' | 'applied' | 'unknown'
+
+export interface KvError {
+  readonly code: ErrorCode
+  readonly outcome: Outcome
+  /** Facts for the log and for texts that carry them; never keys, values or secrets. */
+  readonly detail?: string
+  /** With 'staleRoute': what the refusing shard knows about itself. */
+  readonly route?: { readonly group: GroupId; readonly range: KeyRange; readonly epoch: Epoch }
+  /** With 'compacted': the revision up to which history is gone. */
+  readonly compactRevision?: Revision
+}
+
+export type Result<Value> =
+  { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly error: KvError }
+
+export const ok = <Value>(value: Value): Result<Value> => ({ ok: true, value })
+export const refuse = (
+  code: ErrorCode,
+  facts: Partial<Omit<KvError, 'code'>> = {},
+): { ok: false; error: KvError } => ({
+  ok: false,
+  error: { code, outcome: 'notApplied', ...facts },
+})

@@ -1,0 +1,78 @@
+/**
+ * Every bound in one place: what may be queued, cached or sent, and what breaks without it. Values that an
+ * operator can change are the defaults of flags. Relations between bounds are asserted at the end.
+ */
+import { assert } from './assert.js'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+export const LIMITS = {
+  /** Largest client request after decoding (etcd: --max-request-bytes). Larger ones stall everybody behind them. */
+  requestBytesMax: 1.5 * MiB,
+  /** What the transport accepts beyond that, so that the refusal can be a proper answer. */
+  requestOverheadBytes: 512 * KiB,
+  /** Operations, or compares, in one transaction (etcd: --max-txn-ops). */
+  txnOpsMax: 128,
+  /** Nesting of transactions; etcd has no bound and pays with its stack. */
+  txnDepthMax: 16,
+  /** One answer. A client that asks for more gets a refusal that says to page. */
+  responseBytesMax: 512 * MiB,
+  /** Seconds. etcd's bound, about 285 years. */
+  leaseTtlMax: 9_000_000_000,
+  /** Leases whose expiry is proposed per second. */
+  leaseExpiriesPerSecondMax: 1000,
+
+  /** One append message between replicas. */
+  appendBytesMax: 1 * MiB,
+  /** Appended but unacknowledged bytes and messages per follower. */
+  inflightBytesMax: 16 * MiB,
+  inflightAppendsMax: 256,
+  /** Recent log entries a group keeps in memory for its followers. */
+  raftCacheBytesMax: 8 * MiB,
+  /** Proposed but uncommitted bytes of one group before proposals are refused. */
+  uncommittedBytesMax: 64 * MiB,
+  /** Requests of clients waiting in one node. */
+  pendingRequestsMax: 20_000,
+  /** Committed entries handed to the state machine at a time. */
+  applyBytesMax: 2 * MiB,
+  /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */
+  pageRowsMax: 512,
+  pageBytesMax: 256 * KiB,
+  /** Writes kept in memory in front of the state store; beyond it applying waits for the disk. */
+  overlayBytesMax: 64 * MiB,
+  /** A background batch of the state store is written when this much has gathered, or after `flushAfterMs`. */
+  flushBytes: 4 * MiB,
+  flushAfterMs: 200,
+  /** Recent events kept for watchers that are nearly up to date, per shard. */
+  recentEventsBytesMax: 8 * MiB,
+
+  /** Bytes of one write-ahead log segment. */
+  segmentBytes: 64 * MiB,
+  /** Kept free on disk so that votes, hard states and purging still fit when it is full. */
+  reserveBytes: 8 * MiB,
+  /** Applied entries kept behind the newest purgeable index, so that a follower that is a little late needs no snapshot. */
+  catchUpEntries: 5_000,
+
+  /** A frame between nodes. */
+  frameBytesMax: 64 * MiB,
+  /** Bytes queued to one peer; beyond it raft messages are dropped (raft repeats them) and requests refused. */
+  peerQueueBytesMax: 64 * MiB,
+  /** One chunk of a snapshot, and chunks the receiver allows in flight. */
+  snapshotChunkBytes: 1 * MiB,
+  snapshotCreditChunks: 4,
+
+  /** Watch responses waiting for one slow client before its watches are cancelled... */
+  watchQueueBytesMax: 16 * MiB,
+  /** ...and watchers on one stream. */
+  watchersPerStreamMax: 10_000,
+} as const
+
+assert(LIMITS.appendBytesMax <= LIMITS.inflightBytesMax, () => 'one append must fit the window')
+assert(
+  LIMITS.requestBytesMax + LIMITS.requestOverheadBytes < LIMITS.frameBytesMax,
+  () => 'a forwarded request must fit a frame',
+)
+assert(LIMITS.inflightBytesMax <= LIMITS.peerQueueBytesMax, () => 'a full window must fit the queue')
+assert(LIMITS.pageBytesMax < LIMITS.overlayBytesMax, () => 'a step must fit the overlay')
+assert(LIMITS.txnDepthMax < 64, () => 'the decoder must accept what the edge accepts')

@@ -1,0 +1,165 @@
+import { unreachable } from './assert.js'
+import { ByteReader, ByteWriter, MalformedError } from './codec.js'
+import { leaseId, type LeaseId, type Revision } from './ids.js'
+import { TXN_DEPTH_MAX } from './command.js'
+import type { KeyValue, OpReply } from './ops.js'
+
+/**
+ * Answers as bytes. The machine encodes an answer where it is made; peers and (later) sessions carry it
+ * unread; the edge decodes it once into the protocol the client speaks.
+ */
+export type Reply =
+  | { readonly kind: 'op'; readonly op: OpReply }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'leaseGranted'; readonly id: LeaseId; readonly ttl: number }
+  /** `ttl` 0: there is no such lease (not an error, as in etcd). */
+  | { readonly kind: 'leaseRenewed'; readonly id: LeaseId; readonly ttl: number }
+  /** `remaining` -1: there is no such lease. Seconds. */
+  | {
+      readonly kind: 'leaseTimeToLive'
+      readonly id: LeaseId
+      readonly remaining: number
+      readonly granted: number
+      readonly keys: readonly Uint8Array[]
+    }
+  | { readonly kind: 'leases'; readonly ids: readonly LeaseId[] }
+
+const REPLIES = { op: 1, done: 2, leaseGranted: 3, leaseRenewed: 4, leaseTimeToLive: 5, leases: 6 } as const
+const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
+const REPLY_FORMAT = 1
+
+export function encodeReply(reply: Reply): Uint8Array {
+  const out = new ByteWriter()
+  out.u8(REPLY_FORMAT).u8(REPLIES[reply.kind])
+  switch (reply.kind) {
+    case 'op':
+      writeOpReply(out, reply.op)
+      break
+    case 'done':
+      break
+    case 'leaseGranted':
+    case 'leaseRenewed':
+      out.u64(reply.id).varint(reply.ttl)
+      break
+    case 'leaseTimeToLive':
+      out.u64(reply.id).signed(reply.remaining).varint(reply.granted).varint(reply.keys.length)
+      for (const key of reply.keys) out.bytes(key)
+      break
+    case 'leases':
+      out.varint(reply.ids.length)
+      for (const id of reply.ids) out.u64(id)
+      break
+    default:
+      unreachable(reply)
+  }
+  return out.finish()
+}
+
+export function decodeReply(bytes: Uint8Array): Reply {
+  const input = new ByteReader(bytes)
+  const format = input.u8()
+  if (format !== REPLY_FORMAT) throw new MalformedError(`reply format ${format} is not known`)
+  const reply = readReply(input)
+  input.end()
+  return reply
+}
+
+function readReply(input: ByteReader): Reply {
+  const kind = input.u8()
+  switch (kind) {
+    case REPLIES.op:
+      return { kind: 'op', op: readOpReply(input, 0) }
+    case REPLIES.done:
+      return { kind: 'done' }
+    case REPLIES.leaseGranted:
+      return { kind: 'leaseGranted', id: leaseId(input.u64()), ttl: input.varint() }
+    case REPLIES.leaseRenewed:
+      return { kind: 'leaseRenewed', id: leaseId(input.u64()), ttl: input.varint() }
+    case REPLIES.leaseTimeToLive: {
+      const id = leaseId(input.u64())
+      const remaining = input.signed()
+      const granted = input.varint()
+      return { kind: 'leaseTimeToLive', id, remaining, granted, keys: readMany(input, () => input.bytes()) }
+    }
+    case REPLIES.leases:
+      return { kind: 'leases', ids: readMany(input, () => leaseId(input.u64())) }
+    default:
+      throw new MalformedError(`reply kind ${kind} is not known`)
+  }
+}
+
+function writeOpReply(out: ByteWriter, reply: OpReply): void {
+  out.u8(OPS[reply.kind])
+  switch (reply.kind) {
+    case 'put':
+      out.bool(reply.prev !== null)
+      if (reply.prev !== null) writeKeyValue(out, reply.prev)
+      return
+    case 'delete':
+      out.varint(reply.deleted).varint(reply.prevs.length)
+      for (const kv of reply.prevs) writeKeyValue(out, kv)
+      return
+    case 'range':
+      out.bool(reply.more).varint(reply.count).varint(reply.kvs.length)
+      for (const kv of reply.kvs) writeKeyValue(out, kv)
+      return
+    case 'txn':
+      out.bool(reply.succeeded).varint(reply.revision).varint(reply.responses.length)
+      for (const nested of reply.responses) writeOpReply(out, nested)
+      return
+    default:
+      unreachable(reply)
+  }
+}
+
+function readOpReply(input: ByteReader, depth: number): OpReply {
+  if (depth > TXN_DEPTH_MAX) throw new MalformedError('reply nested too deeply')
+  const kind = input.u8()
+  switch (kind) {
+    case OPS.put:
+      return { kind: 'put', prev: input.bool() ? readKeyValue(input) : null }
+    case OPS.delete:
+      return { kind: 'delete', deleted: input.varint(), prevs: readMany(input, () => readKeyValue(input)) }
+    case OPS.range: {
+      const more = input.bool()
+      const count = input.varint()
+      return { kind: 'range', more, count, kvs: readMany(input, () => readKeyValue(input)) }
+    }
+    case OPS.txn: {
+      const succeeded = input.bool()
+      const revision: Revision = input.varint()
+      return {
+        kind: 'txn',
+        succeeded,
+        revision,
+        responses: readMany(input, () => readOpReply(input, depth + 1)),
+      }
+    }
+    default:
+      throw new MalformedError(`reply operation ${kind} is not known`)
+  }
+}
+
+function writeKeyValue(out: ByteWriter, kv: KeyValue): void {
+  out.bytes(kv.key).varint(kv.create).varint(kv.mod).varint(kv.version).u64(kv.lease).bytes(kv.value)
+}
+
+function readKeyValue(input: ByteReader): KeyValue {
+  return {
+    key: input.bytes(),
+    create: input.varint(),
+    mod: input.varint(),
+    version: input.varint(),
+    lease: leaseId(input.u64()),
+    value: input.bytes(),
+  }
+}
+
+function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
+  const count = input.varint()
+  if (count > input.remaining)
+    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
+  const items: Item[] = []
+  for (let i = 0; i < count; i++) items.push(read())
+  return items
+}

@@ -1,0 +1,88 @@
+import type { Result } from './errors.js'
+import type { LeaseId, Revision, Term } from './ids.js'
+import type { RangeOp, TxnOp } from './ops.js'
+import type { KeyRange } from './range.js'
+import type { WatchEvent } from './event.js'
+
+/**
+ * The seam between an edge (gRPC, HTTP, an embedding program) and the node. Requests go in as a header record
+ * and encoded bytes; answers come back the same way. Nothing here knows a protocol.
+ */
+export type ClientRequest =
+  /** A command for the shards that own `ranges`; `command` is an encoded ShardCommand. */
+  | { readonly kind: 'write'; readonly ranges: readonly KeyRange[]; readonly command: Uint8Array }
+  /** A range, or a transaction that only reads. */
+  | { readonly kind: 'read'; readonly op: RangeOp | TxnOp; readonly serializable: boolean }
+  /** `physical`: answer when the history is really gone from this node's disk. */
+  | { readonly kind: 'compact'; readonly revision: Revision; readonly physical: boolean }
+  | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }
+  | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
+  | { readonly kind: 'leaseKeepAlive'; readonly id: LeaseId }
+  | { readonly kind: 'leaseTimeToLive'; readonly id: LeaseId; readonly keys: boolean }
+  /** Local and possibly stale, as in etcd. */
+  | { readonly kind: 'leaseList' }
+  /** Linearizable barrier on the meta group, for MemberList and health. */
+  | { readonly kind: 'barrier' }
+
+export interface ReplyHeader {
+  readonly revision: Revision
+  readonly term: Term
+}
+
+/** An encoded Reply (see reply.ts) with the header it must carry. */
+export interface Answer {
+  readonly header: ReplyHeader
+  readonly body: Uint8Array
+}
+
+export type ClientResult = Result<Answer>
+
+/** Chosen by the edge, unique in one node's life. */
+export type RequestId = number
+/** One client stream that carries watches. */
+export type StreamId = number
+
+export interface WatchCreate {
+  readonly range: KeyRange
+  /** 0: from now on. */
+  readonly startRevision: Revision
+  readonly progressNotify: boolean
+  readonly noPut: boolean
+  readonly noDelete: boolean
+  readonly prevKv: boolean
+  /** 0: the hub picks one. */
+  readonly watchId: number
+  readonly fragment: boolean
+}
+
+export type WatchRequest =
+  | { readonly kind: 'create'; readonly create: WatchCreate }
+  | { readonly kind: 'cancel'; readonly watchId: number }
+  | { readonly kind: 'progress' }
+
+/** One message to a watching client; the edge adds cluster and member id. */
+export type WatchResponse = { readonly header: ReplyHeader; readonly watchId: number } & (
+  | { readonly kind: 'created' }
+  /** Creation refused: created and canceled at once, watchId -1. */
+  | { readonly kind: 'refused'; readonly reason: string; readonly compactRevision: Revision }
+  | { readonly kind: 'canceled'; readonly reason: string; readonly compactRevision: Revision }
+  | { readonly kind: 'events'; readonly events: readonly WatchEvent[]; readonly fragment: boolean }
+  | { readonly kind: 'progress' }
+)
+
+/** What the node tells about itself, for Status, health and metrics. Positions are the data shard's in dense mode. */
+export interface GroupStatus {
+  readonly group: number
+  readonly term: Term
+  readonly leaderNode: bigint
+  readonly committed: number
+  readonly applied: number
+  readonly lastIndex: number
+  readonly purged: number
+  readonly revision: Revision
+  readonly compactRevision: Revision
+  readonly isLeader: boolean
+  readonly learner: boolean
+  readonly quarantined: boolean
+  readonly logicalBytes: number
+}
