@@ -1,0 +1,78 @@
+import type { ClusterId, Index, Millis, NodeId, Revision, Term } from './ids.js'
+import type {
+  ClientRequest,
+  ClientResult,
+  GroupStatus,
+  ReplyHeader,
+  WatchRequest,
+  WatchResponse,
+} from './request.js'
+
+/**
+ * A running node as its edges see it: the one thing the server room, an embedding program and the tests hold.
+ * Implemented by node/driver; a fake of it is enough to test an edge.
+ */
+export interface KvNode {
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  /** Every request ends: with an answer, a refusal, or a timeout whose outcome is 'unknown'. Never rejects. */
+  request(request: ClientRequest, options?: RequestOptions): Promise<ClientResult>
+  /** `receive` is called in order, never inside `send`. */
+  openWatch(receive: (response: WatchResponse) => void): WatchStream
+  /** What this node knows now, without asking anybody. */
+  status(): NodeStatus
+  /** The members as the meta group knows them, local; ask a 'barrier' first where it must be fresh. */
+  members(): readonly Member[]
+  /** Hands leaderships to others, refuses new requests, finishes what is under way, flushes and closes. */
+  stop(): Promise<void>
+}
+
+export interface RequestOptions {
+  /** After this the answer is a timeout. Default: 5 s and two election timeouts, as in etcd. */
+  readonly timeoutMs?: Millis
+  readonly signal?: AbortSignal
+}
+
+export interface WatchStream {
+  /** Requests are taken in order; 'created' answers come in the same order. */
+  send(request: WatchRequest): void
+  /** The client has taken this many bytes: frees the stream's share of the send queue. */
+  consumed(bytes: number): void
+  close(): void
+}
+
+/** A node as MemberList shows it. Not started yet: empty name and client URLs. */
+export interface Member {
+  readonly id: NodeId
+  readonly name: string
+  readonly peerUrls: readonly string[]
+  readonly clientUrls: readonly string[]
+  readonly learner: boolean
+}
+
+export interface NodeStatus {
+  readonly header: ReplyHeader
+  /** The meta group's leader, 0 when unknown. */
+  readonly leader: bigint
+  readonly term: Term
+  readonly committed: Index
+  readonly applied: Index
+  readonly revision: Revision
+  readonly learner: boolean
+  /** Logical bytes of keys and values, and bytes of the state store on disk. */
+  readonly logicalBytes: number
+  readonly diskBytes: number
+  readonly clusterVersion: string
+  /** May it serve: it has a leader it can reach and its state machine keeps up. Sentences for an operator otherwise. */
+  readonly ready: boolean
+  readonly problems: readonly string[]
+  readonly groups: readonly GroupStatus[]
+  readonly peers: readonly PeerStatus[]
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface PeerStatus {
+  readonly node: bigint
+  readonly connected: boolean
+  readonly queuedBytes: number
+}

@@ -1,0 +1,59 @@
+import type { ClusterId, GroupId, Incarnation, NodeId } from './ids.js'
+import type { ClientRequest, ClientResult } from './request.js'
+import type { SnapshotMeta } from './entry.js'
+import type { StoreRow } from './store.js'
+
+/** One start of one data directory: what tells a node from a copy of itself, or from what it was before a wipe. */
+export interface BootIdentity {
+  readonly incarnation: Incarnation
+  /** Starts of this directory, from 1. */
+  readonly boot: number
+  /** Random per start: two copies of one directory have the same count and different nonces. */
+  readonly nonce: bigint
+}
+
+/**
+ * What nodes say to each other. Raft's messages are a parameter, because the rooms that carry them do not look
+ * inside. A frame carries a list of these, in order.
+ */
+export type PeerMessage<RaftMessage> =
+  | { readonly kind: 'raft'; readonly group: GroupId; readonly message: RaftMessage }
+  /** First on every connection, in both directions. */
+  | {
+      readonly kind: 'hello'
+      readonly cluster: ClusterId
+      readonly node: NodeId
+      readonly identity: BootIdentity
+    }
+  /** The sender has made `identity` durable: votes and acknowledgements under it count from now on. */
+  | { readonly kind: 'welcome'; readonly identity: BootIdentity }
+  | { readonly kind: 'refused'; readonly reason: PeerRefusal }
+  /** A client's request, sent on to the leader; `id` is the sender's. */
+  | {
+      readonly kind: 'request'
+      readonly id: number
+      readonly group: GroupId
+      readonly request: ClientRequest
+    }
+  | { readonly kind: 'reply'; readonly id: number; readonly result: ClientResult }
+  /** Ask for the next chunk. `stream` 0 opens one. */
+  | {
+      readonly kind: 'snapshotPull'
+      readonly group: GroupId
+      readonly pull: number
+      readonly stream: number
+      readonly after: Uint8Array | null
+    }
+  | {
+      readonly kind: 'snapshotChunk'
+      readonly pull: number
+      readonly stream: number
+      /** Null: the sender cannot serve this stream (any more); begin again. */
+      readonly meta: SnapshotMeta | null
+      readonly rows: readonly StoreRow[]
+      readonly done: boolean
+    }
+
+/** Why a node may not speak to this cluster member; each has one sentence for the operator that names the way back. */
+export type PeerRefusal =
+  'otherCluster' | 'unknownMember' | 'otherDirectory' | 'olderDirectory' | 'copiedDirectory'
