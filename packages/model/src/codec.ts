@@ -56,7 +56,7 @@ export class ByteWriter {
     return this
   }
 
-  /** A safe integer of either sign (zigzag). */
+  /** A safe integer of either sign: a flag for the sign, then the size. */
   signed(value: number): this {
     return this.bool(value < 0).varint(Math.abs(value))
   }
@@ -130,19 +130,22 @@ export class ByteReader {
 
   varint(): number {
     let value = 0
-    let scale = 1
-    for (;;) {
+    for (let scale = 1; scale <= Number.MAX_SAFE_INTEGER; scale *= 0x80) {
       const byte = this.u8()
       value += (byte & 0x7f) * scale
-      if (value > Number.MAX_SAFE_INTEGER) throw new MalformedError('varint beyond 2^53')
-      if (byte < 0x80) return value
-      scale *= 0x80
+      if (value > Number.MAX_SAFE_INTEGER) break
+      if (byte >= 0x80) continue
+      // One number, one encoding: bytes that are compared and hashed must not have synonyms.
+      if (byte === 0 && scale > 1) throw new MalformedError('varint padded with zeros')
+      return value
     }
+    throw new MalformedError('varint beyond 2^53')
   }
 
   signed(): number {
     const negative = this.bool()
     const value = this.varint()
+    if (negative && value === 0) throw new MalformedError('negative zero')
     return negative ? -value : value
   }
 

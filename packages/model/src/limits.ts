@@ -66,6 +66,12 @@ export const LIMITS = {
   watchQueueBytesMax: 16 * MiB,
   /** ...and watchers on one stream. */
   watchersPerStreamMax: 10_000,
+
+  /** Client connections of one node, and calls open on one of them. */
+  connectionsMax: 20_000,
+  streamsPerConnectionMax: 10_000,
+  /** Requests of one keep-alive stream under way at a time; beyond it the stream is not read. */
+  streamRequestsMax: 128,
 } as const
 
 assert(LIMITS.appendBytesMax <= LIMITS.inflightBytesMax, () => 'one append must fit the window')

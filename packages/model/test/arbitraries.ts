@@ -1,0 +1,150 @@
+import fc from 'fast-check'
+import type { Test } from 'tap'
+import { leaseId, NO_LEASE } from '@kvorum/model'
+import type {
+  Compare,
+  DeleteOp,
+  KeyRange,
+  KeyValue,
+  Op,
+  OpReply,
+  PutOp,
+  RangeOp,
+  Reply,
+  ShardCommand,
+} from '@kvorum/model'
+
+/** Few distinct bytes, the extreme ones among them, so that keys meet, nest and end in 0x00 and 0xff. */
+export const key: fc.Arbitrary<Uint8Array> = fc
+  .array(fc.constantFrom(0x00, 0x01, 0x61, 0x62, 0xfe, 0xff), { maxLength: 5 })
+  .map(bytes => Uint8Array.from(bytes))
+
+export const value = fc.uint8Array({ maxLength: 300 })
+
+export const range: fc.Arbitrary<KeyRange> = fc.record({ start: key, end: fc.option(key) })
+
+const revision = fc.oneof(fc.constant(0), fc.nat(), fc.maxSafeNat())
+const signed = fc.oneof(revision, fc.maxSafeInteger())
+const lease = fc.oneof(fc.constant(NO_LEASE), fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n).map(leaseId))
+
+const put: fc.Arbitrary<PutOp> = fc.record({
+  kind: fc.constant('put'),
+  key,
+  value,
+  lease,
+  prevKv: fc.boolean(),
+  ignoreValue: fc.boolean(),
+  ignoreLease: fc.boolean(),
+})
+
+const remove: fc.Arbitrary<DeleteOp> = fc.record({ kind: fc.constant('delete'), range, prevKv: fc.boolean() })
+
+const read: fc.Arbitrary<RangeOp> = fc.record({
+  kind: fc.constant('range'),
+  range,
+  limit: revision,
+  revision,
+  order: fc.constantFrom('none', 'ascend', 'descend'),
+  target: fc.constantFrom('key', 'version', 'create', 'mod', 'value'),
+  keysOnly: fc.boolean(),
+  countOnly: fc.boolean(),
+  minMod: signed,
+  maxMod: signed,
+  minCreate: signed,
+  maxCreate: signed,
+})
+
+const result = fc.constantFrom('equal', 'greater', 'less', 'notEqual')
+const compare: fc.Arbitrary<Compare> = fc.oneof(
+  fc.record({ range, result, target: fc.constantFrom('version', 'create', 'mod'), operand: signed }),
+  fc.record({ range, result, target: fc.constant('lease'), operand: lease }),
+  fc.record({ range, result, target: fc.constant('value'), operand: value }),
+)
+
+export const op: fc.Arbitrary<Op> = fc.letrec<{ op: Op }>(tie => ({
+  op: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    put,
+    remove,
+    read,
+    fc.record({
+      kind: fc.constant('txn'),
+      compares: fc.array(compare, { maxLength: 3 }),
+      success: fc.array(tie('op'), { maxLength: 3 }),
+      failure: fc.array(tie('op'), { maxLength: 3 }),
+    }),
+  ),
+})).op
+
+export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
+  fc.record({ kind: fc.constant('write'), op }),
+  fc.record({ kind: fc.constant('compact'), revision }),
+  fc.record({ kind: fc.constant('leaseGrant'), id: lease, ttl: fc.nat() }),
+  fc.record({ kind: fc.constant('leaseRevoke'), id: lease }),
+)
+
+const keyValue: fc.Arbitrary<KeyValue> = fc.record({
+  key,
+  create: revision,
+  mod: revision,
+  version: revision,
+  value,
+  lease,
+})
+
+const opReply: fc.Arbitrary<OpReply> = fc.letrec<{ reply: OpReply }>(tie => ({
+  reply: fc.oneof(
+    { maxDepth: 3, withCrossShrink: true },
+    fc.record({ kind: fc.constant('put'), prev: fc.option(keyValue) }),
+    fc.record({
+      kind: fc.constant('delete'),
+      deleted: revision,
+      prevs: fc.array(keyValue, { maxLength: 3 }),
+    }),
+    fc.record({
+      kind: fc.constant('range'),
+      kvs: fc.array(keyValue, { maxLength: 3 }),
+      more: fc.boolean(),
+      count: revision,
+    }),
+    fc.record({
+      kind: fc.constant('txn'),
+      succeeded: fc.boolean(),
+      revision,
+      responses: fc.array(tie('reply'), { maxLength: 3 }),
+    }),
+  ),
+})).reply
+
+export const reply: fc.Arbitrary<Reply> = fc.oneof(
+  fc.record({ kind: fc.constant('op'), op: opReply }),
+  fc.record({ kind: fc.constant('done') }),
+  fc.record({ kind: fc.constant('leaseGranted'), id: lease, ttl: fc.nat() }),
+  fc.record({ kind: fc.constant('leaseRenewed'), id: lease, ttl: fc.nat() }),
+  fc.record({
+    kind: fc.constant('leaseTimeToLive'),
+    id: lease,
+    remaining: fc.integer({ min: -1 }),
+    granted: fc.nat(),
+    keys: fc.array(key, { maxLength: 4 }),
+  }),
+  fc.record({ kind: fc.constant('leases'), ids: fc.array(lease, { maxLength: 4 }) }),
+)
+
+/**
+ * A value in a form that can be compared whatever class its bytes have: byte strings as hex, bigints as text.
+ */
+export const plain = (value: unknown): unknown => {
+  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex')}`
+  if (typeof value === 'bigint') return `${value}n`
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, plain(field)]))
+  return value
+}
+
+/** Runs a property whose body asserts by throwing; the run counts as one assertion of `t`. */
+export function check(t: Test, property: fc.IRawProperty<unknown>, runs = 1000): void {
+  fc.assert(property, { numRuns: runs })
+  t.pass(`${runs} runs`)
+}

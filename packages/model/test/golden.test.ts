@@ -1,0 +1,176 @@
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import {
+  ALL_KEYS,
+  assert,
+  decodeReply,
+  decodeShardCommand,
+  encodeReply,
+  encodeShardCommand,
+  groupId,
+  InvariantError,
+  leaseId,
+  NO_LEASE,
+  nodeId,
+  pointRange,
+  position,
+  prefixRange,
+  toHex,
+  unreachable,
+  utf8,
+} from '@kvorum/model'
+import type { KeyValue, PutOp, RangeOp, Reply, ShardCommand } from '@kvorum/model'
+import { plain } from './arbitraries.js'
+
+/**
+ * Bytes that earlier versions wrote and every later version must read the same way. Rows are added, with new
+ * names, when a format grows; a row that fails is a format broken, and the row is never what is wrong.
+ */
+const GOLDEN = new Map(
+  readFileSync(new URL('../../test/golden/formats.txt', import.meta.url), 'utf8')
+    .split('\n')
+    .filter(line => line !== '' && !line.startsWith('#'))
+    .map(line => line.split(' ') as [string, string]),
+)
+
+const put: PutOp = {
+  kind: 'put',
+  key: utf8('k'),
+  value: utf8('value'),
+  lease: NO_LEASE,
+  prevKv: false,
+  ignoreValue: false,
+  ignoreLease: false,
+}
+const read: RangeOp = {
+  kind: 'range',
+  range: ALL_KEYS,
+  limit: 0,
+  revision: 0,
+  order: 'none',
+  target: 'key',
+  keysOnly: false,
+  countOnly: false,
+  minMod: 0,
+  maxMod: 0,
+  minCreate: 0,
+  maxCreate: 0,
+}
+
+const COMMANDS: Record<string, ShardCommand> = {
+  'command.put': { kind: 'write', op: put },
+  'command.put.flags': {
+    kind: 'write',
+    op: { ...put, value: new Uint8Array(0), lease: leaseId(-2n), prevKv: true, ignoreValue: true },
+  },
+  'command.put.ignoreLease': { kind: 'write', op: { ...put, ignoreLease: true } },
+  'command.delete.point': {
+    kind: 'write',
+    op: { kind: 'delete', range: pointRange(utf8('k')), prevKv: true },
+  },
+  'command.delete.fromKey': { kind: 'write', op: { kind: 'delete', range: ALL_KEYS, prevKv: false } },
+  'command.txn': {
+    kind: 'write',
+    op: {
+      kind: 'txn',
+      compares: [
+        { range: pointRange(utf8('a')), result: 'equal', target: 'version', operand: 0 },
+        { range: pointRange(utf8('a')), result: 'greater', target: 'create', operand: 5 },
+        { range: prefixRange(utf8('a')), result: 'less', target: 'mod', operand: -1 },
+        { range: pointRange(utf8('a')), result: 'notEqual', target: 'value', operand: utf8('v') },
+        { range: pointRange(utf8('a')), result: 'equal', target: 'lease', operand: leaseId(7n) },
+      ],
+      success: [
+        put,
+        { ...read, limit: 10, revision: 300, order: 'descend', target: 'mod', keysOnly: true, minMod: 2 },
+      ],
+      failure: [
+        { kind: 'txn', compares: [], success: [], failure: [] },
+        { ...read, order: 'ascend', target: 'value', countOnly: true, maxMod: 9, minCreate: 1, maxCreate: 8 },
+      ],
+    },
+  },
+  'command.compact': { kind: 'compact', revision: Number.MAX_SAFE_INTEGER },
+  'command.leaseGrant': { kind: 'leaseGrant', id: leaseId(0x7fffffffffffffffn), ttl: 60 },
+  'command.leaseRevoke': { kind: 'leaseRevoke', id: leaseId(1n) },
+}
+
+const kv: KeyValue = {
+  key: utf8('k'),
+  create: 2,
+  mod: 130,
+  version: 3,
+  value: utf8('value'),
+  lease: leaseId(9n),
+}
+
+const REPLIES: Record<string, Reply> = {
+  'reply.put': { kind: 'op', op: { kind: 'put', prev: null } },
+  'reply.put.prev': { kind: 'op', op: { kind: 'put', prev: kv } },
+  'reply.delete': { kind: 'op', op: { kind: 'delete', deleted: 200, prevs: [kv] } },
+  'reply.range': { kind: 'op', op: { kind: 'range', kvs: [kv, kv], more: true, count: 1000 } },
+  'reply.txn': {
+    kind: 'op',
+    op: {
+      kind: 'txn',
+      succeeded: true,
+      revision: 131,
+      responses: [
+        { kind: 'put', prev: null },
+        { kind: 'txn', succeeded: false, revision: 131, responses: [] },
+      ],
+    },
+  },
+  'reply.done': { kind: 'done' },
+  'reply.leaseGranted': { kind: 'leaseGranted', id: leaseId(5n), ttl: 60 },
+  'reply.leaseRenewed': { kind: 'leaseRenewed', id: leaseId(5n), ttl: 0 },
+  'reply.leaseTimeToLive': {
+    kind: 'leaseTimeToLive',
+    id: leaseId(5n),
+    remaining: -1,
+    granted: 0,
+    keys: [utf8('k'), utf8('l')],
+  },
+  'reply.leases': { kind: 'leases', ids: [leaseId(1n), leaseId(-1n)] },
+}
+
+t.test('commands have the bytes they always had', async t => {
+  for (const [name, command] of Object.entries(COMMANDS)) {
+    const bytes = GOLDEN.get(name) ?? ''
+    t.equal(toHex(encodeShardCommand(command)), bytes, name)
+    t.strictSame(plain(decodeShardCommand(Buffer.from(bytes, 'hex'))), plain(command), name)
+  }
+})
+
+t.test('replies have the bytes they always had', async t => {
+  for (const [name, reply] of Object.entries(REPLIES)) {
+    const bytes = GOLDEN.get(name) ?? ''
+    t.equal(toHex(encodeReply(reply)), bytes, name)
+    t.strictSame(plain(decodeReply(Buffer.from(bytes, 'hex'))), plain(reply), name)
+  }
+})
+
+t.test('no golden row is without its value', async t => {
+  t.strictSame([...GOLDEN.keys()].sort(), [...Object.keys(COMMANDS), ...Object.keys(REPLIES)].sort())
+})
+
+t.test('ids keep 64 bits, positions refuse what is none', async t => {
+  t.equal(nodeId(-1n), 2n ** 64n - 1n)
+  t.equal(leaseId(2n ** 63n), -(2n ** 63n))
+  t.equal(groupId(0), 0)
+  t.equal(position(Number.MAX_SAFE_INTEGER, 'index'), Number.MAX_SAFE_INTEGER)
+  for (const bad of [-1, 0.5, NaN, 2 ** 53])
+    t.throws(() => position(bad, 'revision'), new RangeError(`revision ${bad} is not a position`))
+})
+
+t.test('a broken invariant throws, and its text is made only then', async t => {
+  let made = 0
+  const message = (): string => `made ${++made}`
+  assert(made === 0, message)
+  t.equal(made, 0)
+  t.throws(() => assert(made === 1, message), new InvariantError('made 1'))
+  t.throws(() => unreachable({ kind: 'new', id: 1n } as never), {
+    name: 'InvariantError',
+    message: 'unexpected {"kind":"new","id":"1"}',
+  })
+})
