@@ -144,7 +144,7 @@ export const plain = (value: unknown): unknown => {
 }
 
 /** Runs a property whose body asserts by throwing; the run counts as one assertion of `t`. */
-export function check(t: Test, property: fc.IRawProperty<unknown>, runs = 1000): void {
+export function check<Values>(t: Test, property: fc.IProperty<Values>, runs = 1000): void {
   fc.assert(property, { numRuns: runs })
   t.pass(`${runs} runs`)
 }
