@@ -1,0 +1,10 @@
+export * from './clock.js'
+export * from './coverage.js'
+export * from './random.js'
+export * from './schedule.js'
+export * from './trace.js'
+
+export type { ConnectionId } from './network/connections.js'
+export * from './network/faults.js'
+export * from './network/network.js'
+export * from './network/partition.js'
