@@ -1,0 +1,38 @@
+import type { Endpoint } from './urls.js'
+
+export interface InitialMember {
+  readonly name: string
+  /** Canonical and sorted. */
+  readonly peerUrls: readonly string[]
+}
+
+/** Everything an operator decides, validated: whoever holds one need not check it again. */
+export interface ServerConfig {
+  readonly name: string
+  readonly dataDir: string
+  readonly listenClient: readonly Endpoint[]
+  readonly advertiseClientUrls: readonly string[]
+  readonly listenPeer: readonly Endpoint[]
+  readonly advertisePeerUrls: readonly string[]
+  readonly initialCluster: readonly InitialMember[]
+  readonly initialClusterState: 'new' | 'existing'
+  readonly initialClusterToken: string
+  readonly heartbeatMs: number
+  readonly electionTimeoutMs: number
+  readonly snapshotCount: number
+  readonly maxRequestBytes: number
+  readonly maxTxnOps: number
+  readonly maxConcurrentStreams: number
+  readonly watchProgressMs: number
+  readonly slowRequestMs: number
+  readonly corsOrigins: readonly string[]
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'fatal'
+  readonly logFormat: 'json' | 'console'
+}
+
+/** The least TTL of a lease in seconds: shorter ones would expire during an ordinary election. */
+export const leaseTtlMin = (config: ServerConfig): number =>
+  Math.ceil((1.5 * config.electionTimeoutMs) / 1000)
+
+/** How long a request may take before it is answered with a timeout, as etcd counts it. */
+export const requestTimeoutMs = (config: ServerConfig): number => 5000 + 2 * config.electionTimeoutMs

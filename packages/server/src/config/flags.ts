@@ -1,0 +1,128 @@
+import { LIMITS } from '@kvorum/model'
+import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
+
+/** Every setting of a server. Adding one is a row here, a field of ServerConfig and, if needed, a rule. */
+export const FLAGS = {
+  name: text('default', 'name', 'Name of this node, unique in the cluster.'),
+  'data-dir': text('', 'dir', 'Where this node keeps everything. Default: NAME.kvorum.'),
+  'listen-client-urls': list(
+    'http://localhost:2379',
+    'urls',
+    'Where to answer clients (gRPC and HTTP on one port).',
+  ),
+  'advertise-client-urls': list(
+    '',
+    'urls',
+    'Client URLs told to the cluster. Default: --listen-client-urls, if they name a host.',
+  ),
+  'listen-peer-urls': list('http://localhost:2380', 'urls', 'Where to listen for other nodes.'),
+  'initial-advertise-peer-urls': list(
+    '',
+    'urls',
+    'Peer URLs told to the cluster. Default: --listen-peer-urls, if they name a host.',
+  ),
+  'initial-cluster': list(
+    '',
+    'name=url,...',
+    'The members of a new cluster. Default: this node with its advertised peer URLs.',
+  ),
+  'initial-cluster-state': choice(
+    ['new', 'existing'],
+    'new',
+    'Whether this start creates a cluster or joins one.',
+  ),
+  'initial-cluster-token': text(
+    'etcd-cluster',
+    'token',
+    'Keeps clusters apart that were made from the same URLs.',
+  ),
+  'heartbeat-interval': integer(
+    100,
+    { least: 5, most: 10_000 },
+    'ms',
+    'Milliseconds between heartbeats of a leader.',
+  ),
+  'election-timeout': integer(
+    1000,
+    { least: 25, most: 50_000 },
+    'ms',
+    'Milliseconds without a leader before an election; at least 5 heartbeats.',
+  ),
+  'snapshot-count': integer(
+    10_000,
+    { least: 1, most: 10_000_000 },
+    'entries',
+    'Applied entries after which old log entries may be purged.',
+  ),
+  'max-request-bytes': integer(
+    LIMITS.requestBytesMax,
+    { least: 1024, most: LIMITS.inflightBytesMax },
+    'bytes',
+    'Largest client request.',
+  ),
+  'max-txn-ops': integer(
+    LIMITS.txnOpsMax,
+    { least: 1, most: 10_000 },
+    'count',
+    'Most operations, or compares, in one transaction.',
+  ),
+  'max-concurrent-streams': integer(
+    LIMITS.streamsPerConnectionMax,
+    { least: 1, most: 1_000_000 },
+    'count',
+    'Most open gRPC streams on one connection.',
+  ),
+  'watch-progress-notify-interval': duration(
+    '10m',
+    100,
+    'How often an idle watcher that asked for it is told the revision.',
+  ),
+  'warning-unary-request-duration': duration('300ms', 1, 'Requests that take longer are logged.'),
+  cors: list('*', 'origins', 'Origins that browsers may call from.'),
+  'pre-vote': bool(true, 'Always on: a node asks before it disturbs a leader.', {
+    only: true,
+    why: 'cannot be turned off: elections without it let one slow node disturb a healthy cluster',
+  }),
+  'unsafe-no-fsync': bool(false, 'Refused: an acknowledged write would not be durable.', {
+    only: false,
+    why: 'is refused: without fsync an acknowledged write can be lost, and that is a promise of this server',
+  }),
+  'log-level': choice(['debug', 'info', 'warn', 'error', 'fatal'], 'info', 'Least severe messages to log.'),
+  'log-format': choice(['json', 'console'], 'json', 'One JSON object per line, or text for people.'),
+  'config-file': text('', 'file', 'A YAML file with these settings; every other flag is then ignored.'),
+} as const satisfies Readonly<Record<string, Flag<unknown>>>
+
+export type FlagName = keyof typeof FLAGS
+export type FlagValues = {
+  readonly [Name in FlagName]: (typeof FLAGS)[Name] extends Flag<infer Value> ? Value : never
+}
+
+export const FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
+export const isFlagName = (name: string): name is FlagName => Object.hasOwn(FLAGS, name)
+
+/** The names under which a flag is looked up in the environment, the stronger one first. */
+export function environmentNames(name: FlagName): readonly [string, string] {
+  const suffix = name.toUpperCase().replaceAll('-', '_')
+  return [`KVORUM_${suffix}`, `ETCD_${suffix}`]
+}
+
+/** The text of `--help`. */
+export function helpText(): string {
+  const rows = FLAG_NAMES.map(name => {
+    const flag: Flag<unknown> = FLAGS[name]
+    const usage = `  --${name}${flag.argument === '' ? '' : ` <${flag.argument}>`}`
+    const fallback = flag.fallback === '' ? '' : ` (default ${flag.fallback})`
+    return usage.length < 40
+      ? `${usage.padEnd(40)}${flag.help}${fallback}`
+      : `${usage}\n${' '.repeat(40)}${flag.help}${fallback}`
+  })
+  return [
+    'Usage: kvorum server [flags]',
+    '',
+    'Every flag is also read from the environment as KVORUM_NAME or ETCD_NAME (flags win), or all of them',
+    'from one YAML file with --config-file.',
+    '',
+    ...rows,
+    '',
+  ].join('\n')
+}

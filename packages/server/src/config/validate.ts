@@ -1,0 +1,118 @@
+import type { InitialMember, ServerConfig } from './config.js'
+import { accepted, rejected, type Parsed } from './flag.js'
+import type { FlagValues } from './flags.js'
+import { namesHost, parseAdvertisedUrl, parseListenUrl, type NodeUrl } from './urls.js'
+
+/** Values that are right one by one, made into a configuration that is right as a whole. */
+export function validate(values: FlagValues): Parsed<ServerConfig> {
+  if (!/^[^=,\s]+$/.test(values.name))
+    return rejected('--name must not be empty or hold a comma, an equals sign or a space.')
+  if (values['election-timeout'] < 5 * values['heartbeat-interval'])
+    return rejected(
+      `--election-timeout (${values['election-timeout']}ms) must be at least 5 times ` +
+        `--heartbeat-interval (${values['heartbeat-interval']}ms).`,
+    )
+  const listenClient = parseUrls('--listen-client-urls', values['listen-client-urls'], parseListenUrl)
+  if (!listenClient.ok) return listenClient
+  const listenPeer = parseUrls('--listen-peer-urls', values['listen-peer-urls'], parseListenUrl)
+  if (!listenPeer.ok) return listenPeer
+  const advertiseClient = advertised('client', values['advertise-client-urls'], listenClient.value)
+  if (!advertiseClient.ok) return advertiseClient
+  const advertisePeer = advertised('peer', values['initial-advertise-peer-urls'], listenPeer.value)
+  if (!advertisePeer.ok) return advertisePeer
+  const advertisePeerUrls = hrefs(advertisePeer.value)
+  const zero = advertisePeer.value.find(url => url.endpoint.port === 0)
+  if (zero !== undefined)
+    return rejected(`--initial-advertise-peer-urls: "${zero.href}" names no port that others could dial.`)
+  const initialCluster =
+    values['initial-cluster'].length === 0
+      ? accepted([{ name: values.name, peerUrls: advertisePeerUrls }])
+      : parseInitialCluster(values['initial-cluster'])
+  if (!initialCluster.ok) return initialCluster
+  const misfit = checkSelf(values.name, advertisePeerUrls, initialCluster.value)
+  if (misfit !== null) return rejected(misfit)
+  return accepted({
+    name: values.name,
+    dataDir: values['data-dir'] === '' ? `${values.name}.kvorum` : values['data-dir'],
+    listenClient: listenClient.value.map(url => url.endpoint),
+    advertiseClientUrls: hrefs(advertiseClient.value),
+    listenPeer: listenPeer.value.map(url => url.endpoint),
+    advertisePeerUrls,
+    initialCluster: initialCluster.value,
+    initialClusterState: values['initial-cluster-state'],
+    initialClusterToken: values['initial-cluster-token'],
+    heartbeatMs: values['heartbeat-interval'],
+    electionTimeoutMs: values['election-timeout'],
+    snapshotCount: values['snapshot-count'],
+    maxRequestBytes: values['max-request-bytes'],
+    maxTxnOps: values['max-txn-ops'],
+    maxConcurrentStreams: values['max-concurrent-streams'],
+    watchProgressMs: values['watch-progress-notify-interval'],
+    slowRequestMs: values['warning-unary-request-duration'],
+    corsOrigins: values.cors,
+    logLevel: values['log-level'],
+    logFormat: values['log-format'],
+  })
+}
+
+const hrefs = (urls: readonly NodeUrl[]): string[] => [...new Set(urls.map(url => url.href))].sort()
+
+function parseUrls(
+  flag: string,
+  given: readonly string[],
+  parse: (text: string) => Parsed<NodeUrl>,
+): Parsed<readonly NodeUrl[]> {
+  if (given.length === 0) return rejected(`${flag} must name at least one URL.`)
+  const urls: NodeUrl[] = []
+  for (const item of given) {
+    const url = parse(item)
+    if (!url.ok) return rejected(`${flag}: ${url.reason}`)
+    urls.push(url.value)
+  }
+  return accepted(urls)
+}
+
+function advertised(
+  side: 'client' | 'peer',
+  given: readonly string[],
+  listen: readonly NodeUrl[],
+): Parsed<readonly NodeUrl[]> {
+  const flag = side === 'client' ? '--advertise-client-urls' : '--initial-advertise-peer-urls'
+  if (given.length > 0) return parseUrls(flag, given, parseAdvertisedUrl)
+  return listen.every(namesHost)
+    ? accepted(listen)
+    : rejected(`${flag} is needed because --listen-${side}-urls names every interface, not a host.`)
+}
+
+/** "a=http://1.1.1.1:2380,a=http://1.1.1.2:2380,b=...": a name may come several times. */
+function parseInitialCluster(items: readonly string[]): Parsed<readonly InitialMember[]> {
+  const members = new Map<string, string[]>()
+  const owners = new Map<string, string>()
+  for (const item of items) {
+    const at = item.indexOf('=')
+    if (at < 1) return rejected(`--initial-cluster: "${item}" must be name=url.`)
+    const name = item.slice(0, at)
+    const url = parseAdvertisedUrl(item.slice(at + 1))
+    if (!url.ok) return rejected(`--initial-cluster: ${url.reason}`)
+    const owner = owners.get(url.value.href)
+    if (owner !== undefined) return rejected(`--initial-cluster names ${url.value.href} twice.`)
+    owners.set(url.value.href, name)
+    members.set(name, [...(members.get(name) ?? []), url.value.href].sort())
+  }
+  return accepted(
+    [...members].map(([name, peerUrls]) => ({ name, peerUrls })).sort((a, b) => (a.name < b.name ? -1 : 1)),
+  )
+}
+
+function checkSelf(
+  name: string,
+  peerUrls: readonly string[],
+  cluster: readonly InitialMember[],
+): string | null {
+  const self = cluster.find(member => member.name === name)
+  if (self === undefined) return `--initial-cluster must contain this node, "${name}".`
+  return self.peerUrls.join() === peerUrls.join()
+    ? null
+    : `--initial-cluster gives "${name}" the peer URLs ${self.peerUrls.join(',')}, ` +
+        `but --initial-advertise-peer-urls are ${peerUrls.join(',')}.`
+}

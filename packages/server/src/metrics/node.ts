@@ -1,0 +1,116 @@
+import { Gauge, Counter, type Registry } from 'prom-client'
+import type { KvNode, NodeStatus } from '@kvorum/model'
+import { ETCD_API_VERSION, KVORUM_VERSION } from '../version.js'
+
+type Reading = (status: NodeStatus) => number
+const flag = (value: boolean): number => (value ? 1 : 0)
+
+/** What the node says about itself, under etcd's names where the meaning is the same. */
+const READINGS: readonly (readonly [name: string, help: string, read: Reading])[] = [
+  ['etcd_server_has_leader', 'Whether this node knows a leader.', status => flag(status.leader !== 0n)],
+  ['etcd_server_is_learner', 'Whether this node is a learner.', status => flag(status.learner)],
+  ['etcd_server_proposals_committed_total', 'Highest committed index.', status => status.committed],
+  ['etcd_server_proposals_applied_total', 'Highest applied index.', status => status.applied],
+  ['etcd_mvcc_db_total_size_in_bytes', 'Bytes of the state store on disk.', status => status.diskBytes],
+  [
+    'etcd_mvcc_db_total_size_in_use_in_bytes',
+    'Logical bytes of keys and values.',
+    status => status.logicalBytes,
+  ],
+  ['etcd_debugging_mvcc_current_revision', 'Current revision of the store.', status => status.revision],
+  ['kvorum_term', 'Term of the meta group.', status => status.term],
+  ['kvorum_ready', 'Whether this node may serve.', status => flag(status.ready)],
+  ['kvorum_groups', 'Raft groups on this node.', status => status.groups.length],
+  [
+    'kvorum_groups_led',
+    'Raft groups this node leads.',
+    status => status.groups.filter(group => group.isLeader).length,
+  ],
+  [
+    'kvorum_groups_quarantined',
+    'Raft groups on this node that are set aside because of damage.',
+    status => status.groups.filter(group => group.quarantined).length,
+  ],
+  [
+    'kvorum_peers_connected',
+    'Other nodes this node is connected to.',
+    status => status.peers.filter(peer => peer.connected).length,
+  ],
+  [
+    'kvorum_peer_queued_bytes',
+    'Bytes waiting to be sent to other nodes.',
+    status => status.peers.reduce((sum, peer) => sum + peer.queuedBytes, 0),
+  ],
+]
+
+/** Counters of the node that etcd has under a name of its own; the others get the prefix `kvorum_`. */
+const ETCD_COUNTERS: Readonly<Record<string, string>> = {
+  proposals_pending: 'etcd_server_proposals_pending',
+  proposals_failed_total: 'etcd_server_proposals_failed_total',
+  leader_changes_seen_total: 'etcd_server_leader_changes_seen_total',
+  slow_apply_total: 'etcd_server_slow_apply_total',
+  slow_read_indexes_total: 'etcd_server_slow_read_indexes_total',
+  read_indexes_failed_total: 'etcd_server_read_indexes_failed_total',
+  lease_expired_total: 'etcd_server_lease_expired_total',
+}
+
+/** Of these, the ones that are shown even before the node counts them. */
+const ALWAYS = ['proposals_pending', 'proposals_failed_total', 'leader_changes_seen_total']
+
+export interface NodeMetrics {
+  /** Takes a fresh reading of the node into the registry. */
+  read(): void
+}
+
+export function createNodeMetrics(
+  registry: Registry,
+  node: KvNode,
+  edge: { readonly leaderChanges: () => number },
+): NodeMetrics {
+  const registers = [registry]
+  const gauges = READINGS.map(([name, help, read]) => ({ gauge: new Gauge({ name, help, registers }), read }))
+  const isLeader = new Gauge({
+    name: 'etcd_server_is_leader',
+    help: 'Whether this node is the leader.',
+    registers,
+  })
+  const identity = (name: string, help: string, label: string, value: string): void =>
+    new Gauge({ name, help, labelNames: [label], registers }).set({ [label]: value }, 1)
+  identity('etcd_server_id', 'Id of this node.', 'server_id', node.self.toString(16))
+  identity('etcd_server_version', 'Version of the etcd API served.', 'server_version', ETCD_API_VERSION)
+  identity('kvorum_version', 'Version of kvorum.', 'version', KVORUM_VERSION)
+  const counted = new Map<string, (value: number) => void>()
+  return {
+    read: () => {
+      const status = node.status()
+      for (const { gauge, read } of gauges) gauge.set(read(status))
+      isLeader.set(flag(status.leader !== 0n && status.leader === node.self))
+      const counters: Record<string, number> = {
+        ...Object.fromEntries(ALWAYS.map(name => [name, 0])),
+        leader_changes_seen_total: edge.leaderChanges(),
+        ...status.counters,
+      }
+      for (const [name, value] of Object.entries(counters)) {
+        let set = counted.get(name)
+        if (set === undefined) counted.set(name, (set = metricOf(registry, name)))
+        set(value)
+      }
+    },
+  }
+}
+
+/** A counter where the name ends as counters do, a gauge otherwise. */
+function metricOf(registry: Registry, counter: string): (value: number) => void {
+  const snake = counter.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`).replace(/[^a-z0-9_]/g, '_')
+  const name = ETCD_COUNTERS[snake] ?? `kvorum_${snake.replace(/^kvorum_/, '')}`
+  const options = { name, help: `The node's ${snake.replaceAll('_', ' ')}.`, registers: [registry] }
+  if (!name.endsWith('_total')) {
+    const gauge = new Gauge(options)
+    return value => gauge.set(value)
+  }
+  const total = new Counter(options)
+  return value => {
+    total.reset()
+    total.inc(value)
+  }
+}
