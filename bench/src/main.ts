@@ -132,7 +132,10 @@ async function measureAll(settings: Settings, clusters: Clusters): Promise<Resul
 
 async function main(): Promise<void> {
   const settings = readSettings()
-  if (settings === null) return void console.log(USAGE)
+  if (settings === null) {
+    console.log(USAGE)
+    return
+  }
   const clusters = new Clusters()
   try {
     const results = await measureAll(settings, clusters)

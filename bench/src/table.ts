@@ -5,8 +5,9 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
   })
   const pad = (cell: string, column: number): string =>
     isText(column) ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
+  // Figures start with a digit and are short; whatever else holds a longer cell is prose.
   const isText = (column: number): boolean =>
-    column === 0 || rows.every(row => !/^[\d.]/.test(row[column] ?? ''))
+    column === 0 || rows.some(row => !/^(?:\d.{0,15}|n\/a.{0,3})$/.test(row[column] ?? ''))
   const line = (cells: readonly string[]): string => `| ${cells.map(pad).join(' | ')} |`
   const rule = widths.map((width, column) =>
     isText(column) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
