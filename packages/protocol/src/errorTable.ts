@@ -1,0 +1,169 @@
+import type { ErrorCode, KvError } from '@kvorum/model'
+import type { JsonRecord } from './json.js'
+
+/** gRPC's status codes by number; HTTP as the JSON gateway maps them. */
+export const STATUS = {
+  canceled: { grpc: 1, name: 'CANCELLED', http: 408 },
+  unknown: { grpc: 2, name: 'UNKNOWN', http: 500 },
+  invalidArgument: { grpc: 3, name: 'INVALID_ARGUMENT', http: 400 },
+  deadlineExceeded: { grpc: 4, name: 'DEADLINE_EXCEEDED', http: 504 },
+  notFound: { grpc: 5, name: 'NOT_FOUND', http: 404 },
+  alreadyExists: { grpc: 6, name: 'ALREADY_EXISTS', http: 409 },
+  permissionDenied: { grpc: 7, name: 'PERMISSION_DENIED', http: 403 },
+  resourceExhausted: { grpc: 8, name: 'RESOURCE_EXHAUSTED', http: 429 },
+  failedPrecondition: { grpc: 9, name: 'FAILED_PRECONDITION', http: 400 },
+  aborted: { grpc: 10, name: 'ABORTED', http: 409 },
+  outOfRange: { grpc: 11, name: 'OUT_OF_RANGE', http: 400 },
+  unimplemented: { grpc: 12, name: 'UNIMPLEMENTED', http: 501 },
+  internal: { grpc: 13, name: 'INTERNAL', http: 500 },
+  unavailable: { grpc: 14, name: 'UNAVAILABLE', http: 503 },
+  dataLoss: { grpc: 15, name: 'DATA_LOSS', http: 500 },
+  unauthenticated: { grpc: 16, name: 'UNAUTHENTICATED', http: 401 },
+} as const
+
+export type StatusName = keyof typeof STATUS
+
+const etcd = (status: StatusName, text: string) => ({ status, text: `etcdserver: ${text}`, detailed: false })
+/** Refusals etcd does not know; their texts may carry the detail. */
+const own = (status: StatusName, text: string) => ({ status, text: `kvorum: ${text}`, detailed: true })
+
+/** Clients match etcd's texts as a whole: they are part of the interface. */
+export const ERRORS: Readonly<
+  Record<ErrorCode, { readonly status: StatusName; readonly text: string; readonly detailed: boolean }>
+> = {
+  emptyKey: etcd('invalidArgument', 'key is not provided'),
+  keyNotFound: etcd('invalidArgument', 'key not found'),
+  valueProvided: etcd('invalidArgument', 'value is provided'),
+  leaseProvided: etcd('invalidArgument', 'lease is provided'),
+  tooManyOps: etcd('invalidArgument', 'too many operations in txn request'),
+  duplicateKey: etcd('invalidArgument', 'duplicate key given in txn request'),
+  invalidSortOption: etcd('invalidArgument', 'invalid sort option'),
+  invalidClientApiVersion: etcd('invalidArgument', 'invalid client api version'),
+  requestTooLarge: etcd('invalidArgument', 'request is too large'),
+  malformed: own('invalidArgument', 'malformed request'),
+  unimplemented: own('unimplemented', 'not supported'),
+
+  compacted: etcd('outOfRange', 'mvcc: required revision has been compacted'),
+  futureRevision: etcd('outOfRange', 'mvcc: required revision is a future revision'),
+
+  leaseNotFound: etcd('notFound', 'requested lease not found'),
+  leaseExists: etcd('failedPrecondition', 'lease already exists'),
+  leaseTtlTooLarge: etcd('outOfRange', 'too large lease TTL'),
+
+  memberNotFound: etcd('notFound', 'member not found'),
+  memberExists: etcd('failedPrecondition', 'member ID already exist'),
+  peerUrlExists: etcd('failedPrecondition', 'Peer URLs already exists'),
+  memberUrlsInvalid: etcd('invalidArgument', 'given member URLs are invalid'),
+  notEnoughStarted: etcd('failedPrecondition', 're-configuration failed due to not enough started members'),
+  notLearner: etcd('failedPrecondition', 'can only promote a learner member'),
+  learnerNotReady: etcd(
+    'failedPrecondition',
+    'can only promote a learner member which is in sync with leader',
+  ),
+  tooManyLearners: etcd('failedPrecondition', 'too many learner members in cluster'),
+  clusterIdMismatch: etcd('failedPrecondition', 'cluster ID mismatch'),
+  notLeader: etcd('failedPrecondition', 'not leader'),
+  notCapable: etcd('failedPrecondition', 'not capable'),
+  learner: etcd('failedPrecondition', 'rpc not supported for learner'),
+  badTransferee: etcd('failedPrecondition', 'bad leader transferee'),
+  authNotEnabled: etcd('failedPrecondition', 'authentication is not enabled'),
+
+  noSpace: etcd('resourceExhausted', 'mvcc: database space exceeded'),
+  corrupt: etcd('dataLoss', 'corrupt cluster'),
+  tooManyRequests: etcd('resourceExhausted', 'too many requests'),
+  noLeader: etcd('unavailable', 'no leader'),
+  leaderChanged: etcd('unavailable', 'leader changed'),
+  stopped: etcd('unavailable', 'server stopped'),
+  timeout: etcd('unavailable', 'request timed out'),
+  timeoutLeaderFailure: etcd('unavailable', 'request timed out, possibly due to previous leader failure'),
+  timeoutConnectionLost: etcd('unavailable', 'request timed out, possibly due to connection lost'),
+  timeoutWaitApplied: etcd('unavailable', 'request timed out, waiting for the applied index took too long'),
+  unhealthy: etcd('unavailable', 'unhealthy cluster'),
+  canceled: etcd('canceled', 'request canceled'),
+  deadlineExceeded: etcd('deadlineExceeded', 'context deadline exceeded'),
+  responseTooLarge: own('resourceExhausted', 'answer is too large, ask for it in pages'),
+
+  staleRoute: own('unavailable', 'the shard has moved, try again'),
+  crossShard: own('unimplemented', 'transaction over several shards'),
+  quarantined: own('unavailable', 'this replica is damaged and being rebuilt, ask another member'),
+  internal: own('internal', 'internal error'),
+}
+
+/** An error as it leaves on the wire. */
+export interface WireError {
+  readonly grpc: number
+  readonly grpcName: string
+  readonly http: number
+  readonly message: string
+}
+
+export function errorFor(error: KvError): WireError {
+  const { status, text, detailed } = ERRORS[error.code]
+  const message = detailed && error.detail !== undefined ? `${text}: ${error.detail}` : text
+  return wireError(status, message)
+}
+
+/** For errors that arise at an edge and have no code, such as a path nobody serves. */
+export const wireError = (status: StatusName, message: string): WireError => ({
+  grpc: STATUS[status].grpc,
+  grpcName: STATUS[status].name,
+  http: STATUS[status].http,
+  message,
+})
+
+/** Body of a failed unary call on the gateway: the shapes of old and new etcd at once. */
+export const gatewayError = (error: WireError): JsonRecord => ({
+  error: error.message,
+  message: error.message,
+  code: error.grpc,
+})
+
+/** Last message of a failed stream on the gateway: again both shapes. */
+export const gatewayStreamError = (error: WireError): JsonRecord => ({
+  error: {
+    grpc_code: error.grpc,
+    http_code: error.http,
+    message: error.message,
+    http_status: HTTP_TEXTS[error.http] ?? '',
+    code: error.grpc,
+  },
+})
+
+/** How etcd writes an error into text, as in the cancel reason of a watch. */
+export const grpcErrorText = (error: WireError): string =>
+  `rpc error: code = ${GO_NAMES[error.grpc] ?? 'Unknown'} desc = ${error.message}`
+
+const HTTP_TEXTS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  408: 'Request Timeout',
+  409: 'Conflict',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  501: 'Not Implemented',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+}
+
+/** By number, as Go's gRPC spells them. */
+const GO_NAMES = [
+  'OK',
+  'Canceled',
+  'Unknown',
+  'InvalidArgument',
+  'DeadlineExceeded',
+  'NotFound',
+  'AlreadyExists',
+  'PermissionDenied',
+  'ResourceExhausted',
+  'FailedPrecondition',
+  'Aborted',
+  'OutOfRange',
+  'Unimplemented',
+  'Internal',
+  'Unavailable',
+  'DataLoss',
+  'Unauthenticated',
+] as const

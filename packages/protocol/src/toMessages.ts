@@ -1,0 +1,162 @@
+import type {
+  ClusterId,
+  GroupStatus,
+  KeyValue,
+  Member,
+  NodeId,
+  OpReply,
+  Reply,
+  ReplyHeader,
+  Revision,
+  TxnReply,
+  WatchEvent,
+  WatchResponse,
+} from '@kvorum/model'
+import type { Init } from './codec.js'
+import { EventEventType } from './messages.js'
+import type * as pb from './messages.js'
+
+/** Answers of the model as response messages. Byte strings are shared, not copied: encode at once. */
+
+/** Who answers; known to an edge from the start. */
+export interface Identity {
+  readonly cluster: ClusterId
+  readonly member: NodeId
+}
+
+export type HeaderMessage = Init<pb.ResponseHeader>
+
+/** One object for unary answers: the header of the whole and, below, of nested answers. */
+export const toHeader = (identity: Identity, header: ReplyHeader): HeaderMessage => ({
+  cluster_id: identity.cluster,
+  member_id: identity.member,
+  revision: header.revision,
+  raft_term: header.term,
+})
+
+/** The response message of the RPC whose request was answered with `reply`. */
+export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMessage> {
+  switch (reply.kind) {
+    case 'op':
+      return toOpResponse(header, reply.op)
+    case 'done':
+      return { header }
+    case 'leaseGranted':
+    case 'leaseRenewed':
+      return { header, ID: reply.id, TTL: reply.ttl }
+    case 'leaseTimeToLive':
+      return { header, ID: reply.id, TTL: reply.remaining, grantedTTL: reply.granted, keys: reply.keys }
+    case 'leases':
+      return { header, leases: reply.ids.map(ID => ({ ID })) }
+  }
+}
+
+export type ResponseMessage =
+  | pb.RangeResponse
+  | pb.PutResponse
+  | pb.DeleteRangeResponse
+  | pb.TxnResponse
+  | pb.CompactionResponse
+  | pb.LeaseGrantResponse
+  | pb.LeaseRevokeResponse
+  | pb.LeaseKeepAliveResponse
+  | pb.LeaseTimeToLiveResponse
+  | pb.LeaseLeasesResponse
+
+type OpResponseMessage = pb.RangeResponse | pb.PutResponse | pb.DeleteRangeResponse | pb.TxnResponse
+
+export function toOpResponse(header: HeaderMessage, reply: OpReply): Init<OpResponseMessage> {
+  switch (reply.kind) {
+    case 'range':
+      return { header, kvs: reply.kvs.map(toKeyValue), more: reply.more, count: reply.count }
+    case 'put':
+      return { header, prev_kv: reply.prev === null ? null : toKeyValue(reply.prev) }
+    case 'delete':
+      return { header, deleted: reply.deleted, prev_kvs: reply.prevs.map(toKeyValue) }
+    case 'txn':
+      return toTxnResponse(header, reply)
+  }
+}
+
+function toTxnResponse(header: HeaderMessage, reply: TxnReply): Init<pb.TxnResponse> {
+  const responses = reply.responses.map(nested => toResponseOp(reply.revision, nested))
+  return { header, succeeded: reply.succeeded, responses }
+}
+
+/** Headers inside a transaction carry the revision alone. */
+function toResponseOp(revision: Revision, reply: OpReply): Init<pb.ResponseOp> {
+  const header = { revision: reply.kind === 'txn' ? reply.revision : revision }
+  const response = toOpResponse(header, reply)
+  switch (reply.kind) {
+    case 'range':
+      return { response_range: response as Init<pb.RangeResponse> }
+    case 'put':
+      return { response_put: response as Init<pb.PutResponse> }
+    case 'delete':
+      return { response_delete_range: response as Init<pb.DeleteRangeResponse> }
+    case 'txn':
+      return { response_txn: response as Init<pb.TxnResponse> }
+  }
+}
+
+export const toKeyValue = (kv: KeyValue): Init<pb.KeyValue> => ({
+  key: kv.key,
+  create_revision: kv.create,
+  mod_revision: kv.mod,
+  version: kv.version,
+  value: kv.value,
+  lease: kv.lease,
+})
+
+/** `created` is left out unless it is true: a client takes a present false for a failure. */
+export function toWatchResponse(identity: Identity, response: WatchResponse): Init<pb.WatchResponse> {
+  const common = { header: toHeader(identity, response.header), watch_id: BigInt(response.watchId) }
+  switch (response.kind) {
+    case 'created':
+      return { ...common, created: true }
+    case 'refused':
+      return { ...common, created: true, ...cancellation(response) }
+    case 'canceled':
+      return { ...common, ...cancellation(response) }
+    case 'events':
+      return { ...common, fragment: response.fragment, events: response.events.map(toEvent) }
+    case 'progress':
+      return common
+  }
+}
+
+const cancellation = (facts: { readonly reason: string; readonly compactRevision: Revision }) => ({
+  canceled: true,
+  cancel_reason: facts.reason,
+  compact_revision: facts.compactRevision,
+})
+
+const toEvent = (event: WatchEvent): Init<pb.Event> => ({
+  type: event.kind === 'put' ? EventEventType.PUT : EventEventType.DELETE,
+  kv: toKeyValue(event.kv),
+  prev_kv: event.prev === null ? null : toKeyValue(event.prev),
+})
+
+export const toMember = (member: Member): Init<pb.Member> => ({
+  ID: member.id,
+  name: member.name,
+  peerURLs: member.peerUrls,
+  clientURLs: member.clientUrls,
+  isLearner: member.learner,
+})
+
+export const toGroupStatus = (group: GroupStatus): Init<pb.GroupStatus> => ({
+  group: group.group,
+  term: group.term,
+  leader_id: group.leaderNode,
+  committed: group.committed,
+  applied: group.applied,
+  last_index: group.lastIndex,
+  purged: group.purged,
+  revision: group.revision,
+  compact_revision: group.compactRevision,
+  is_leader: group.isLeader,
+  is_learner: group.learner,
+  quarantined: group.quarantined,
+  logical_bytes: group.logicalBytes,
+})
