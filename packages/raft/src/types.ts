@@ -77,7 +77,8 @@ export type AppendReply = {
 export type MessageKind = MessageBody['kind']
 
 /** Why a proposal, a read or a transfer was not taken. None of these ever takes effect later. */
-export type Refusal = 'notLeader' | 'noLeader' | 'transferring' | 'busy' | 'pendingChange' | 'notReady' | 'badTarget'
+export type Refusal =
+  'notLeader' | 'noLeader' | 'transferring' | 'busy' | 'pendingChange' | 'notReady' | 'badTarget'
 
 /**
  * Everything the owner can tell a replica.

@@ -1,0 +1,47 @@
+import type { Millis, ReplicaId } from '@kvorum/model'
+import { send } from './outbox.js'
+import type { Progress } from './progress.js'
+import type { Raft } from './raft.js'
+import type { Refusal } from './types.js'
+
+/**
+ * Leadership transfer (thesis 3.10): stop taking proposals, bring the target up to date, tell it to campaign at
+ * once. Given up after an election timeout, so that a lost message costs no more than a crash would.
+ */
+
+/** Up to so many entries behind, a follower catches up within a round trip or two. */
+export const LAG_ENTRIES_MAX = 1024
+
+export const isCaughtUp = (raft: Raft, progress: Progress): boolean =>
+  progress.kind === 'replicate' &&
+  !progress.wantsSnapshot &&
+  progress.match >= raft.termStart &&
+  raft.lastIndex - progress.match <= LAG_ENTRIES_MAX
+
+/** Hands the leadership to `to`. Null means begun, not done: a change of leader shows that. */
+export function transferLeadership(raft: Raft, now: Millis, to: ReplicaId): Refusal | null {
+  raft.now = now
+  if (raft.role !== 'leader') return raft.leader === 0 ? 'noLeader' : 'notLeader'
+  if (raft.transfer) return raft.transfer.to === to ? null : 'transferring'
+  const progress = raft.progress.get(to)
+  if (!progress || !raft.config.voters.includes(to)) return 'badTarget'
+  if (raft.commit < raft.termStart || !isCaughtUp(raft, progress)) return 'notReady'
+  begin(raft, to)
+  return null
+}
+
+function begin(raft: Raft, to: ReplicaId): void {
+  raft.transfer = { to, due: raft.now + raft.options.electionTimeoutMs }
+  continueTransfer(raft, to)
+}
+
+/** `from` answered. When it is the target and holds everything, it is told to go; told again if that was lost. */
+export function continueTransfer(raft: Raft, from: ReplicaId): void {
+  if (raft.role !== 'leader') return
+  const progress = raft.progress.get(from)
+  if (progress?.match !== raft.lastIndex) return
+  // A leader whose state machine is gone leads only until somebody else can.
+  if (raft.lost && !raft.transfer && !progress.wantsSnapshot && raft.config.voters.includes(from))
+    raft.transfer = { to: from, due: raft.now + raft.options.electionTimeoutMs }
+  if (raft.transfer?.to === from) send(raft, from, { kind: 'timeoutNow' })
+}
