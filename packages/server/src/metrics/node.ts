@@ -45,17 +45,14 @@ const READINGS: readonly (readonly [name: string, help: string, read: Reading])[
 
 /** Counters of the node that etcd has under a name of its own; the others get the prefix `kvorum_`. */
 const ETCD_COUNTERS: Readonly<Record<string, string>> = {
+  leader_changes: 'etcd_server_leader_changes_seen_total',
+  leases_expired: 'etcd_server_lease_expired_total',
+  proposals_failed: 'etcd_server_proposals_failed_total',
   proposals_pending: 'etcd_server_proposals_pending',
-  proposals_failed_total: 'etcd_server_proposals_failed_total',
-  leader_changes_seen_total: 'etcd_server_leader_changes_seen_total',
-  slow_apply_total: 'etcd_server_slow_apply_total',
-  slow_read_indexes_total: 'etcd_server_slow_read_indexes_total',
-  read_indexes_failed_total: 'etcd_server_read_indexes_failed_total',
-  lease_expired_total: 'etcd_server_lease_expired_total',
 }
 
-/** Of these, the ones that are shown even before the node counts them. */
-const ALWAYS = ['proposals_pending', 'proposals_failed_total', 'leader_changes_seen_total']
+/** What does not only grow, or is known under its plain name, is no counter in Prometheus' sense. */
+const GAUGE = /_(max|seconds|bytes|pending|open)$/
 
 export interface NodeMetrics {
   /** Takes a fresh reading of the node into the registry. */
@@ -86,8 +83,10 @@ export function createNodeMetrics(
       for (const { gauge, read } of gauges) gauge.set(read(status))
       isLeader.set(flag(status.leader !== 0n && status.leader === node.self))
       const counters: Record<string, number> = {
-        ...Object.fromEntries(ALWAYS.map(name => [name, 0])),
-        leader_changes_seen_total: edge.leaderChanges(),
+        // Dashboards expect these, counted by the node or not.
+        leaderChanges: edge.leaderChanges(),
+        proposalsFailed: 0,
+        proposalsPending: 0,
         ...status.counters,
       }
       for (const [name, value] of Object.entries(counters)) {
@@ -99,12 +98,15 @@ export function createNodeMetrics(
   }
 }
 
-/** A counter where the name ends as counters do, a gauge otherwise. */
 function metricOf(registry: Registry, counter: string): (value: number) => void {
   const snake = counter.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`).replace(/[^a-z0-9_]/g, '_')
-  const name = ETCD_COUNTERS[snake] ?? `kvorum_${snake.replace(/^kvorum_/, '')}`
-  const options = { name, help: `The node's ${snake.replaceAll('_', ' ')}.`, registers: [registry] }
-  if (!name.endsWith('_total')) {
+  const plain = GAUGE.test(snake) ? `kvorum_${snake}` : `kvorum_${snake}_total`
+  const options = {
+    name: ETCD_COUNTERS[snake] ?? plain,
+    help: `The node's ${snake.replaceAll('_', ' ')}.`,
+    registers: [registry],
+  }
+  if (GAUGE.test(snake)) {
     const gauge = new Gauge(options)
     return value => gauge.set(value)
   }

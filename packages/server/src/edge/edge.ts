@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto'
+import { LIMITS, leaseId, type KvNode, type LeaseId, type ReplyHeader, type Term } from '@kvorum/model'
+import { toHeader, type HeaderMessage, type Identity } from '@kvorum/protocol'
+import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/config.js'
+import type { Logger } from '../logging.js'
+import { createMetrics, type ServerMetrics } from '../metrics/index.js'
+import { watchLeader, type LeaderWatch } from './leader.js'
+
+/** The bounds that apply at the door. */
+export interface EdgeLimits {
+  readonly requestBytesMax: number
+  readonly txnOpsMax: number
+  /** Unary requests under way in this node. */
+  readonly pendingRequestsMax: number
+  readonly streamsPerConnectionMax: number
+  readonly leaseTtlMinSeconds: number
+  readonly slowRequestMs: number
+  readonly requestTimeoutMs: number
+}
+
+export function edgeLimits(config: ServerConfig): EdgeLimits {
+  return {
+    requestBytesMax: config.maxRequestBytes,
+    txnOpsMax: config.maxTxnOps,
+    pendingRequestsMax: LIMITS.pendingRequestsMax,
+    streamsPerConnectionMax: config.maxConcurrentStreams,
+    leaseTtlMinSeconds: leaseTtlMin(config),
+    slowRequestMs: config.slowRequestMs,
+    requestTimeoutMs: requestTimeoutMs(config),
+  }
+}
+
+/** What every handler works with: one per server, whatever the transport. */
+export interface Edge {
+  readonly node: KvNode
+  readonly limits: EdgeLimits
+  readonly logger: Logger
+  readonly metrics: ServerMetrics
+  readonly leader: LeaderWatch
+  /** A lease id for a client that leaves the choice to the server: positive, never 0. */
+  readonly pickLeaseId: () => LeaseId
+  readonly state: EdgeState
+}
+
+export interface EdgeState {
+  /** Greatest term in any header so far: what clients see never goes back. */
+  term: number
+  /** Unary requests under way. */
+  pending: number
+  /** Streams open, to be ended when the server stops. */
+  readonly streams: Set<{ stop(): void }>
+  stopping: boolean
+}
+
+export function createEdge(
+  node: KvNode,
+  limits: EdgeLimits,
+  logger: Logger,
+  electionTimeoutMs: number,
+): Edge {
+  const leader = watchLeader(node, electionTimeoutMs)
+  return {
+    node,
+    limits,
+    logger,
+    leader,
+    metrics: createMetrics(node, { leaderChanges: leader.changes }),
+    pickLeaseId: randomLeaseId,
+    state: { term: 0, pending: 0, streams: new Set(), stopping: false },
+  }
+}
+
+export function closeEdge(edge: Edge): void {
+  edge.leader.close()
+  edge.metrics.close()
+}
+
+function randomLeaseId(): LeaseId {
+  const id = BigInt.asUintN(63, randomBytes(8).readBigUInt64BE(0))
+  return leaseId(id === 0n ? 1n : id)
+}
+
+/** The header of an answer: who answers, at which revision, in which term. */
+export const responseHeader = (edge: Edge, header: ReplyHeader): HeaderMessage =>
+  toHeader(identity(edge), { revision: header.revision, term: termFloor(edge, header.term) })
+
+export const identity = ({ node }: Edge): Identity => ({ cluster: node.cluster, member: node.self })
+
+/** The term to show: never less than one already shown. */
+export function termFloor({ state }: Edge, term: Term): Term {
+  state.term = Math.max(state.term, term)
+  return state.term
+}

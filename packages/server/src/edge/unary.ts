@@ -1,0 +1,82 @@
+import { performance } from 'node:perf_hooks'
+import { MalformedError, ok, refuse, type KvError, type Result } from '@kvorum/model'
+import { errorFor } from '@kvorum/protocol'
+import type { Call } from '../rpc/handler.js'
+import type { AnyUnary } from '../rpc/registry.js'
+import type { Edge } from './edge.js'
+
+/**
+ * One unary call, from bytes to bytes, the same for gRPC and the gateway:
+ *
+ *   count -> admit -> decode -> handle -> encode -> count, log if slow
+ *
+ * Never rejects. What a handler throws is a broken invariant of ours: it is logged and answered as internal.
+ */
+export async function runUnary<Encoded>(
+  edge: Edge,
+  rpc: AnyUnary,
+  call: Call,
+  wire: Wire<Encoded>,
+): Promise<Result<Encoded>> {
+  const begun = performance.now()
+  edge.metrics.calls.started(rpc.labels)
+  edge.state.pending++
+  const result = admit(edge, call) ?? (await handle(edge, rpc, call, wire))
+  edge.state.pending--
+  finish(edge, rpc, call, begun, result.ok ? null : result.error)
+  return result
+}
+
+/** How a transport writes requests and responses. `decode` throws MalformedError. */
+export interface Wire<Encoded> {
+  readonly decode: () => Result<unknown>
+  readonly encode: (response: unknown) => Encoded
+}
+
+export function admit(edge: Edge, call: Call): { ok: false; error: KvError } | null {
+  const { state, limits, leader } = edge
+  if (state.stopping) return refuse('stopped')
+  if (state.pending > limits.pendingRequestsMax) return refuse('tooManyRequests')
+  if (call.meta.clientVersion !== '' && !isVersionText(call.meta.clientVersion))
+    return refuse('invalidClientApiVersion')
+  if (call.meta.requireLeader && !leader.known()) return refuse('noLeader')
+  return null
+}
+
+/** Printable ASCII: what a header can carry without harm to a log or a metric. */
+const isVersionText = (text: string): boolean => /^[\x20-\x7e]{1,64}$/.test(text)
+
+async function handle<Encoded>(
+  edge: Edge,
+  rpc: AnyUnary,
+  call: Call,
+  wire: Wire<Encoded>,
+): Promise<Result<Encoded>> {
+  try {
+    const request = wire.decode()
+    if (!request.ok) return request
+    const response = await rpc.handle(edge, request.value, call)
+    return response.ok ? ok(wire.encode(response.value)) : response
+  } catch (error) {
+    return failure(edge, rpc.name, error)
+  }
+}
+
+/** The one place where something caught becomes one of our errors. */
+export function failure(edge: Edge, rpc: string, error: unknown): { ok: false; error: KvError } {
+  if (error instanceof MalformedError) return refuse('malformed', { detail: error.message })
+  edge.logger.error({ rpc, error: error instanceof Error ? error.stack : String(error) }, 'a handler failed')
+  return refuse('internal', { outcome: 'unknown' })
+}
+
+function finish(edge: Edge, rpc: AnyUnary, call: Call, begun: number, error: KvError | null): void {
+  const took = performance.now() - begun
+  const code = error === null ? 'OK' : errorFor(error).grpcName
+  edge.metrics.calls.handled(rpc.labels, code, took / 1000)
+  if (took < edge.limits.slowRequestMs) return
+  edge.metrics.calls.slow(rpc.labels)
+  edge.logger.warn(
+    { rpc: rpc.name, tookMs: Math.round(took), code, remote: call.meta.remote },
+    'a request took too long',
+  )
+}

@@ -1,0 +1,155 @@
+import type { Socket } from 'node:net'
+import {
+  Server,
+  ServerCredentials,
+  status as grpcStatus,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js'
+import { LIMITS, ok, refuse, type KvError } from '@kvorum/model'
+import { errorFor } from '@kvorum/protocol'
+import type { Edge } from '../edge/edge.js'
+import { openStream, type StreamWire } from '../edge/stream.js'
+import { runUnary } from '../edge/unary.js'
+import type { CallMeta } from '../rpc/handler.js'
+import { REGISTRY, type AnyStream, type AnyUnary } from '../rpc/registry.js'
+
+/**
+ * gRPC over sockets that somebody else accepted. Messages stay bytes here: handlers bring their own codecs, so
+ * that another transport can take this one's place.
+ */
+export interface GrpcFront {
+  accept(socket: Socket): void
+  /** Tells clients to go elsewhere and lets calls finish. */
+  drain(graceMs: number): void
+  close(): void
+}
+
+/** A silent client is asked whether it is there after 2 hours and given 20 s to answer, as in etcd. */
+const KEEPALIVE_TIME_MS = 2 * 60 * 60 * 1000
+const KEEPALIVE_TIMEOUT_MS = 20_000
+
+export function createGrpc(edge: Edge): GrpcFront {
+  const { limits } = edge
+  const server = new Server({
+    // Somewhat more than a request may have, so that the refusal can be etcd's.
+    'grpc.max_receive_message_length': limits.requestBytesMax + LIMITS.requestOverheadBytes,
+    'grpc.max_send_message_length': -1,
+    'grpc.max_concurrent_streams': limits.streamsPerConnectionMax,
+    'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.enable_channelz': 0,
+  })
+  for (const handler of REGISTRY) {
+    const { path } = handler.rpc
+    if (handler.kind === 'unary') server.register(path, unaryCall(edge, handler), same, same, 'unary')
+    else if (handler.rpc.requestStream) server.register(path, bidiCall(edge, handler), same, same, 'bidi')
+    else server.register(path, serverStreamCall(edge, handler), same, same, 'serverStream')
+  }
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  return {
+    accept: socket => injector.injectConnection(socket),
+    drain: graceMs => injector.drain(graceMs),
+    close: () => {
+      injector.destroy()
+      server.forceShutdown()
+    },
+  }
+}
+
+const same = (bytes: Buffer): Buffer => bytes
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+function metaOf(metadata: Metadata, remote: string): CallMeta {
+  return {
+    requireLeader: metadata.get('hasleader')[0] === 'true',
+    clientVersion: String(metadata.get('client-api-version')[0] ?? ''),
+    remote,
+  }
+}
+
+function statusOf(error: KvError): { code: grpcStatus; details: string } {
+  const { grpc, message } = errorFor(error)
+  return { code: grpc, details: message }
+}
+
+const unaryCall =
+  (edge: Edge, rpc: AnyUnary) =>
+  (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>): void => {
+    const { calls } = edge.metrics
+    const bytes = call.request
+    calls.received(bytes.length)
+    // Cancelled: the client has gone, or its deadline has passed.
+    const gone = new AbortController()
+    call.on('cancelled', () => gone.abort())
+    const meta = metaOf(call.metadata, call.getPeer())
+    void runUnary(
+      edge,
+      rpc,
+      { meta, signal: gone.signal },
+      {
+        decode: () =>
+          bytes.length > edge.limits.requestBytesMax
+            ? refuse('requestTooLarge')
+            : ok(rpc.request.decode(bytes)),
+        encode: response => asBuffer(rpc.response.encode(response as never)),
+      },
+    ).then(result => {
+      if (result.ok) calls.sent(result.value.length)
+      if (result.ok) answer(null, result.value)
+      else answer(statusOf(result.error))
+    })
+  }
+
+type Writing = Pick<ServerDuplexStream<Buffer, Buffer>, 'write' | 'emit' | 'metadata' | 'getPeer'> & {
+  end: () => void
+}
+
+function streamWire(edge: Edge, rpc: AnyStream, call: Writing, flow: StreamWire['flow']): StreamWire {
+  return {
+    meta: metaOf(call.metadata, call.getPeer()),
+    decode: input => rpc.request.decode(input as Buffer),
+    write: (response, taken) => {
+      const bytes = asBuffer(rpc.response.encode(response as never))
+      edge.metrics.calls.sent(bytes.length)
+      call.write(bytes, taken)
+    },
+    end: error => {
+      if (error === null) call.end()
+      else call.emit('error', statusOf(error))
+    },
+    flow,
+  }
+}
+
+const bidiCall =
+  (edge: Edge, rpc: AnyStream) =>
+  (call: ServerDuplexStream<Buffer, Buffer>): void => {
+    const flow = (reading: boolean) => (reading ? call.resume() : call.pause())
+    const open = openStream(edge, rpc, streamWire(edge, rpc, call, flow))
+    call.on('cancelled', open.cancelled)
+    call.on('error', open.cancelled)
+    call.on('data', (bytes: Buffer) => {
+      edge.metrics.calls.received(bytes.length)
+      open.receive(bytes)
+    })
+    call.on('end', open.halfClosed)
+  }
+
+const serverStreamCall =
+  (edge: Edge, rpc: AnyStream) =>
+  (call: ServerWritableStream<Buffer, Buffer>): void => {
+    const open = openStream(
+      edge,
+      rpc,
+      streamWire(edge, rpc, call, () => {}),
+    )
+    call.on('cancelled', open.cancelled)
+    call.on('error', open.cancelled)
+    open.receive(call.request)
+    open.halfClosed()
+  }

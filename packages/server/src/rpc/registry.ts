@@ -1,0 +1,128 @@
+import { refuse } from '@kvorum/model'
+import { codec, rpcNamed, RPCS, type Codec, type Rpc, type RpcName } from '@kvorum/protocol'
+import type { Result } from '@kvorum/model'
+import type { Edge } from '../edge/edge.js'
+import type { CallLabels } from '../metrics/calls.js'
+import { groups, memberList } from './cluster.js'
+import { forward } from './forward.js'
+import type { Call, Handler, StreamIn, StreamOut } from './handler.js'
+import { check, watchHealth } from './health.js'
+import { completeGrant, leaseKeepAlive } from './lease.js'
+import { alarm, status } from './maintenance.js'
+import { watch } from './watch.js'
+
+const KV = 'etcdserverpb.KV'
+const LEASE = 'etcdserverpb.Lease'
+const CLUSTER = 'etcdserverpb.Cluster'
+const MAINTENANCE = 'etcdserverpb.Maintenance'
+const AUTH = 'etcdserverpb.Auth'
+
+const absent = (why: string): { readonly kind: 'absent'; readonly why: string } => ({ kind: 'absent', why })
+const NO_AUTH = absent('authentication is not available yet')
+const NO_MEMBERS = absent('the members of a cluster cannot be changed yet')
+const NO_MAINTENANCE = absent('this maintenance operation is not available yet')
+const NO_LOCK = absent('locks are made with transactions and leases for now')
+const NO_ELECTION = absent('elections are made with transactions and leases for now')
+
+/** Who answers each RPC. A new one in the schema does not compile without a row here. */
+const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
+  [`${KV}/Range`]: { kind: 'unary', handle: forward(`${KV}/Range`) },
+  [`${KV}/RangeStream`]: absent('clients fall back to Range'),
+  [`${KV}/Put`]: { kind: 'unary', handle: forward(`${KV}/Put`) },
+  [`${KV}/DeleteRange`]: { kind: 'unary', handle: forward(`${KV}/DeleteRange`) },
+  [`${KV}/Txn`]: { kind: 'unary', handle: forward(`${KV}/Txn`) },
+  [`${KV}/Compact`]: { kind: 'unary', handle: forward(`${KV}/Compact`) },
+  'etcdserverpb.Watch/Watch': { kind: 'stream', open: watch },
+  [`${LEASE}/LeaseGrant`]: { kind: 'unary', handle: forward(`${LEASE}/LeaseGrant`, completeGrant) },
+  [`${LEASE}/LeaseRevoke`]: { kind: 'unary', handle: forward(`${LEASE}/LeaseRevoke`) },
+  [`${LEASE}/LeaseKeepAlive`]: { kind: 'stream', open: leaseKeepAlive },
+  [`${LEASE}/LeaseTimeToLive`]: { kind: 'unary', handle: forward(`${LEASE}/LeaseTimeToLive`) },
+  [`${LEASE}/LeaseLeases`]: { kind: 'unary', handle: forward(`${LEASE}/LeaseLeases`) },
+  [`${CLUSTER}/MemberAdd`]: NO_MEMBERS,
+  [`${CLUSTER}/MemberRemove`]: NO_MEMBERS,
+  [`${CLUSTER}/MemberUpdate`]: NO_MEMBERS,
+  [`${CLUSTER}/MemberList`]: { kind: 'unary', handle: memberList },
+  [`${CLUSTER}/MemberPromote`]: NO_MEMBERS,
+  [`${MAINTENANCE}/Alarm`]: { kind: 'unary', handle: alarm },
+  [`${MAINTENANCE}/Status`]: { kind: 'unary', handle: status },
+  [`${MAINTENANCE}/Defragment`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/Hash`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/HashKV`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/Snapshot`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/MoveLeader`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/Downgrade`]: NO_MAINTENANCE,
+  [`${AUTH}/AuthEnable`]: NO_AUTH,
+  [`${AUTH}/AuthDisable`]: NO_AUTH,
+  [`${AUTH}/AuthStatus`]: NO_AUTH,
+  [`${AUTH}/Authenticate`]: NO_AUTH,
+  [`${AUTH}/UserAdd`]: NO_AUTH,
+  [`${AUTH}/UserGet`]: NO_AUTH,
+  [`${AUTH}/UserList`]: NO_AUTH,
+  [`${AUTH}/UserDelete`]: NO_AUTH,
+  [`${AUTH}/UserChangePassword`]: NO_AUTH,
+  [`${AUTH}/UserGrantRole`]: NO_AUTH,
+  [`${AUTH}/UserRevokeRole`]: NO_AUTH,
+  [`${AUTH}/RoleAdd`]: NO_AUTH,
+  [`${AUTH}/RoleGet`]: NO_AUTH,
+  [`${AUTH}/RoleList`]: NO_AUTH,
+  [`${AUTH}/RoleDelete`]: NO_AUTH,
+  [`${AUTH}/RoleGrantPermission`]: NO_AUTH,
+  [`${AUTH}/RoleRevokePermission`]: NO_AUTH,
+  'v3lockpb.Lock/Lock': NO_LOCK,
+  'v3lockpb.Lock/Unlock': NO_LOCK,
+  'v3electionpb.Election/Campaign': NO_ELECTION,
+  'v3electionpb.Election/Proclaim': NO_ELECTION,
+  'v3electionpb.Election/Leader': NO_ELECTION,
+  'v3electionpb.Election/Observe': NO_ELECTION,
+  'v3electionpb.Election/Resign': NO_ELECTION,
+  'grpc.health.v1.Health/Check': { kind: 'unary', handle: check },
+  'grpc.health.v1.Health/Watch': { kind: 'stream', open: watchHealth },
+  'kvorum.v1.Admin/Groups': { kind: 'unary', handle: groups },
+}
+
+interface AnyBase {
+  readonly rpc: Rpc
+  readonly name: RpcName
+  readonly labels: CallLabels
+  readonly request: Codec<unknown>
+  readonly response: Codec<unknown>
+}
+/** A handler with its types forgotten; its codecs keep the promise that they fit. */
+export interface AnyUnary extends AnyBase {
+  readonly kind: 'unary'
+  readonly handle: (edge: Edge, request: unknown, call: Call) => Promise<Result<unknown>>
+}
+export interface AnyStream extends AnyBase {
+  readonly kind: 'stream'
+  readonly open: (edge: Edge, out: StreamOut<unknown>) => StreamIn<unknown>
+}
+export type AnyHandler = AnyUnary | AnyStream
+
+export const REGISTRY: readonly AnyHandler[] = RPCS.map(rpc => register(rpc.name))
+
+function register<Name extends RpcName>(name: Name): AnyHandler {
+  const rpc = rpcNamed(name)
+  const handler = HANDLERS[name] as Handler<RpcName>
+  const base: AnyBase = {
+    rpc,
+    name,
+    labels: { service: rpc.service, method: rpc.method, type: callType(rpc) },
+    request: codec(rpc.request) as Codec<unknown>,
+    response: codec(rpc.response) as Codec<unknown>,
+  }
+  if (handler.kind === 'unary') return { ...base, ...handler } as AnyUnary
+  if (handler.kind === 'stream') return { ...base, ...handler } as unknown as AnyStream
+  const refusal = refuse('unimplemented', { detail: handler.why })
+  if (base.labels.type === 'unary') return { ...base, kind: 'unary', handle: () => Promise.resolve(refusal) }
+  const open = (_edge: Edge, out: StreamOut<unknown>): StreamIn<unknown> => ({
+    receive: () => out.end(refusal.error),
+    halfClosed: () => out.end(refusal.error),
+    closed: () => {},
+  })
+  return { ...base, kind: 'stream', open }
+}
+
+function callType(rpc: Rpc): CallLabels['type'] {
+  if (rpc.requestStream) return rpc.responseStream ? 'bidi_stream' : 'client_stream'
+  return rpc.responseStream ? 'server_stream' : 'unary'
+}

@@ -1,0 +1,124 @@
+import type { AddressInfo } from 'node:net'
+import type { KvNode } from '@kvorum/model'
+import type { ServerConfig } from './config/config.js'
+import type { Endpoint } from './config/urls.js'
+import { prepareDataDirectory } from './dataDirectory.js'
+import { closeEdge, createEdge, edgeLimits, type Edge } from './edge/edge.js'
+import { ClientPort, PORT_DEFAULTS, type PortOptions } from './edge/port.js'
+import { createGrpc, type GrpcFront } from './grpc/server.js'
+import { createHttp, type HttpFront } from './http/server.js'
+import type { Logger } from './logging.js'
+import { nodeSetup, StartError, type CreateNode } from './wiring.js'
+
+/**
+ * One server: a node and the edges over it.
+ *
+ *   sockets -> port -> grpc | http -> call rings -> handlers -> node
+ */
+export interface RunningServer {
+  /** Where clients are answered, in the order of --listen-client-urls. */
+  readonly addresses: readonly AddressInfo[]
+  readonly node: KvNode
+  /** Finishes what is under way, hands leaderships over, closes. The same promise however often it is called. */
+  stop(): Promise<void>
+}
+
+export interface ServerParts {
+  readonly createNode: CreateNode
+  readonly logger: Logger
+  readonly fatal: (reason: string) => void
+  readonly port?: Partial<PortOptions>
+  /** How long connections may take to end once the node has stopped. */
+  readonly graceMs?: number
+}
+
+const GRACE_MS = 1000
+
+/** Rejects with a StartError where the reason is one an operator can do something about. */
+export async function startServer(config: ServerConfig, parts: ServerParts): Promise<RunningServer> {
+  const { logger } = parts
+  const directory = prepareDataDirectory(config.dataDir)
+  if (!directory.ok) throw new StartError(directory.reason)
+  for (const warning of directory.value) logger.warn({}, warning)
+  const node = await parts.createNode(nodeSetup(config, logger, parts.fatal))
+  const edge = createEdge(node, edgeLimits(config), logger, config.electionTimeoutMs)
+  const grpc = createGrpc(edge)
+  const http = await createHttp(edge, config.corsOrigins)
+  const ports: ClientPort[] = []
+  const addresses: AddressInfo[] = []
+  let stopped: Promise<void> | null = null
+  const stop = (): Promise<void> =>
+    (stopped ??= shutDown(edge, { grpc, http, ports }, parts.graceMs ?? GRACE_MS))
+  try {
+    for (const endpoint of config.listenClient) {
+      const port = new ClientPort(
+        { grpc: grpc.accept, http: http.accept },
+        { ...PORT_DEFAULTS, ...parts.port },
+      )
+      addresses.push(await listen(port, endpoint))
+      ports.push(port)
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  for (const { address, port } of addresses) logger.info({ address, port }, 'answering clients')
+  return { addresses, node, stop }
+}
+
+async function listen(port: ClientPort, endpoint: Endpoint): Promise<AddressInfo> {
+  try {
+    return await port.listen(endpoint)
+  } catch (error) {
+    throw new StartError(listenProblem(endpoint, (error as NodeJS.ErrnoException).code))
+  }
+}
+
+function listenProblem({ host, port }: Endpoint, code: string | undefined): string {
+  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  switch (code) {
+    case 'EADDRINUSE':
+      return `The client address ${where} is already in use.`
+    case 'EADDRNOTAVAIL':
+      return `The client address ${where} is not an address of this machine.`
+    case 'EACCES':
+      return `The client address ${where} may not be used by this user.`
+    default:
+      return `The client address ${where} cannot be listened on (${code ?? 'unknown error'}).`
+  }
+}
+
+interface Fronts {
+  readonly grpc: GrpcFront
+  readonly http: HttpFront
+  readonly ports: readonly ClientPort[]
+}
+
+/** Stop accepting, let the node finish, tell streams, let connections end, cut the rest. */
+async function shutDown(edge: Edge, { grpc, http, ports }: Fronts, graceMs: number): Promise<void> {
+  edge.state.stopping = true
+  for (const port of ports) port.stopListening()
+  await edge.node.stop()
+  for (const stream of edge.state.streams) stream.stop()
+  http.closeIdle()
+  grpc.drain(graceMs)
+  await emptied(ports, graceMs)
+  for (const port of ports) port.destroy()
+  grpc.close()
+  await http.close()
+  closeEdge(edge)
+}
+
+const LOOK_MS = 10
+
+/** Resolves when no connection is left, or after the grace. */
+function emptied(ports: readonly ClientPort[], graceMs: number): Promise<void> {
+  return new Promise(resolve => {
+    let left = Math.ceil(graceMs / LOOK_MS)
+    const timer = setInterval(() => {
+      if (left-- > 0 && ports.some(port => port.connections > 0)) return
+      clearInterval(timer)
+      resolve()
+    }, LOOK_MS)
+  })
+}

@@ -1,0 +1,37 @@
+import type { ClusterId, KvNode, Member, NodeId } from '@kvorum/model'
+import { clusterIdOf, memberIdOf } from './identity.js'
+import type { ServerConfig } from './config/config.js'
+import type { Logger } from './logging.js'
+
+/** What a server needs to make its node. The node itself comes from whoever starts the server. */
+export interface NodeSetup {
+  readonly config: ServerConfig
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  /** The initial members with the ids that all of them compute alike, sorted by id. */
+  readonly members: readonly Member[]
+  readonly logger: Logger
+  /** For a condition that this node cannot survive. May be called at any time, and more than once. */
+  readonly fatal: (reason: string) => void
+}
+
+/** Resolves when the node answers requests, if only with "no leader". Rejects with a StartError. */
+export type CreateNode = (setup: NodeSetup) => Promise<KvNode>
+
+/** The server cannot start, and the message is the sentence that tells the operator why. */
+export class StartError extends Error {
+  override readonly name = 'StartError'
+}
+
+export function nodeSetup(config: ServerConfig, logger: Logger, fatal: (reason: string) => void): NodeSetup {
+  const token = config.initialClusterToken
+  const self = memberIdOf(config.advertisePeerUrls, token)
+  const members = config.initialCluster
+    .map(({ name, peerUrls }) => {
+      const id = memberIdOf(peerUrls, token)
+      const clientUrls = id === self ? config.advertiseClientUrls : []
+      return { id, name, peerUrls, clientUrls, learner: false }
+    })
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+  return { config, cluster: clusterIdOf(config.initialCluster, token), self, members, logger, fatal }
+}
