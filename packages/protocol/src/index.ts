@@ -9,6 +9,7 @@
  * Messages are records typed by `pb`; the table of remote procedures is RPCS.
  */
 export * as pb from './messages.js'
+export * from './answerEncoder.js'
 export * from './codec.js'
 export * from './errorTable.js'
 export { type JsonRecord, type JsonValue } from './json.js'

@@ -89,7 +89,8 @@ function readSmall(value: unknown, path: string, signed: boolean): number {
 }
 
 function integerOf(value: unknown): bigint | null {
-  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : null
+  // longer literals arrive as text: a number beyond 2^53 was a fraction or had an exponent
+  if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : null
   if (typeof value !== 'string') return null
   const exact = exactInteger(value)
   // the length bound keeps hostile digits from becoming a huge bigint

@@ -10,9 +10,9 @@ const [QUOTE, BACKSLASH, OPEN, CLOSE] = [0x22, 0x5c, 0x7b, 0x7d]
  */
 export class JsonSequence {
   readonly #bytesMax: number
-  /** Pieces of the object that has begun and not ended. */
-  #pieces: Uint8Array[] = []
-  #bytes = 0
+  /** The object that has begun and not ended, in the first `#length` bytes. */
+  #buffer: Buffer = Buffer.alloc(0)
+  #length = 0
   #depth = 0
   #inString = false
   #escaped = false
@@ -28,19 +28,17 @@ export class JsonSequence {
     for (let at = 0; at < chunk.length; at++) {
       const byte = chunk[at]!
       if (this.#depth === 0) {
-        start = at + (SPACE.has(byte) ? 1 : 0)
         if (SPACE.has(byte)) continue
         if (byte !== OPEN) throw new MalformedError('expected a JSON object')
+        start = at
       }
       this.#step(byte)
       if (this.#depth !== 0) continue
       this.#keep(chunk.subarray(start, at + 1))
-      values.push(parseJsonBytes(Buffer.concat(this.#pieces)))
-      this.#pieces = []
-      this.#bytes = 0
-      start = at + 1
+      values.push(parseJsonBytes(this.#buffer.subarray(0, this.#length)))
+      this.#length = 0
     }
-    if (this.#depth > 0) this.#keep(Buffer.from(chunk.subarray(start)))
+    if (this.#depth > 0) this.#keep(chunk.subarray(start))
     return values
   }
 
@@ -59,10 +57,17 @@ export class JsonSequence {
     else if (byte === CLOSE) this.#depth--
   }
 
+  /** Copies: the chunk belongs to the socket. Grows by doubling, so that tiny chunks cost no more. */
   #keep(piece: Uint8Array): void {
-    this.#bytes += piece.length
-    if (this.#bytes > this.#bytesMax)
+    const length = this.#length + piece.length
+    if (length > this.#bytesMax)
       throw new MalformedError(`a JSON object takes more than ${this.#bytesMax} bytes`)
-    this.#pieces.push(piece)
+    if (length > this.#buffer.length) {
+      const grown = Buffer.allocUnsafe(Math.max(length, this.#buffer.length * 2))
+      this.#buffer.copy(grown, 0, 0, this.#length)
+      this.#buffer = grown
+    }
+    this.#buffer.set(piece, this.#length)
+    this.#length = length
   }
 }

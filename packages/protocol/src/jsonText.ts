@@ -14,7 +14,9 @@ export const exactInteger = (text: string): string => (isExactInteger(text) ? te
 export function parseJson(text: string): unknown {
   if (text.trim() === '') return {}
   try {
-    return JSON.parse(/[0-9]{16}/.test(text) ? markLongIntegers(text) : text) as unknown
+    // first the text as it came: marks must not make JSON of what is none
+    const value = JSON.parse(text) as unknown
+    return /[0-9]{16}/.test(text) ? (JSON.parse(markLongIntegers(text)) as unknown) : value
   } catch (error) {
     if (error instanceof SyntaxError) throw new MalformedError('body is not JSON')
     throw error

@@ -23,7 +23,7 @@ export class WireReader {
     return this.#buffer[this.at++]!
   }
 
-  /** The low 53 bits are exact if the varint has at most 7 bytes; longer ones go through `wide`. */
+  /** A varint of up to 7 bytes, which is exact as a number; null, with nothing read, if it is longer. */
   #narrow(): number | null {
     let value = this.#byte()
     if (value < 0x80) return value
@@ -39,15 +39,18 @@ export class WireReader {
     return null
   }
 
+  /** Begins again where `narrow` gave up: 49 bits, then the up to 15 that are left. */
   #wide(): bigint {
-    let value = 0n
-    for (let i = 0n; i < 10n; i++) {
+    let low = 0
+    let scale = 1
+    for (let i = 0; i < 7; i++, scale *= 0x80) low += (this.#byte() & 0x7f) * scale
+    let high = 0
+    for (let shift = 0; shift <= 14; shift += 7) {
       const byte = this.#byte()
-      value |= BigInt(byte & 0x7f) << (7n * i)
-      if (byte < 0x80) {
-        if (value >> 64n !== 0n) break
-        return value
-      }
+      high |= (byte & 0x7f) << shift
+      if (byte >= 0x80) continue
+      if (high > 0x7fff) break
+      return BigInt(low) | (BigInt(high) << 49n)
     }
     throw new MalformedError(`varint longer than 64 bits before byte ${this.at}`)
   }

@@ -62,14 +62,20 @@ export class WireWriter {
       this.varint(Number(value))
       return
     }
+    // 28 + 28 + 8 bits, so that the loops below work on small integers
     const unsigned = BigInt.asUintN(64, value)
-    let bytes = 1
-    for (let rest = unsigned >> 7n; rest !== 0n; rest >>= 7n) bytes++
+    const low = Number(unsigned & 0xfffffffn)
+    const middle = Number((unsigned >> 28n) & 0xfffffffn)
+    const high = Number(unsigned >> 56n)
+    const bytes = high === 0 ? 8 : high < 0x80 ? 9 : 10
     const at = this.#take(bytes)
-    for (let i = 0; i < bytes; i++) {
-      const group = Number((unsigned >> BigInt(7 * i)) & 0x7fn)
-      this.#buffer[at + i] = i + 1 < bytes ? group | 0x80 : group
+    for (let i = 0; i < 4; i++) {
+      this.#buffer[at + i] = ((low >>> (7 * i)) & 0x7f) | 0x80
+      this.#buffer[at + 4 + i] = ((middle >>> (7 * i)) & 0x7f) | 0x80
     }
+    if (bytes === 8) this.#buffer[at + 7]! &= 0x7f
+    else this.#buffer[at + 8] = bytes === 9 ? high : high | 0x80
+    if (bytes === 10) this.#buffer[at + 9] = high >>> 7
   }
 
   bool(value: boolean): void {
