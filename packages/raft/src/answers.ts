@@ -4,7 +4,7 @@ import { freeInflight, toProbe, toReplicate } from './progress.js'
 import type { Progress } from './progress.js'
 import type { Raft } from './raft.js'
 import { confirmReads } from './reads.js'
-import { continueTransfer } from './transfer.js'
+import { continueTransfer, yieldIfLost } from './transfer.js'
 import type { Message } from './types.js'
 
 /** What a leader makes of its followers' answers. All are of its own term; any may be late or repeated. */
@@ -71,6 +71,7 @@ export function onHeartbeatReply(raft: Raft, message: Extract<Message, { kind: '
   }
   if (progress.wantsSnapshot) raft.dirty = true
   confirmReads(raft)
+  if (!message.needSnapshot) yieldIfLost(raft, progress)
   continueTransfer(raft, progress.id)
 }
 

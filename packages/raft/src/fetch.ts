@@ -30,8 +30,10 @@ export function committedEntries(raft: Raft, bytesMax: number): readonly Entry[]
   if (raft.lost || from > to) return []
   let entries = cacheSlice(raft.cache, from, to, bytesMax)
   if (entries.length === 0) entries = sideSlice(raft, from, to, bytesMax)
+  const { applyWants } = raft.fetch
   raft.fetch.applyWants = entries.length === 0
-  if (raft.fetch.applyWants) raft.dirty = true
+  // Once: an owner that asks again before the answer is there must not find work each time.
+  if (raft.fetch.applyWants && !applyWants) raft.dirty = true
   raft.handed += entries.length
   return entries
 }

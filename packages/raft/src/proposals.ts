@@ -18,8 +18,7 @@ const refuse = (refusal: Refusal): Proposed => ({ ok: false, refusal })
 
 function refusal(raft: Raft): Refusal | null {
   if (raft.role !== 'leader') return raft.leader === 0 ? 'noLeader' : 'notLeader'
-  if (raft.transfer) return 'transferring'
-  return raft.lost ? 'notReady' : null
+  return raft.transfer ? 'transferring' : null
 }
 
 /** Appends `items`, all or none, at `time` of the wall clock. The answer's index is the first one's. */
@@ -27,6 +26,8 @@ export function propose(raft: Raft, time: Millis, items: readonly Proposal[]): P
   assert(items.length > 0, () => 'nothing proposed')
   const refused = refusal(raft)
   if (refused) return refuse(refused)
+  // Without a state machine there is nobody to answer. The group can still be changed: that may be the way out.
+  if (raft.lost) return refuse('notReady')
   let bytes = 0
   for (const item of items) bytes += item.data.length + ENTRY_OVERHEAD_BYTES
   // However large, one batch fits when nothing else is pending; otherwise it could never be written.

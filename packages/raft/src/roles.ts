@@ -1,5 +1,6 @@
 import { assert } from '@kvorum/model'
 import type { ReplicaId, Term } from '@kvorum/model'
+import { configAt } from './history.js'
 import { appendOwn } from './log.js'
 import { isVoter } from './membership.js'
 import { dropClaims } from './outbox.js'
@@ -10,8 +11,13 @@ import { trackMembers } from './replication.js'
 
 /** The four roles and what entering one forgets and begins (paper figure 4, thesis 9.6 for preCandidate). */
 
-/** May it start a campaign? A learner, a removed and a not yet admitted replica never do. */
-export const isPromotable = (raft: Raft): boolean => raft.mayVote && isVoter(raft.config, raft.id)
+/**
+ * May it start a campaign? Learners, removed and not yet admitted replicas never do. A change that takes our vote
+ * away must be known to be committed: until then nobody else may hold the entry that does it, and without us as
+ * leader, not counting ourselves, those who remain could never win (thesis 4.2.2).
+ */
+export const isPromotable = (raft: Raft): boolean =>
+  raft.mayVote && (isVoter(raft.config, raft.id) || isVoter(configAt(raft, raft.commit), raft.id))
 
 /** A replica without state can lead, but cannot serve: it leaves the others this many timeouts to come first. */
 const LOST_TIMEOUTS = 3

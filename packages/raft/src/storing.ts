@@ -7,7 +7,6 @@ import { dropPrefix, shrinkCache, termAt } from './log.js'
 import { sendIndex } from './outbox.js'
 import type { Raft } from './raft.js'
 import { resetElectionTimer } from './roles.js'
-import { continueTransfer } from './transfer.js'
 
 /** What the owner's disk and state machine report, and what it may throw away. */
 
@@ -86,8 +85,7 @@ export function onStateLost(raft: Raft): void {
   raft.applied = raft.base.index
   raft.handed = raft.base.index
   raft.fetch.applyWants = false
-  if (raft.role !== 'leader') return resetElectionTimer(raft)
-  for (const id of raft.progress.keys()) continueTransfer(raft, id)
+  if (raft.role !== 'leader') resetElectionTimer(raft)
 }
 
 /**

@@ -26,13 +26,9 @@ export function transferLeadership(raft: Raft, now: Millis, to: ReplicaId): Refu
   const progress = raft.progress.get(to)
   if (!progress || !raft.config.voters.includes(to)) return 'badTarget'
   if (raft.commit < raft.termStart || !isCaughtUp(raft, progress)) return 'notReady'
-  begin(raft, to)
-  return null
-}
-
-function begin(raft: Raft, to: ReplicaId): void {
-  raft.transfer = { to, due: raft.now + raft.options.electionTimeoutMs }
+  raft.transfer = { to, due: now + raft.options.electionTimeoutMs }
   continueTransfer(raft, to)
+  return null
 }
 
 /** `from` answered. When it is the target and holds everything, it is told to go; told again if that was lost. */
@@ -40,8 +36,14 @@ export function continueTransfer(raft: Raft, from: ReplicaId): void {
   if (raft.role !== 'leader') return
   const progress = raft.progress.get(from)
   if (progress?.match !== raft.lastIndex) return
-  // A leader whose state machine is gone leads only until somebody else can.
-  if (raft.lost && !raft.transfer && !progress.wantsSnapshot && raft.config.voters.includes(from))
-    raft.transfer = { to: from, due: raft.now + raft.options.electionTimeoutMs }
   if (raft.transfer?.to === from) send(raft, from, { kind: 'timeoutNow' })
+}
+
+/**
+ * A leader whose state machine is gone leads only until somebody else can: a voter that holds everything and has
+ * just said that it has its state.
+ */
+export function yieldIfLost(raft: Raft, { id, match }: Progress): void {
+  if (!raft.lost || raft.transfer || match !== raft.lastIndex || !raft.config.voters.includes(id)) return
+  raft.transfer = { to: id, due: raft.now + raft.options.electionTimeoutMs }
 }

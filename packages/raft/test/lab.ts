@@ -34,7 +34,9 @@ export interface Host {
   /** Null while it is down. */
   raft: Raft | null
   /** What a crash leaves. */
-  readonly disk: Disk
+  disk: Disk
+  /** What was on the disk before it was wiped: acknowledged once, and counted by who had heard it. */
+  wiped: Disk | null
   write: Persist | null
   /** Messages that wait for `write`. */
   waiting: readonly Message[]
@@ -108,12 +110,8 @@ export function addHost(lab: Lab, id: number, config: GroupConfig): Host {
   const host: Host = {
     id: rid(id),
     raft: null,
-    disk: {
-      hard: { term: 0, vote: rid(0), commit: 0 },
-      base: { index: 0, term: 0 },
-      baseConfig: config,
-      entries: [],
-    },
+    disk: emptyDisk(config),
+    wiped: null,
     write: null,
     waiting: [],
     machine: { ...machine },
@@ -128,6 +126,21 @@ export function addHost(lab: Lab, id: number, config: GroupConfig): Host {
   start(lab, host)
   return host
 }
+
+/** An empty disk in the place of the old one. The directory is not the one that the others know. */
+export function wipe(lab: Lab, host: Host): void {
+  host.wiped = host.disk
+  host.disk = emptyDisk(configOf([]))
+  host.flushed = { index: 0, term: 0, digest: 7, config: emptyConfig, configIndex: 0, lost: true }
+  start(lab, host, false)
+}
+
+const emptyDisk = (baseConfig: GroupConfig): Disk => ({
+  hard: { term: 0, vote: rid(0), commit: 0 },
+  base: { index: 0, term: 0 },
+  baseConfig,
+  entries: [],
+})
 
 /** Starts a replica from what its disk and its flushed machine remember. */
 export function start(lab: Lab, host: Host, mayVote = true): void {
@@ -230,9 +243,9 @@ function post(lab: Lab, host: Host, message: Message): void {
 
 /** The write that is out becomes durable. */
 export function sync(lab: Lab, host: Host): boolean {
-  const { write, waiting, disk } = host
+  const { write, waiting } = host
   if (!host.raft || !write) return false
-  writeDisk(disk, write)
+  writeDisk(lab, host, write)
   host.write = null
   host.waiting = []
   onWritten(lab, host, write)
@@ -241,7 +254,8 @@ export function sync(lab: Lab, host: Host): boolean {
   return true
 }
 
-function writeDisk(disk: Disk, write: Persist): void {
+function writeDisk(lab: Lab, host: Host, write: Persist): void {
+  const { disk } = host
   const { reset, entries, hardState } = write
   if (reset) {
     disk.base = reset.base
@@ -252,7 +266,9 @@ function writeDisk(disk: Disk, write: Persist): void {
   }
   const [first] = entries
   if (first) {
-    disk.entries = disk.entries.filter(entry => entry.index < first.index)
+    const kept = disk.entries.filter(entry => entry.index < first.index)
+    if (kept.length < disk.entries.length) lab.tell(`${host.id} truncates from ${first.index}`)
+    disk.entries = kept
     const end = disk.base.index + disk.entries.length
     if (end + 1 !== first.index) throw new Error(`write at ${first.index} leaves a hole after ${end}`)
     disk.entries.push(...entries)

@@ -1,7 +1,7 @@
 import { isJoint, termAt } from '@kvorum/raft'
 import type { Message, Persist, ReadState } from '@kvorum/raft'
 import type { Entry, ReplicaId } from '@kvorum/model'
-import type { Host, Lab } from './lab.js'
+import type { Disk, Host, Lab } from './lab.js'
 
 /**
  * What nobody inside knows: everything. It checks the invariants of the Raft papers from outside, against the
@@ -28,6 +28,7 @@ interface Seen {
   commit: number
   role: string
   last: number
+  matches: ReadonlyMap<ReplicaId, number>
 }
 
 export const createOracle = (): Oracle => ({
@@ -61,6 +62,7 @@ export function onStepped(lab: Lab, host: Host): void {
     commit: raft.commit,
     role: raft.role,
     last: raft.lastIndex,
+    matches: new Map([...raft.progress.values()].map(({ id, match }) => [id, match])),
   })
 }
 
@@ -88,16 +90,21 @@ function checkLeader(lab: Lab, host: Host, before: Seen | undefined): void {
   const open = raft.configs.filter(({ index }) => index > raft.commit)
   must(open.length <= 1, () => `I12: leader ${host.id} has ${open.length} uncommitted changes`)
   for (const { id, match, next } of raft.progress.values()) {
+    const seen = before?.life === host.lives && before.term === raft.term ? before.matches.get(id) : undefined
+    must(seen === undefined || match >= seen, () => `I15: match ${match} of ${id} fell from ${seen}`)
     must(next > match, () => `I15: next ${next} of ${id} is not beyond match ${match}`)
     const follower = lab.hosts.get(id)
     // Later terms may have replaced what it held.
     if (!follower || follower.disk.hard.term > raft.term) continue
-    must(holds(follower, match, termAt(raft, match)), () => `I15: ${id} does not hold match ${match}`)
+    must(
+      holds(follower.wiped ?? follower.disk, match, termAt(raft, match)),
+      () => `I15: ${id} does not hold match ${match}`,
+    )
   }
 }
 
 /** Whether a replica's disk has the entry; what was purged or snapshotted it has. */
-export function holds({ disk }: Host, index: number, term: number | null): boolean {
+export function holds(disk: Disk, index: number, term: number | null): boolean {
   if (index <= disk.base.index) return true
   const entry = disk.entries[index - disk.base.index - 1]
   return entry !== undefined && (term === null || entry.term === term)
@@ -116,7 +123,8 @@ function checkCommit(lab: Lab, host: Host): void {
   // The step may have changed the configuration after it committed under the one before.
   const configs = raft.configs.slice(-2).map(({ config }) => config)
   const onQuorum = (voters: readonly ReplicaId[]): boolean => {
-    const count = voters.filter(id => holds(lab.hosts.get(id) as Host, raft.commit, term)).length
+    const disks = voters.map(id => lab.hosts.get(id) as Host).map(({ wiped, disk }) => wiped ?? disk)
+    const count = disks.filter(disk => holds(disk, raft.commit, term)).length
     return voters.length === 0 || count > voters.length / 2
   }
   must(
@@ -130,6 +138,7 @@ function checkCommit(lab: Lab, host: Host): void {
 
 /** I10: what a message claims is on the disk of its sender. */
 export function onPosted(lab: Lab, host: Host, message: Message): void {
+  must(host.raft?.mayVote === true, () => `I13: ${host.id} speaks, but was not admitted`)
   const { hard } = host.disk
   const asks = message.kind === 'preVote' || (message.kind === 'preVoteReply' && message.granted)
   must(
@@ -150,7 +159,7 @@ export function onPosted(lab: Lab, host: Host, message: Message): void {
   const term =
     leader?.role === 'leader' && leader.term === message.term ? termAt(leader, message.match) : null
   must(
-    holds(host, message.match, term),
+    holds(host.disk, message.match, term),
     () => `I10: ${host.id} acknowledges ${message.match} before it is durable`,
   )
 }
@@ -173,7 +182,7 @@ export function onCommitted(lab: Lab, host: Host, entry: Entry, digest: number):
     () => `I5: ${host.id} applies an uncommitted ${entry.index}`,
   )
   must(
-    holds(host, entry.index, entry.term),
+    holds(host.disk, entry.index, entry.term),
     () => `I7: ${host.id} applies ${entry.index} before it is durable`,
   )
   const known = lab.oracle.digests.get(entry.index)
