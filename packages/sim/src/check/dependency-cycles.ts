@@ -30,10 +30,10 @@ function name(graph: Graph, component: readonly number[]): Anomaly {
   const within = new Set(component)
   for (const [suffix, time] of TIMES) {
     const wanted: readonly (readonly [string, () => number[] | null])[] = [
-      ['G0', () => cycle(graph, component, within, EDGE.ww | time)],
-      ['G1c', () => cycle(graph, component, within, EDGE.ww | EDGE.wr | time)],
+      ['G0', () => cycle(graph, within, EDGE.ww | time)],
+      ['G1c', () => cycle(graph, within, EDGE.ww | EDGE.wr | time)],
       ['G-single', () => single(graph, component, within, EDGE.ww | EDGE.wr | time)],
-      ['G2', () => cycle(graph, component, within, EDGE.ww | EDGE.wr | EDGE.rw | time)],
+      ['G2', () => cycle(graph, within, EDGE.ww | EDGE.wr | EDGE.rw | time)],
     ]
     for (const [kind, find] of wanted) {
       const operations = find()
@@ -45,21 +45,13 @@ function name(graph: Graph, component: readonly number[]): Anomaly {
 }
 
 /** Some cycle of these kinds, as its members; null if there is none. */
-function cycle(
-  graph: Graph,
-  component: readonly number[],
-  within: ReadonlySet<number>,
-  kinds: number,
-): number[] | null {
-  let best: number[] | null = null
-  let tries = 0
-  for (const node of component) {
-    const found = graph.path(node, node, kinds, within)
-    if (found !== null && (best === null || found.length < best.length)) best = found
-    // Any cycle will do; a short one explains better. Large components are not searched for the shortest.
-    if (best !== null && (best.length <= 3 || ++tries > 50)) break
-  }
-  return best?.slice(0, -1) ?? null
+function cycle(graph: Graph, within: ReadonlySet<number>, kinds: number): number[] | null {
+  const core = graph.components(kinds).find(([first]) => within.has(first!))
+  if (core === undefined) return null
+  const inside = new Set(core)
+  // Any cycle will do; a short one explains better. Large components are not searched for the shortest.
+  const found = core.slice(0, 50).map(node => graph.path(node, node, kinds, inside)!)
+  return found.reduce((best, one) => (one.length < best.length ? one : best)).slice(0, -1)
 }
 
 /** A cycle with exactly one anti-dependency. */

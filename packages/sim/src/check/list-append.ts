@@ -32,6 +32,7 @@ export function checkListAppend(history: ListHistory): Anomaly[] {
     if (txn.outcome === 'ok') found.push(...checkReads(txn, writers))
   }
   const orders = versionOrders(history, found)
+  found.push(...checkAppendOrder(writers, orders))
   const seen = new Set([...orders].flatMap(([key, order]) => order.map(value => element(key, value))))
   const taken = history.filter(txn => txn.outcome === 'ok' || isSeen(txn, seen))
   const node = new Map(taken.map((txn, at) => [txn.id, at]))
@@ -97,11 +98,13 @@ function checkReads(txn: Txn, writers: Writers): Anomaly[] {
     const mine = own.get(op.key) ?? []
     if (known !== undefined ? !sameList(known, list) : !endsWith(list, mine)) add('internal', facts)
     expected.set(op.key, list)
+    const end = list.length - (endsWith(list, mine) ? mine.length : 0) - 1
     for (const [place, value] of list.entries()) {
       const write = writers.of.get(element(op.key, value))
       if (write === undefined) add('value from nowhere', facts)
+      else if (write.txn === txn && !mine.includes(value)) add('internal', `its own future in ${facts}`)
       else if (write.txn.outcome === 'fail') add('G1a', `aborted read of ${facts}`, write.txn)
-      else if (place === list.length - 1 && !write.final && write.txn !== txn) {
+      else if (place === end && !write.final && write.txn !== txn) {
         add('G1b', `intermediate read of ${facts}`, write.txn)
       }
     }
@@ -155,6 +158,27 @@ function versionOrders(history: ListHistory, found: Anomaly[]): Map<string, read
   return new Map([...longest].map(([key, { list }]) => [key, list]))
 }
 
+/** The appends of one transaction to one key show in the order in which it made them, none left out before another. */
+function checkAppendOrder(writers: Writers, orders: ReadonlyMap<string, readonly number[]>): Anomaly[] {
+  const found: Anomaly[] = []
+  for (const [key, order] of orders) {
+    const shown = new Map<Txn, number>()
+    for (const value of order) {
+      const txn = writers.of.get(element(key, value))?.txn
+      if (txn === undefined) continue
+      const place = shown.get(txn) ?? 0
+      shown.set(txn, place + 1)
+      const appends = txn.op.filter(op => op.kind === 'append' && op.key === key) as {
+        readonly value: number
+      }[]
+      if (appends[place]?.value === value) continue
+      found.push({ kind: 'append order', operations: [txn.id], facts: `${key}: ${order.join(' ')}` })
+      break
+    }
+  }
+  return found
+}
+
 /** Of a transaction with unknown outcome: whether anybody saw that it happened. */
 function isSeen(txn: Txn, seen: ReadonlySet<string>): boolean {
   if (txn.outcome === 'fail') return false
@@ -187,11 +211,22 @@ function addDependencies(
       link(nodeOf(key, list.at(-1)), at, EDGE.wr)
       const order = orders.get(key)!
       // Elements may follow that are the reader's own; the next foreign one is what it did not see.
-      const next = order.find((value, place) => place >= list.length && nodeOf(key, value) !== at)
+      const next = firstForeign(order, list.length, value => nodeOf(key, value) === at)
       if (next !== undefined) link(at, nodeOf(key, next), EDGE.rw)
       else for (const late of unseen.get(key) ?? []) link(at, late, EDGE.rw)
     }
   }
+}
+
+function firstForeign(
+  order: readonly number[],
+  from: number,
+  isOwn: (value: number) => boolean,
+): number | undefined {
+  for (let place = from; place < order.length; place++) {
+    if (!isOwn(order[place]!)) return order[place]
+  }
+  return undefined
 }
 
 /** By key: transactions whose successful append to it appears in no read, so that they follow every read. */
@@ -216,10 +251,10 @@ function unseenWriters(
 function addProcess(graph: Graph, taken: readonly Txn[]): void {
   const last = new Map<number, number>()
   for (const at of inOrderOfCalls(taken)) {
-    const { client } = taken[at]!
+    const { client, outcome } = taken[at]!
     const before = last.get(client)
     if (before !== undefined) graph.add(before, at, EDGE.process)
-    last.set(client, at)
+    if (outcome === 'ok') last.set(client, at)
   }
 }
 
