@@ -47,6 +47,8 @@ interface World {
   values: number
   /** Replicas that came back with an empty disk: they listen and are never admitted. */
   readonly wiped: Set<Host['id']>
+  /** Replicas whose process is stopped; their messages wait. */
+  readonly paused: Set<Host['id']>
 }
 
 /** How much of what; each kind of fault is on in half of the seeds. */
@@ -62,6 +64,7 @@ interface Chaos {
   readonly losses: boolean
   readonly slowDisks: boolean
   readonly wipes: boolean
+  readonly pauses: boolean
 }
 
 /** Rare things that the seeds together must have come by; a fault that never strikes finds nothing. */
@@ -113,6 +116,7 @@ function createWorld(seed: number): World {
     purges: coin(),
     losses: below(4) === 0 && !wipes,
     slowDisks: coin(),
+    pauses: coin(),
     // Somebody whose disk was wiped is lost for its group: with other losses there might be no quorum left.
     wipes,
   }
@@ -127,6 +131,7 @@ function createWorld(seed: number): World {
     nextContext: 1,
     values: 0,
     wiped: new Set(),
+    paused: new Set(),
   }
 }
 
@@ -139,6 +144,7 @@ function moveOne(world: World): void {
   if (lab.flight.length === 0) return
   const at = chaos.reorder ? below(Math.min(lab.flight.length, 10)) : 0
   const [message] = lab.flight.splice(at, 1) as [Message]
+  if (world.paused.has(message.to)) return void lab.flight.push(message)
   if (below(20) === 0 && old.length < 200) old.push(message)
   if (world.cut.has(`${message.from} ${message.to}`) || below(100) < chaos.drop) return
   if (below(100) < chaos.repeat) lab.flight.push(message)
@@ -149,7 +155,8 @@ function pass(world: World, ms: number): void {
   const { lab } = world
   lab.now += ms
   for (const host of hostsOf(world))
-    if (host.raft && nextDue(host.raft) <= lab.now) feed(lab, host, { kind: 'tick', now: lab.now })
+    if (host.raft && !world.paused.has(host.id) && nextDue(host.raft) <= lab.now)
+      feed(lab, host, { kind: 'tick', now: lab.now })
 }
 
 function work(world: World, host: Host): void {
@@ -217,6 +224,12 @@ function change(world: World, host: Host): void {
 function disturb(world: World): void {
   const { lab, below, chaos } = world
   const host = pick(world, hostsOf(world)) as Host
+  if (world.paused.has(host.id)) {
+    // It believes what it believed when it was stopped, and a client is the first to speak to it.
+    world.paused.delete(host.id)
+    ask(lab, host, world.nextContext++)
+    turn(lab, host)
+  } else if (chaos.pauses && below(4) === 0) world.paused.add(host.id)
   if (chaos.crashes && below(3) === 0) {
     if (host.raft) crash(lab, host)
     else start(lab, host, !world.wiped.has(host.id))
@@ -243,7 +256,7 @@ function disturb(world: World): void {
 function randomEvent(world: World): void {
   const { lab, below, chaos } = world
   const host = pick(world, hostsOf(world)) as Host
-  const dice = below(100)
+  const dice = world.paused.has(host.id) ? ([0, 75, 90][below(3)] as number) : below(100)
   if (dice < 44) moveOne(world)
   else if (dice < 72) work(world, host)
   else if (dice < 79) pass(world, below(10) === 0 ? below(2000) : below(120))
@@ -290,6 +303,7 @@ function settle(world: World): void {
 function heal(world: World): void {
   const { lab } = world
   world.cut.clear()
+  world.paused.clear()
   for (const host of hostsOf(world)) if (!host.raft) start(lab, host, !world.wiped.has(host.id))
   let value = 0
   let term = 0
@@ -322,7 +336,18 @@ const describeWorld = (world: World): string =>
       const { role, term, leader, base, applied, commit, stable, lastIndex, config, lost } = raft
       const { configIndex, index } = { configIndex: raft.configs.at(-1)?.index, index: machine.index }
       return JSON.stringify({
-        ...{ id, role, term, leader, base, applied, commit, stable, lastIndex, lost, configIndex, index },
+        id,
+        role,
+        term,
+        leader,
+        base,
+        applied,
+        commit,
+        stable,
+        lastIndex,
+        lost,
+        configIndex,
+        index,
         config: describeConfig(config),
         progress: [...raft.progress.values()],
       })
