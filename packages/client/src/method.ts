@@ -1,0 +1,85 @@
+import { codec, type Init, type pb, type RpcName } from '@kvorum/protocol'
+
+type RequestOf<Name extends RpcName> = pb.Messages[pb.Rpcs[Name]['request']]
+type ResponseOf<Name extends RpcName> = pb.Messages[pb.Rpcs[Name]['response']]
+
+/** One remote procedure as the client calls it. */
+export interface Method<Request, Response> {
+  readonly path: string
+  readonly encode: (request: Init<Request>) => Buffer
+  readonly decode: (bytes: Uint8Array) => Response
+}
+
+function method<Name extends RpcName>(
+  name: Name,
+  request: pb.Rpcs[Name]['request'],
+  response: pb.Rpcs[Name]['response'],
+): Method<RequestOf<Name>, ResponseOf<Name>> {
+  const requests = codec(request)
+  const responses = codec(response)
+  return {
+    path: `/${name}`,
+    encode: message => {
+      const bytes = requests.encode(message as never)
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    },
+    decode: bytes => responses.decode(bytes) as ResponseOf<Name>,
+  }
+}
+
+export const METHODS = {
+  range: method('etcdserverpb.KV/Range', 'etcdserverpb.RangeRequest', 'etcdserverpb.RangeResponse'),
+  put: method('etcdserverpb.KV/Put', 'etcdserverpb.PutRequest', 'etcdserverpb.PutResponse'),
+  deleteRange: method(
+    'etcdserverpb.KV/DeleteRange',
+    'etcdserverpb.DeleteRangeRequest',
+    'etcdserverpb.DeleteRangeResponse',
+  ),
+  txn: method('etcdserverpb.KV/Txn', 'etcdserverpb.TxnRequest', 'etcdserverpb.TxnResponse'),
+  compact: method(
+    'etcdserverpb.KV/Compact',
+    'etcdserverpb.CompactionRequest',
+    'etcdserverpb.CompactionResponse',
+  ),
+  watch: method('etcdserverpb.Watch/Watch', 'etcdserverpb.WatchRequest', 'etcdserverpb.WatchResponse'),
+  leaseGrant: method(
+    'etcdserverpb.Lease/LeaseGrant',
+    'etcdserverpb.LeaseGrantRequest',
+    'etcdserverpb.LeaseGrantResponse',
+  ),
+  leaseRevoke: method(
+    'etcdserverpb.Lease/LeaseRevoke',
+    'etcdserverpb.LeaseRevokeRequest',
+    'etcdserverpb.LeaseRevokeResponse',
+  ),
+  leaseKeepAlive: method(
+    'etcdserverpb.Lease/LeaseKeepAlive',
+    'etcdserverpb.LeaseKeepAliveRequest',
+    'etcdserverpb.LeaseKeepAliveResponse',
+  ),
+  leaseTimeToLive: method(
+    'etcdserverpb.Lease/LeaseTimeToLive',
+    'etcdserverpb.LeaseTimeToLiveRequest',
+    'etcdserverpb.LeaseTimeToLiveResponse',
+  ),
+  leases: method(
+    'etcdserverpb.Lease/LeaseLeases',
+    'etcdserverpb.LeaseLeasesRequest',
+    'etcdserverpb.LeaseLeasesResponse',
+  ),
+  memberList: method(
+    'etcdserverpb.Cluster/MemberList',
+    'etcdserverpb.MemberListRequest',
+    'etcdserverpb.MemberListResponse',
+  ),
+  status: method(
+    'etcdserverpb.Maintenance/Status',
+    'etcdserverpb.StatusRequest',
+    'etcdserverpb.StatusResponse',
+  ),
+  authenticate: method(
+    'etcdserverpb.Auth/Authenticate',
+    'etcdserverpb.AuthenticateRequest',
+    'etcdserverpb.AuthenticateResponse',
+  ),
+} as const
