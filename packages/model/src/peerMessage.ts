@@ -36,18 +36,19 @@ export type PeerMessage<RaftMessage> =
       readonly request: ClientRequest
     }
   | { readonly kind: 'reply'; readonly id: number; readonly result: ClientResult }
-  /** Ask for the next chunk. `stream` 0 opens one. */
+  /** Ask for chunk number `chunk` (from 0) of a stream; `stream` 0 opens one. `pull` names the attempt. */
   | {
       readonly kind: 'snapshotPull'
       readonly group: GroupId
       readonly pull: number
       readonly stream: number
-      readonly after: Uint8Array | null
+      readonly chunk: number
     }
   | {
       readonly kind: 'snapshotChunk'
       readonly pull: number
       readonly stream: number
+      readonly chunk: number
       /** Null: the sender cannot serve this stream (any more); begin again. */
       readonly meta: SnapshotMeta | null
       readonly rows: readonly StoreRow[]

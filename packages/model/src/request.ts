@@ -21,6 +21,8 @@ export type ClientRequest =
   | { readonly kind: 'leaseTimeToLive'; readonly id: LeaseId; readonly keys: boolean }
   /** Local and possibly stale, as in etcd. */
   | { readonly kind: 'leaseList' }
+  /** A command of the meta group, from a node or from an administrator. */
+  | { readonly kind: 'meta'; readonly command: Uint8Array }
   /** Linearizable barrier on the meta group, for MemberList and health. */
   | { readonly kind: 'barrier' }
 
@@ -86,3 +88,19 @@ export interface GroupStatus {
   readonly quarantined: boolean
   readonly logicalBytes: number
 }
+
+/**
+ * What a response is charged with in a stream's queue. The edge gives exactly this back to `consumed` when the
+ * client's connection has taken the response.
+ */
+export function watchResponseBytes(response: WatchResponse): number {
+  if (response.kind !== 'events') return RESPONSE_OVERHEAD_BYTES
+  let bytes = RESPONSE_OVERHEAD_BYTES
+  for (const { kv, prev } of response.events) {
+    bytes += RESPONSE_OVERHEAD_BYTES + kv.key.length + kv.value.length
+    if (prev !== null) bytes += RESPONSE_OVERHEAD_BYTES + prev.key.length + prev.value.length
+  }
+  return bytes
+}
+
+const RESPONSE_OVERHEAD_BYTES = 64

@@ -1,0 +1,10 @@
+/**
+ * Where keys live and what the cluster knows as a whole. Pure values and functions: the meta group's machine,
+ * the shard map and its arithmetic.
+ *
+ *     committed meta commands --> applyMetaCommand(state) --> nodes, shard map, cluster version
+ *     a request's ranges -------> routeRanges(map) --------> parts per shard
+ */
+export * from './metaCommand.js'
+export * from './metaState.js'
+export * from './shardMap.js'

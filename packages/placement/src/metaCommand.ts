@@ -1,0 +1,102 @@
+import { ByteReader, ByteWriter, MalformedError, nodeId, unreachable, type NodeId } from '@kvorum/model'
+import { readTexts, writeTexts, type MetaState } from './metaState.js'
+
+/** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
+export type MetaCommand =
+  /** A node tells its name, client URLs and version; proposed at every start until the state says so. */
+  | {
+      readonly kind: 'announce'
+      readonly node: NodeId
+      readonly name: string
+      readonly clientUrls: readonly string[]
+      readonly serverVersion: string
+    }
+  /** The least version of all nodes; never goes down. */
+  | { readonly kind: 'setClusterVersion'; readonly version: string }
+
+const META_COMMAND_FORMAT = 1
+const KINDS = { announce: 1, setClusterVersion: 2 } as const
+
+export function encodeMetaCommand(command: MetaCommand): Uint8Array {
+  const out = new ByteWriter()
+  out.u8(META_COMMAND_FORMAT).u8(KINDS[command.kind]).u8(0)
+  switch (command.kind) {
+    case 'announce':
+      out.u64(command.node).text(command.name).text(command.serverVersion)
+      writeTexts(out, command.clientUrls)
+      break
+    case 'setClusterVersion':
+      out.text(command.version)
+      break
+    default:
+      unreachable(command)
+  }
+  return out.finish()
+}
+
+export function decodeMetaCommand(bytes: Uint8Array): MetaCommand {
+  const input = new ByteReader(bytes)
+  const format = input.u8()
+  if (format !== META_COMMAND_FORMAT) throw new MalformedError(`meta command format ${format} is not known`)
+  const kind = input.u8()
+  const flags = input.u8()
+  if (flags !== 0) throw new MalformedError(`meta command flags ${flags} are not known`)
+  const command = readBody(kind, input)
+  input.end()
+  return command
+}
+
+function readBody(kind: number, input: ByteReader): MetaCommand {
+  switch (kind) {
+    case KINDS.announce: {
+      const node = nodeId(input.u64())
+      const name = input.text()
+      const serverVersion = input.text()
+      return { kind: 'announce', node, name, serverVersion, clientUrls: readTexts(input) }
+    }
+    case KINDS.setClusterVersion:
+      return { kind: 'setClusterVersion', version: input.text() }
+    default:
+      throw new MalformedError(`meta command kind ${kind} is not known`)
+  }
+}
+
+/** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
+export function applyMetaCommand(state: MetaState, command: MetaCommand): void {
+  switch (command.kind) {
+    case 'announce':
+      state.nodes = state.nodes.map(node =>
+        node.id === command.node
+          ? { ...node, name: command.name, clientUrls: command.clientUrls, serverVersion: command.serverVersion }
+          : node,
+      )
+      return
+    case 'setClusterVersion':
+      if (compareVersions(command.version, state.clusterVersion) > 0) state.clusterVersion = command.version
+      return
+    default:
+      unreachable(command)
+  }
+}
+
+/** Order of `X.Y.Z` versions; the empty string is before all. */
+export function compareVersions(a: string, b: string): number {
+  const parts = (version: string): number[] => (version === '' ? [-1] : version.split('.').map(Number))
+  const [left, right] = [parts(a), parts(b)]
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    const difference = (left[i] ?? 0) - (right[i] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
+}
+
+/** What the cluster version should be: the least minor version (`X.Y.0`) of all nodes, once all have announced one. */
+export function clusterVersionOf(state: MetaState): string | null {
+  let least: string | null = null
+  for (const node of state.nodes) {
+    if (node.serverVersion === '') return null
+    const minor = node.serverVersion.split('.').slice(0, 2).join('.') + '.0'
+    if (least === null || compareVersions(minor, least) < 0) least = minor
+  }
+  return least
+}

@@ -1,0 +1,135 @@
+import {
+  ByteReader,
+  ByteWriter,
+  EMPTY,
+  groupId,
+  MalformedError,
+  nodeId,
+  readRange,
+  replicaId,
+  writeRange,
+  type Index,
+  type NodeId,
+  type Term,
+} from '@kvorum/model'
+import { checkShardMap, type ShardDescriptor, type ShardMap } from './shardMap.js'
+
+/** A member of the cluster as the meta group's log knows it. */
+export interface NodeRecord {
+  readonly id: NodeId
+  /** Empty until the node has started once. */
+  readonly name: string
+  readonly peerUrls: readonly string[]
+  readonly clientUrls: readonly string[]
+  readonly learner: boolean
+  /** Empty until the node has started once. */
+  readonly serverVersion: string
+}
+
+/**
+ * State of the meta group's machine: what the cluster knows as a whole. Small (it names nodes and shards, not
+ * keys), so it is one record and one row of the state store.
+ */
+export interface MetaState {
+  applied: Index
+  appliedTerm: Term
+  /** The group's configuration in force at `configIndex`, as raft encoded it. */
+  config: Uint8Array
+  configIndex: Index
+  nodes: readonly NodeRecord[]
+  shards: ShardMap
+  /** The least version of all nodes; new kinds of commands wait for it. Empty until first decided. */
+  clusterVersion: string
+  /** Groups ever made; ids are never reused. */
+  nextGroup: number
+}
+
+const META_FORMAT = 1
+/** Table prefix in the state store, apart from every table of the shards. */
+export const META_ROW = Uint8Array.of(0x4d)
+
+export function createMetaState(nodes: readonly NodeRecord[], shards: readonly ShardDescriptor[]): MetaState {
+  const map = { version: 1, shards }
+  checkShardMap(map)
+  return {
+    applied: 0,
+    appliedTerm: 0,
+    config: EMPTY,
+    configIndex: 0,
+    nodes: [...nodes].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    shards: map,
+    clusterVersion: '',
+    nextGroup: Math.max(0, ...shards.map(shard => shard.group)) + 1,
+  }
+}
+
+export function encodeMetaState(state: MetaState): Uint8Array {
+  const out = new ByteWriter()
+  out.u8(META_FORMAT).varint(state.applied).varint(state.appliedTerm)
+  out.bytes(state.config).varint(state.configIndex)
+  out.text(state.clusterVersion).varint(state.nextGroup)
+  out.varint(state.nodes.length)
+  for (const node of state.nodes) {
+    out.u64(node.id).text(node.name).bool(node.learner).text(node.serverVersion)
+    writeTexts(out, node.peerUrls)
+    writeTexts(out, node.clientUrls)
+  }
+  out.varint(state.shards.version).varint(state.shards.shards.length)
+  for (const shard of state.shards.shards) {
+    out.varint(shard.group).varint(shard.epoch)
+    writeRange(out, shard.range)
+    out.varint(shard.replicas.length)
+    for (const replica of shard.replicas) out.varint(replica.id).u64(replica.node)
+  }
+  return out.finish()
+}
+
+export function decodeMetaState(bytes: Uint8Array): MetaState {
+  const input = new ByteReader(bytes)
+  const format = input.u8()
+  if (format !== META_FORMAT) throw new MalformedError(`meta state format ${format} is not known`)
+  const state: MetaState = {
+    applied: input.varint(),
+    appliedTerm: input.varint(),
+    config: Buffer.from(input.bytes()),
+    configIndex: input.varint(),
+    clusterVersion: input.text(),
+    nextGroup: input.varint(),
+    nodes: readMany(input, () => readNode(input)),
+    shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
+  }
+  input.end()
+  checkShardMap(state.shards)
+  return state
+}
+
+function readNode(input: ByteReader): NodeRecord {
+  const id = nodeId(input.u64())
+  const name = input.text()
+  const learner = input.bool()
+  const serverVersion = input.text()
+  const peerUrls = readTexts(input)
+  return { id, name, learner, serverVersion, peerUrls, clientUrls: readTexts(input) }
+}
+
+function readShard(input: ByteReader): ShardDescriptor {
+  const group = groupId(input.varint())
+  const epoch = input.varint()
+  const { start, end } = readRange(input)
+  const range = { start: Buffer.from(start), end: end === null ? null : Buffer.from(end) }
+  const replicas = readMany(input, () => ({ id: replicaId(input.varint()), node: nodeId(input.u64()) }))
+  return { group, epoch, range, replicas }
+}
+
+export function writeTexts(out: ByteWriter, texts: readonly string[]): void {
+  out.varint(texts.length)
+  for (const text of texts) out.text(text)
+}
+
+export const readTexts = (input: ByteReader): string[] => readMany(input, () => input.text())
+
+function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
+  const count = input.varint()
+  if (count > input.remaining) throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
+  return Array.from({ length: count }, read)
+}
