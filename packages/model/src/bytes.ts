@@ -23,7 +23,8 @@ export function prefixEnd(prefix: Uint8Array): Uint8Array | null {
   let length = prefix.length
   while (length > 0 && prefix[length - 1] === 0xff) length--
   if (length === 0) return null
-  const end = prefix.slice(0, length)
+  // not slice: of a Buffer that is a view, and the caller's prefix would change
+  const end = copyBytes(prefix.subarray(0, length))
   end[length - 1]! += 1
   return end
 }
