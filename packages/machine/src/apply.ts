@@ -1,0 +1,208 @@
+import {
+  assert,
+  decodeShardCommand,
+  encodeReply,
+  type Index,
+  type KvError,
+  type LeaseId,
+  ok,
+  type Op,
+  refuse,
+  type Reply,
+  type Result,
+  type Revision,
+  type RevisionEvents,
+  type ShardCommand,
+  type Term,
+  unreachable,
+} from '@kvorum/model'
+import { nextAttached, openAttachments } from './attachments.js'
+import { hasDuplicateKey } from './duplicateKey.js'
+import {
+  addToSum,
+  closeEntry,
+  type EntryWrites,
+  isFull,
+  openEntry,
+  spill,
+  write,
+  writeDelete,
+} from './entryWrites.js'
+import { chainDigest } from './digest.js'
+import { configRow, leaseRow, metaRow } from './groupRows.js'
+import type { Machine } from './machine.js'
+import { type Overlay, snapshotIsStale } from './overlay.js'
+import { commandView } from './reader.js'
+import { leaseKey } from './rowKeys.js'
+import type { Step } from './step.js'
+import { checkPlan, openRun, planOp, runPlan } from './txn.js'
+import type { Prefetched, View } from './view.js'
+
+/** A committed entry of the group's log. */
+export interface CommittedEntry {
+  readonly index: Index
+  readonly term: Term
+  /** An encoded ShardCommand. */
+  readonly data: Uint8Array
+}
+
+export interface Applied {
+  /** The encoded Reply, or why the command was refused. A refused command has no effect. */
+  readonly result: Result<Uint8Array>
+  /** Of the shard after the entry, for the answer's header. */
+  readonly revision: Revision
+  /** Whether the entry changed a key, and so made that revision. */
+  readonly changed: boolean
+  /** Its changes; null where there are none or too many to hold, then `readHistory` has them. */
+  readonly events: RevisionEvents | null
+}
+
+/**
+ * Applies the next entry. Whatever comes of it, the applied index moves, in the same layer as the last of the
+ * entry's writes. If this throws, nothing of a short command has been written, and a long one can be applied
+ * again from the start.
+ */
+export function* applyCommand(
+  machine: Machine,
+  overlay: Overlay,
+  at: CommittedEntry,
+  prefetched: Prefetched | null,
+): Step<Applied> {
+  assertNext(machine, at.index)
+  const command = decodeShardCommand(at.data)
+  const usable = prefetched !== null && !snapshotIsStale(overlay, prefetched.overlay)
+  const view = commandView(machine, overlay, usable ? prefetched : null)
+  const entry = openEntry(machine, overlay)
+  const outcome = yield* carryOut(entry, view, command)
+  return finish(entry, at, outcome)
+}
+
+/** What a leader appends first: it moves the applied index like any other entry. */
+export function applyNoop(machine: Machine, overlay: Overlay, at: Omit<CommittedEntry, 'data'>): void {
+  assertNext(machine, at.index)
+  finish(openEntry(machine, overlay), at, { reply: { kind: 'done' } })
+}
+
+/** The configuration travels with the state, so that a snapshot knows its own. */
+export function applyConfig(
+  machine: Machine,
+  overlay: Overlay,
+  at: Omit<CommittedEntry, 'data'>,
+  config: Uint8Array,
+): void {
+  assertNext(machine, at.index)
+  const entry = openEntry(machine, overlay)
+  machine.config = config
+  machine.configIndex = at.index
+  const row = configRow(machine)
+  write(entry, row.key, row.value)
+  finish(entry, at, { reply: { kind: 'done' } })
+}
+
+function assertNext(machine: Machine, index: Index): void {
+  assert(index === machine.applied + 1, () => `entry ${index} does not follow ${machine.applied}`)
+  assert(!machine.installing, () => 'a half-installed shard applies nothing')
+}
+
+/** What a command comes to. `commit` changes the record's own fields, at the very end. */
+type Outcome = { readonly reply: Reply; readonly commit?: () => void } | { readonly error: KvError }
+
+function* carryOut(entry: EntryWrites, view: View, command: ShardCommand): Step<Outcome> {
+  switch (command.kind) {
+    case 'write':
+      return yield* applyWrite(entry, view, command.op)
+    case 'compact':
+      return applyCompact(entry.machine, command.revision)
+    case 'leaseGrant':
+      return applyGrant(entry, command.id, command.ttl)
+    case 'leaseRevoke':
+      return yield* applyRevoke(entry, view, command.id)
+    default:
+      return unreachable(command)
+  }
+}
+
+function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<Outcome> {
+  const { machine } = entry
+  // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
+  if (op.kind === 'txn' && hasDuplicateKey(op)) return refuse('duplicateKey')
+  const source = { view, revision: machine.revision, compactRevision: machine.compactRevision }
+  const plan = yield* planOp({ ...source, own: null }, op)
+  const run = openRun(source, plan, entry, machine.responseBytesMax)
+  const error = yield* checkPlan(run, put => machine.leases.has(put.lease))
+  if (error !== null) return { error }
+  const reply = yield* runPlan(run, plan)
+  return reply.ok ? { reply: { kind: 'op', op: reply.value } } : { error: reply.error }
+}
+
+/** Only the rule changes here; the rows go later, in pages (compactPhysically). */
+function applyCompact(machine: Machine, revision: Revision): Outcome {
+  if (revision > machine.revision) return refuse('futureRevision')
+  if (revision <= machine.compactRevision) {
+    return refuse('compacted', { compactRevision: machine.compactRevision })
+  }
+  return {
+    reply: { kind: 'done' },
+    commit: () => {
+      machine.compactRevision = revision
+    },
+  }
+}
+
+function applyGrant(entry: EntryWrites, id: LeaseId, ttl: number): Outcome {
+  const { machine } = entry
+  if (machine.leases.has(id)) return refuse('leaseExists')
+  const row = leaseRow(machine, id, ttl)
+  write(entry, row.write.key, row.write.value)
+  addToSum(entry, row.crc)
+  return {
+    reply: { kind: 'leaseGranted', id, ttl },
+    commit: () => {
+      machine.leases.set(id, { id, ttl })
+    },
+  }
+}
+
+/** All attached keys go at one revision, in key order; the lease goes last. */
+function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<Outcome> {
+  const { machine } = entry
+  const lease = machine.leases.get(id)
+  if (lease === undefined) return refuse('leaseNotFound')
+  const cursor = openAttachments(machine.group, id, machine.applying)
+  for (;;) {
+    const page = yield* nextAttached(view, cursor)
+    if (page === null) break
+    for (const old of page) writeDelete(entry, 0, old)
+    if (isFull(entry)) spill(entry)
+  }
+  addToSum(entry, leaseRow(machine, id, lease.ttl).crc)
+  write(entry, leaseKey(machine.group, id), null)
+  return {
+    reply: { kind: 'done' },
+    commit: () => {
+      machine.leases.delete(id)
+    },
+  }
+}
+
+function finish(entry: EntryWrites, at: Omit<CommittedEntry, 'data'>, outcome: Outcome): Applied {
+  const { machine } = entry
+  const refused = 'error' in outcome
+  assert(!refused || !entry.long, () => 'a command was refused after its first writes')
+  assert(
+    machine.applying === 0 || (entry.changed && machine.applying === entry.revision),
+    () => `revision ${machine.applying} was begun and is not what entry ${at.index} writes`,
+  )
+  if (refused) Object.assign(entry, { pending: [], pendingBytes: 0, changed: false, sum: 0, logicalDelta: 0 })
+  else outcome.commit?.()
+  if (entry.changed) machine.revision = entry.revision
+  machine.logicalBytes += entry.logicalDelta
+  machine.applied = at.index
+  machine.appliedTerm = at.term
+  machine.digest = chainDigest(machine, refused, entry.sum)
+  closeEntry(entry, [metaRow(machine)])
+  const events =
+    entry.changed && entry.events !== null ? { revision: entry.revision, events: entry.events } : null
+  const result = refused ? { ok: false as const, error: outcome.error } : ok(encodeReply(outcome.reply))
+  return { result, revision: machine.revision, changed: entry.changed, events }
+}

@@ -1,0 +1,151 @@
+import {
+  EMPTY,
+  type KeyValue,
+  type LeaseId,
+  LIMITS,
+  NO_LEASE,
+  type Revision,
+  type StoreWrite,
+  type WatchEvent,
+} from '@kvorum/model'
+import { applyingRow } from './groupRows.js'
+import type { Machine } from './machine.js'
+import { type Overlay, overlayPut } from './overlay.js'
+import { encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './record.js'
+import { attachmentKey, currentKey, groupKey, historyKey, pastKey } from './rowKeys.js'
+
+/** A command whose writes exceed this is long: they go to the overlay step by step. */
+const SHORT_BYTES_MAX = 8 * LIMITS.pageBytesMax
+const SHORT_WRITES_MAX = 8 * LIMITS.pageRowsMax
+
+/**
+ * What one entry has written so far. Nothing of a short command is anywhere else before its end, so it can
+ * still be refused. A long one is marked in the store before its first writes leave, and can be applied again
+ * from the start after a crash: all it writes follows from the state before it.
+ */
+export interface EntryWrites {
+  readonly machine: Machine
+  readonly overlay: Overlay
+  /** What the revision becomes if the entry changes a key. */
+  readonly revision: Revision
+  pending: StoreWrite[]
+  pendingBytes: number
+  long: boolean
+  changed: boolean
+  /** Sum over what was written, in no order: pages of a long command may come differently the second time. */
+  sum: number
+  logicalDelta: number
+  /** Null: too many to hold; the history rows have them. */
+  events: WatchEvent[] | null
+  eventBytes: number
+}
+
+export const openEntry = (machine: Machine, overlay: Overlay): EntryWrites => ({
+  machine,
+  overlay,
+  revision: machine.revision + 1,
+  pending: [],
+  pendingBytes: 0,
+  long: machine.applying !== 0,
+  changed: false,
+  sum: 0,
+  logicalDelta: 0,
+  events: machine.applying === 0 ? [] : null,
+  eventBytes: 0,
+})
+
+export function write(entry: EntryWrites, key: Uint8Array, value: Uint8Array | null): void {
+  entry.pending.push({ key, value })
+  entry.pendingBytes += key.length + (value?.length ?? 0)
+}
+
+export const addToSum = (entry: EntryWrites, crc: number): void => {
+  entry.sum = (entry.sum + crc) >>> 0
+}
+
+export const isFull = (entry: EntryWrites): boolean =>
+  entry.pendingBytes > SHORT_BYTES_MAX || entry.pending.length > SHORT_WRITES_MAX
+
+/** Lets the writes so far go, which makes the command a long one: from here on it must not be refused. */
+export function spill(entry: EntryWrites): void {
+  const { machine, overlay } = entry
+  if (!entry.long) {
+    entry.long = true
+    entry.events = null
+    machine.applying = entry.revision
+    overlayPut(overlay, applyingRow(machine, entry.revision))
+  }
+  flushPending(entry)
+}
+
+function flushPending(entry: EntryWrites): void {
+  for (const pending of entry.pending) overlayPut(entry.overlay, pending)
+  entry.pending = []
+  entry.pendingBytes = 0
+}
+
+/** The last step of an entry, together with the group's own rows. */
+export function closeEntry(entry: EntryWrites, rows: readonly StoreWrite[]): void {
+  const { machine, overlay } = entry
+  flushPending(entry)
+  for (const row of rows) overlayPut(overlay, row)
+  if (machine.applying !== 0) {
+    overlayPut(overlay, { key: groupKey(machine.group, 'applying'), value: null })
+    machine.applying = 0
+  }
+}
+
+const LOGICAL_OVERHEAD_BYTES = 64
+const logicalSize = (kv: KeyValue): number => kv.key.length + kv.value.length + LOGICAL_OVERHEAD_BYTES
+
+/** All rows of a put. `old` is the version before the entry. */
+export function writePut(entry: EntryWrites, position: number, kv: KeyValue, old: KeyValue | null): void {
+  const { machine } = entry
+  const rowKey = currentKey(kv.key)
+  const row = encodeCurrent(machine.checksum, rowKey, kv)
+  write(entry, rowKey, row.value)
+  addToSum(entry, row.crc)
+  entry.logicalDelta += logicalSize(kv)
+  if (old !== null) retire(entry, old)
+  if (old !== null && old.lease !== kv.lease) detach(entry, old)
+  if (kv.lease !== NO_LEASE && old?.lease !== kv.lease) attach(entry, kv.lease, kv.key)
+  remember(entry, position, { kind: 'put', kv, prev: old })
+}
+
+/** All rows of the deletion of one key, whose version before the entry is `old`. */
+export function writeDelete(entry: EntryWrites, position: number, old: KeyValue): void {
+  const { machine, revision } = entry
+  write(entry, currentKey(old.key), null)
+  retire(entry, old)
+  const rowKey = pastKey(old.key, revision)
+  const row = encodeTombstone(machine.checksum, rowKey, old.key, revision)
+  write(entry, rowKey, row.value)
+  addToSum(entry, row.crc)
+  detach(entry, old)
+  const kv = { key: old.key, create: 0, mod: revision, version: 0, value: EMPTY, lease: NO_LEASE }
+  remember(entry, position, { kind: 'delete', kv, prev: old })
+}
+
+function retire(entry: EntryWrites, old: KeyValue): void {
+  const rowKey = pastKey(old.key, old.mod)
+  write(entry, rowKey, encodePast(entry.machine.checksum, rowKey, old, entry.revision).value)
+  entry.logicalDelta -= logicalSize(old)
+}
+
+function attach(entry: EntryWrites, lease: LeaseId, key: Uint8Array): void {
+  write(entry, attachmentKey(entry.machine.group, lease, key), EMPTY)
+}
+
+function detach(entry: EntryWrites, old: KeyValue): void {
+  if (old.lease === NO_LEASE) return
+  write(entry, attachmentKey(entry.machine.group, old.lease, old.key), null)
+}
+
+function remember(entry: EntryWrites, position: number, event: WatchEvent): void {
+  const { machine, revision } = entry
+  const rowKey = historyKey(revision, position, event.kv.key)
+  const prev = event.prev?.mod ?? 0
+  write(entry, rowKey, encodeHistory(machine.checksum, rowKey, { kind: event.kind, prev }))
+  entry.changed = true
+  entry.events?.push(event)
+}

@@ -1,0 +1,93 @@
+import {
+  ByteReader,
+  ByteWriter,
+  type Index,
+  type LeaseId,
+  readRange,
+  type Revision,
+  type StoreWrite,
+  writeRange,
+} from '@kvorum/model'
+import type { Machine, Purge } from './machine.js'
+import { groupKey, leaseKey } from './rowKeys.js'
+import { openRow, sealedRow } from './seal.js'
+
+/** The rows of a group besides keys and values. Each is one small record; `config` is opaque here. */
+
+export function metaRow(machine: Machine): StoreWrite {
+  const key = groupKey(machine.group, 'meta')
+  const out = new ByteWriter(96)
+  out.varint(machine.applied).varint(machine.appliedTerm)
+  out.varint(machine.revision).varint(machine.compactRevision)
+  out.varint(machine.epoch).varint(machine.logicalBytes).u32(machine.digest)
+  writeRange(out, machine.range)
+  return { key, value: sealedRow(machine.checksum, key, out.finish()).value }
+}
+
+export function readMeta(machine: Machine, row: Uint8Array): void {
+  const input = new ByteReader(openRow(machine.checksum, groupKey(machine.group, 'meta'), row))
+  machine.applied = input.varint()
+  machine.appliedTerm = input.varint()
+  machine.revision = input.varint()
+  machine.compactRevision = input.varint()
+  machine.epoch = input.varint()
+  machine.logicalBytes = input.varint()
+  machine.digest = input.u32()
+  machine.range = readRange(input)
+  input.end()
+}
+
+export function configRow(machine: Machine): StoreWrite {
+  const key = groupKey(machine.group, 'config')
+  const out = new ByteWriter().varint(machine.configIndex).raw(machine.config)
+  return { key, value: sealedRow(machine.checksum, key, out.finish()).value }
+}
+
+export function readConfig(machine: Machine, row: Uint8Array): { config: Uint8Array; index: Index } {
+  const body = openRow(machine.checksum, groupKey(machine.group, 'config'), row)
+  const input = new ByteReader(body)
+  const index = input.varint()
+  return { config: body.subarray(body.length - input.remaining), index }
+}
+
+/** Durable with the first writes of a long command: after a crash they are known to be half of it. */
+export function applyingRow(machine: Machine, revision: Revision): StoreWrite {
+  const key = groupKey(machine.group, 'applying')
+  return {
+    key,
+    value: sealedRow(machine.checksum, key, new ByteWriter(8).varint(revision).finish()).value,
+  }
+}
+
+export function readApplying(machine: Machine, row: Uint8Array): Revision {
+  const input = new ByteReader(openRow(machine.checksum, groupKey(machine.group, 'applying'), row))
+  const revision = input.varint()
+  input.end()
+  return revision
+}
+
+export function purgeRow(machine: Machine, purge: Purge): StoreWrite {
+  const key = groupKey(machine.group, 'purge')
+  const out = new ByteWriter().varint(purge.target).bytes(purge.cursor)
+  return { key, value: sealedRow(machine.checksum, key, out.finish()).value }
+}
+
+export function readPurge(machine: Machine, row: Uint8Array): Purge {
+  const input = new ByteReader(openRow(machine.checksum, groupKey(machine.group, 'purge'), row))
+  const purge = { target: input.varint(), cursor: input.bytes() }
+  input.end()
+  return purge
+}
+
+export function leaseRow(machine: Machine, id: LeaseId, ttl: number): { write: StoreWrite; crc: number } {
+  const key = leaseKey(machine.group, id)
+  const { value, crc } = sealedRow(machine.checksum, key, new ByteWriter(16).varint(ttl).finish())
+  return { write: { key, value }, crc }
+}
+
+export function readLeaseTtl(machine: Machine, rowKey: Uint8Array, row: Uint8Array): number {
+  const input = new ByteReader(openRow(machine.checksum, rowKey, row))
+  const ttl = input.varint()
+  input.end()
+  return ttl
+}

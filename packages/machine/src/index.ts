@@ -1,0 +1,44 @@
+/**
+ * The replicated state machine of a data shard. Deterministic and without I/O: work that must know something
+ * of the store stops there, and the owner resumes it with the answer.
+ *
+ *     committed entries --> applyCommand --> writes into the overlay --> owner flushes layers to the store
+ *                              |   ^
+ *                     StoreNeed|   |StoreAnswer           readRange, readTxn, readHistory, hashKv
+ *                              v   |                         the same, on a frozen Reader
+ *                         store (rows: docs/state-rows.md)
+ *
+ * The record `Machine` holds positions and leases; keys and values are only in the rows.
+ */
+export { type Applied, applyCommand, applyConfig, applyNoop, type CommittedEntry } from './apply.js'
+export { leaseKeys } from './attachments.js'
+export { checkCommand, checkOp, type OpLimits } from './checkOp.js'
+export { compactPhysically, hasPhysicalCompaction } from './compaction.js'
+export { CorruptRecordError } from './corrupt.js'
+export { hashKv, type KvHash } from './hash.js'
+export { type History, type HistoryLimits, type HistoryOptions, readHistory } from './history.js'
+export { loadMachine } from './load.js'
+export { createMachine, type Lease, type Machine, type MachineOptions, type Purge } from './machine.js'
+export {
+  createOverlay,
+  type Overlay,
+  overlayBytes,
+  overlayDrop,
+  overlayFreeze,
+  overlayGet,
+  overlaySnapshot,
+  type OverlaySnapshot,
+} from './overlay.js'
+export { prefetch } from './prefetch.js'
+export { readRange, type ReadReply, readTxn } from './read.js'
+export { createReader, type Reader } from './reader.js'
+export {
+  beginInstall,
+  clearScans,
+  finishInstall,
+  inSnapshot,
+  type ShardRows,
+  snapshotScans,
+} from './snapshot.js'
+export { runStep, type Step } from './step.js'
+export type { Prefetched } from './view.js'

@@ -1,0 +1,52 @@
+import { LIMITS } from '@kvorum/model'
+import { CorruptRecordError } from './corrupt.js'
+import { readApplying, readConfig, readLeaseTtl, readMeta, readPurge } from './groupRows.js'
+import { createMachine, type Machine, type MachineOptions } from './machine.js'
+import { groupKey, groupRows, parseLeaseKey } from './rowKeys.js'
+import type { Step } from './step.js'
+
+/**
+ * The machine as the store has it, after a restart (the overlay is empty then). Null: the store knows nothing
+ * of this group. With `installing` set the rest means nothing: clear and ask for a snapshot again.
+ */
+export function* loadMachine(options: MachineOptions): Step<Machine | null> {
+  const { group } = options
+  const names = ['meta', 'config', 'applying', 'purge', 'installing'] as const
+  const { values } = yield { gets: names.map(name => groupKey(group, name)), scans: [] }
+  const [meta, config, applying, purge, installing] = values
+  const machine = createMachine(options)
+  if (installing !== null && installing !== undefined) {
+    machine.installing = true
+    return machine
+  }
+  if (meta === null || meta === undefined) return null
+  readMeta(machine, meta)
+  if (config) ({ config: machine.config, index: machine.configIndex } = readConfig(machine, config))
+  if (applying) machine.applying = readApplying(machine, applying)
+  if (purge) machine.purge = readPurge(machine, purge)
+  yield* loadLeases(machine)
+  return machine
+}
+
+function* loadLeases(machine: Machine): Step<void> {
+  let { gte, lt } = groupRows(machine.group, 'lease')
+  for (;;) {
+    const scan = {
+      gte,
+      lt,
+      reverse: false,
+      values: true,
+      rowsMax: LIMITS.pageRowsMax,
+      bytesMax: LIMITS.pageBytesMax,
+    }
+    const page = (yield { gets: [], scans: [scan] }).pages[0]!
+    for (const row of page.rows) {
+      const id = parseLeaseKey(row.key)
+      if (id === null) throw new CorruptRecordError(row.key, 'not a lease')
+      machine.leases.set(id, { id, ttl: readLeaseTtl(machine, row.key, row.value) })
+    }
+    const last = page.rows[page.rows.length - 1]
+    if (!page.more || last === undefined) return
+    gte = Buffer.concat([last.key, Buffer.from([0])])
+  }
+}

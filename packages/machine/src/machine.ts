@@ -1,0 +1,91 @@
+import {
+  ALL_KEYS,
+  type Checksum,
+  EMPTY,
+  type Epoch,
+  type GroupId,
+  type Index,
+  type KeyRange,
+  type LeaseId,
+  LIMITS,
+  type Revision,
+  type Term,
+} from '@kvorum/model'
+
+export interface Lease {
+  readonly id: LeaseId
+  /** Granted time to live in seconds. When it ends is the leader's knowledge, not the machine's. */
+  readonly ttl: number
+}
+
+/** How far the physical removal of compacted history has come: the next history row to look at. */
+export interface Purge {
+  /** The compact revision that the work goes up to. */
+  readonly target: Revision
+  readonly cursor: Uint8Array
+}
+
+/**
+ * The replicated state of one data shard, except keys and values, which live in the store. Only the functions
+ * of this room change it. Invariants: compactRevision <= revision; applying is 0 or revision + 1; `applied`
+ * moves with every entry, whatever came of it, and together with the entry's writes.
+ */
+export interface Machine {
+  readonly group: GroupId
+  readonly checksum: Checksum
+  /** Largest answer in bytes, the same on all replicas: commands whose answer were larger are refused. */
+  readonly responseBytesMax: number
+  range: KeyRange
+  epoch: Epoch
+  applied: Index
+  appliedTerm: Term
+  /** Newest visible revision. */
+  revision: Revision
+  /** Revisions below it can no longer be read; 0: nothing has been compacted. */
+  compactRevision: Revision
+  /** The revision that a command is writing step by step, invisible so far; 0: none. */
+  applying: Revision
+  leases: Map<LeaseId, Lease>
+  /** Bytes of all current keys and values with an overhead each: what a quota counts. */
+  logicalBytes: number
+  /** Chained over all entries and their effects; equal on replicas that have applied the same. */
+  digest: number
+  /** The group's configuration, encoded by the owner, and the index of the entry it came with. */
+  config: Uint8Array
+  configIndex: Index
+  purge: Purge
+  /** A snapshot was being installed: what the store has of this shard is not a state. */
+  installing: boolean
+  /** Why this replica may not serve; set by the owner. */
+  quarantined: string | null
+}
+
+export interface MachineOptions {
+  readonly group: GroupId
+  readonly checksum: Checksum
+  readonly range?: KeyRange
+  readonly epoch?: Epoch
+  readonly responseBytesMax?: number
+}
+
+/** An empty shard. The first revision is 1, as in etcd, and belongs to no write. */
+export const createMachine = (options: MachineOptions): Machine => ({
+  group: options.group,
+  checksum: options.checksum,
+  responseBytesMax: options.responseBytesMax ?? LIMITS.responseBytesMax,
+  range: options.range ?? ALL_KEYS,
+  epoch: options.epoch ?? 1,
+  applied: 0,
+  appliedTerm: 0,
+  revision: 1,
+  compactRevision: 0,
+  applying: 0,
+  leases: new Map(),
+  logicalBytes: 0,
+  digest: 0,
+  config: EMPTY,
+  configIndex: 0,
+  purge: { target: 0, cursor: EMPTY },
+  installing: false,
+  quarantined: null,
+})

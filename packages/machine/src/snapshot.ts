@@ -1,0 +1,67 @@
+import {
+  ByteWriter,
+  type Checksum,
+  type GroupId,
+  type KeyRange,
+  LIMITS,
+  rangeContains,
+  type StoreScan,
+  type StoreWrite,
+} from '@kvorum/model'
+import {
+  GROUP_ROWS,
+  groupKey,
+  groupRows,
+  parseHistoryKey,
+  type RowRange,
+  rowsOfKeys,
+  tableRows,
+  TABLES,
+} from './rowKeys.js'
+import { sealedRow } from './seal.js'
+
+/** What names the rows of a shard. */
+export interface ShardRows {
+  readonly group: GroupId
+  readonly range: KeyRange
+}
+
+/**
+ * All rows of a shard's state, as scans to be paged through. History rows of other shards lie between them:
+ * only rows for which `inSnapshot` holds belong to it.
+ */
+export const snapshotScans = (shard: ShardRows): StoreScan[] => scansOf(shard, true)
+
+/** The same rows, to be deleted: before a snapshot is installed, or when the replica goes. */
+export const clearScans = (shard: ShardRows): StoreScan[] => scansOf(shard, false)
+
+function scansOf({ group, range }: ShardRows, values: boolean): StoreScan[] {
+  const rows: RowRange[] = [
+    rowsOfKeys(TABLES.current, range),
+    groupRows(group),
+    tableRows(TABLES.history),
+    rowsOfKeys(TABLES.past, range),
+  ]
+  const page = { reverse: false, values, rowsMax: LIMITS.pageRowsMax, bytesMax: LIMITS.pageBytesMax }
+  return rows.map(({ gte, lt }) => ({ gte, lt, ...page }))
+}
+
+/** The mark of a half-installed snapshot speaks of this store, not of the state. */
+export function inSnapshot({ range }: ShardRows, rowKey: Uint8Array): boolean {
+  if (rowKey[0] === TABLES.group) return rowKey[5] !== GROUP_ROWS.installing
+  if (rowKey[0] !== TABLES.history) return true
+  const at = parseHistoryKey(rowKey)
+  // An unreadable row is nobody's: cleared by none, and refused by whoever reads it.
+  return at !== null && rangeContains(range, at.key)
+}
+
+/** Durable before the first old row is cleared: until `finishInstall` the shard's rows are no state. */
+export function beginInstall(group: GroupId, checksum: Checksum): StoreWrite[] {
+  const key = groupKey(group, 'installing')
+  return [{ key, value: sealedRow(checksum, key, new ByteWriter(8).varint(1).finish()).value }]
+}
+
+/** Written after the last row of the snapshot. */
+export const finishInstall = (group: GroupId): StoreWrite[] => [
+  { key: groupKey(group, 'installing'), value: null },
+]
