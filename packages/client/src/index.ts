@@ -24,6 +24,7 @@ export type {
 } from './operations.js'
 export type { AuthOptions, CallOptions, ConnectOptions, Logger, TlsOptions } from './options.js'
 export type { PagesOptions } from './pages.js'
+export { RawClient, type RawRequest, type RawResponse, type RawStream } from './raw.js'
 export {
   compare,
   op,

@@ -1,0 +1,31 @@
+import { createInterface } from 'node:readline'
+import { connect } from './connect.js'
+import type { Io } from './io.js'
+import { run } from './run.js'
+
+/** The process behind the command. */
+
+// A reader that has seen enough (`| head`) closes the pipe; that is no failure of ours.
+process.stdout.on('error', error => {
+  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+  process.exit()
+})
+
+async function readInput(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array)
+  return Buffer.concat(chunks)
+}
+
+const io: Io = {
+  env: process.env,
+  write: output => void process.stdout.write(output),
+  say: line => void process.stderr.write(`${line}\n`),
+  readInput,
+  readLines: () => createInterface({ input: process.stdin, crlfDelay: Infinity }),
+  connect,
+}
+
+void run(io, process.argv.slice(2)).then(status => {
+  process.exitCode = status
+})

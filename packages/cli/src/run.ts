@@ -1,0 +1,51 @@
+import { DONE, FAILED, MISUSED, type Command } from './command.js'
+import { del } from './commands/del.js'
+import { dev } from './commands/dev.js'
+import { get } from './commands/get.js'
+import { leaseCommands } from './commands/lease.js'
+import { put } from './commands/put.js'
+import { server } from './commands/server.js'
+import { status } from './commands/status.js'
+import { txn } from './commands/txn.js'
+import { watch } from './commands/watch.js'
+import type { Io } from './io.js'
+
+export const COMMANDS: readonly Command[] = [dev, server, put, get, del, watch, txn, ...leaseCommands, status]
+
+/** Runs one command line; resolves to the status of the process. */
+export async function run(io: Io, argv: readonly string[]): Promise<number> {
+  const [first, second = ''] = argv
+  if (first === undefined || ['help', '--help', '-h'].includes(first)) {
+    io.write(overview())
+    return first === undefined ? MISUSED : DONE
+  }
+  const command = COMMANDS.find(({ name }) => name === first || name === `${first} ${second}`)
+  if (command === undefined) return unknown(io, first, second)
+  try {
+    return await command.execute(io, argv.slice(command.name.split(' ').length))
+  } catch (error) {
+    io.say(`Error: ${error instanceof Error ? error.message : String(error)}`)
+    return FAILED
+  }
+}
+
+function unknown(io: Io, first: string, second: string): number {
+  const family = COMMANDS.filter(({ name }) => name.startsWith(`${first} `))
+  if (family.length > 0 && ['', '--help', '-h'].includes(second)) {
+    io.write(family.map(row).join(''))
+    return second === '' ? MISUSED : DONE
+  }
+  const typed = family.length > 0 ? `${first} ${second}` : first
+  io.say(`Error: there is no command "${typed}"; kvorum --help lists them.`)
+  return MISUSED
+}
+
+const row = ({ name, summary }: Command): string => `  ${name.padEnd(18)}${summary}\n`
+
+const overview = (): string =>
+  `Usage: kvorum <command> [arguments] [flags]
+
+${COMMANDS.map(row).join('')}
+kvorum <command> --help tells more. Client commands ask 127.0.0.1:2379 unless --endpoints, KVORUM_ENDPOINTS
+or ETCDCTL_ENDPOINTS says otherwise.
+`
