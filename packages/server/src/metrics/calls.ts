@@ -11,7 +11,7 @@ export interface CallLabels {
 /** Counts of calls, under the names that gRPC middlewares use, whatever the transport. */
 export interface CallMetrics {
   started(call: CallLabels): void
-  /** `code` is the status' name, such as OK or InvalidArgument. */
+  /** `code` is the status' name, such as OK or INVALID_ARGUMENT. */
   handled(call: CallLabels, code: string, seconds: number): void
   slow(call: CallLabels): void
   received(bytes: number): void
@@ -66,7 +66,7 @@ export function createCallMetrics(registry: Registry): CallMetrics {
   return {
     started: call => started.inc(labels(call)),
     handled: (call, code, seconds) => {
-      handled.inc({ ...labels(call), grpc_code: code })
+      handled.inc({ ...labels(call), grpc_code: goName(code) })
       if (call.type === 'unary')
         duration.observe({ grpc_service: call.service, grpc_method: call.method }, seconds)
     },
@@ -75,3 +75,12 @@ export function createCallMetrics(registry: Registry): CallMetrics {
     sent: bytes => sent.inc(bytes),
   }
 }
+
+/** Dashboards know the codes as Go spells them: InvalidArgument, and Canceled with one l. */
+const goName = (code: string): string =>
+  code === 'OK'
+    ? code
+    : code
+        .toLowerCase()
+        .replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
+        .replace('Cancelled', 'Canceled')

@@ -1,4 +1,4 @@
-import { LIMITS, refuse, watchEventBytes, watchResponseBytes } from '@kvorum/model'
+import { LIMITS, refuse, watchResponseBytes } from '@kvorum/model'
 import type { WatchEvent, WatchResponse } from '@kvorum/model'
 import { toWatchRequest, toWatchResponse } from '@kvorum/protocol'
 import { identity, termFloor, type Edge } from '../edge/edge.js'
@@ -6,10 +6,10 @@ import type { Streaming } from './handler.js'
 
 /** What the edge remembers of one watch stream; the watches themselves live in the node's hub. */
 interface WatchState {
-  /** Creations not answered yet, in order, which is the order of the answers: whether fragments are wanted. */
-  readonly creating: boolean[]
-  /** Open watches by id. */
-  readonly open: Map<number, { readonly fragment: boolean }>
+  /** Creations not answered yet. */
+  creating: number
+  /** Ids of open watches. */
+  readonly open: Set<number>
   /** Handed to the transport and not taken yet. */
   waitingBytes: number
   halfClosed: boolean
@@ -20,14 +20,14 @@ interface WatchState {
  * a stream that runs past that all the same is cut, its client resumes from the last revision it saw.
  */
 export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
-  const state: WatchState = { creating: [], open: new Map(), waitingBytes: 0, halfClosed: false }
+  const state: WatchState = { creating: 0, open: new Set(), waitingBytes: 0, halfClosed: false }
 
   const deliver = (response: WatchResponse): void => {
     if (state.waitingBytes > LIMITS.watchQueueBytesMax) return out.end(refuse('tooManyRequests').error)
-    const fragment = note(state, response)
+    note(state, response)
     const bytes = watchResponseBytes(response)
     state.waitingBytes += bytes
-    const pieces = fragment ? fragments(response, edge.limits.requestBytesMax) : [response]
+    const pieces = fragments(response, edge.limits.requestBytesMax)
     pieces.forEach((piece, at) => {
       const taken = (): void => {
         state.waitingBytes -= bytes
@@ -39,7 +39,7 @@ export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
   }
   /** The client has closed its side and nothing is left that could be sent: end ours too. */
   const reap = (): void => {
-    if (state.halfClosed && state.creating.length === 0 && state.open.size === 0) out.end()
+    if (state.halfClosed && state.creating === 0 && state.open.size === 0) out.end()
   }
   const stream = edge.node.openWatch(deliver)
   return {
@@ -48,9 +48,9 @@ export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
       if (!request.ok) return out.end(request.error)
       if (request.value === null) return
       if (request.value.kind === 'create') {
-        if (state.creating.length + state.open.size >= LIMITS.watchersPerStreamMax)
+        if (state.creating + state.open.size >= LIMITS.watchersPerStreamMax)
           return out.end(refuse('tooManyRequests').error)
-        state.creating.push(request.value.create.fragment)
+        state.creating++
       }
       stream.send(request.value)
     },
@@ -62,23 +62,11 @@ export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
   }
 }
 
-/** Keeps the books; answers whether the response may be sent in fragments. */
-function note(state: WatchState, response: WatchResponse): boolean {
-  switch (response.kind) {
-    case 'created':
-      state.open.set(response.watchId, { fragment: state.creating.shift() ?? false })
-      return false
-    case 'refused':
-      state.creating.shift()
-      return false
-    case 'canceled':
-      state.open.delete(response.watchId)
-      return false
-    case 'events':
-      return state.open.get(response.watchId)?.fragment ?? false
-    case 'progress':
-      return false
-  }
+/** Keeps the books on which watches are open. */
+function note(state: WatchState, response: WatchResponse): void {
+  if (response.kind === 'created') state.open.add(response.watchId)
+  if (response.kind === 'canceled') state.open.delete(response.watchId)
+  if (response.kind === 'created' || response.kind === 'refused') state.creating--
 }
 
 const messageOf = (edge: Edge, response: WatchResponse) =>
@@ -87,13 +75,16 @@ const messageOf = (edge: Edge, response: WatchResponse) =>
     header: { revision: response.header.revision, term: termFloor(edge, response.header.term) },
   })
 
-/** Pieces of at most `bytesMax` (but of one event at least); all but the last say that more follows. */
+/**
+ * What becomes of a response on the wire. One for a watch that takes fragments is cut into pieces of at most
+ * `bytesMax` (but of one event at least), and all but the last say that more follows.
+ */
 export function fragments(response: WatchResponse, bytesMax: number): readonly WatchResponse[] {
-  if (response.kind !== 'events') return [response]
+  if (response.kind !== 'events' || !response.fragment) return [response]
   const groups: WatchEvent[][] = []
   let bytes = Infinity
   for (const event of response.events) {
-    const size = watchEventBytes(event)
+    const size = eventBytes(event)
     if (bytes + size > bytesMax) {
       groups.push([])
       bytes = 0
@@ -101,9 +92,14 @@ export function fragments(response: WatchResponse, bytesMax: number): readonly W
     groups.at(-1)!.push(event)
     bytes += size
   }
-  return groups.map((events, at) => ({
-    ...response,
-    events,
-    fragment: at < groups.length - 1 || response.fragment,
-  }))
+  return groups.map((events, at) => ({ ...response, events, fragment: at < groups.length - 1 }))
 }
+
+/** More than the numbers and tags of an event take beside its keys and values. */
+const EVENT_OVERHEAD_BYTES = 128
+
+const eventBytes = ({ kv, prev }: WatchEvent): number =>
+  EVENT_OVERHEAD_BYTES +
+  kv.key.length +
+  kv.value.length +
+  (prev === null ? 0 : prev.key.length + prev.value.length)

@@ -1,0 +1,245 @@
+import { mkdirSync, mkdtempSync, chmodSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import {
+  clusterIdOf,
+  FLAG_NAMES,
+  helpText,
+  leaseTtlMin,
+  loadConfig,
+  memberIdOf,
+  nodeSetup,
+  SILENT,
+  type ConfigOutcome,
+} from '@kvorum/server'
+import { prepareDataDirectory } from '#src/dataDirectory.js'
+import { consoleLine, createLogger } from '#src/logging.js'
+import { configOf } from './harness.js'
+
+interface Sources {
+  readonly environment?: Record<string, string>
+  readonly files?: Record<string, string>
+}
+
+function load(argv: string[], { environment = {}, files = {} }: Sources = {}): ConfigOutcome {
+  const readFile = (path: string): string => {
+    const content = files[path]
+    if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
+    return content
+  }
+  return loadConfig({ argv, environment, readFile })
+}
+
+function refusal(argv: string[], sources?: Sources): string {
+  const outcome = load(argv, sources)
+  return outcome.kind === 'refuse' ? outcome.reason : `not refused: ${outcome.kind}`
+}
+
+function run(argv: string[], sources?: Sources) {
+  const outcome = load(argv, sources)
+  if (outcome.kind !== 'run') throw new Error(JSON.stringify(outcome))
+  return outcome
+}
+
+t.test('defaults', async t => {
+  const { config, warnings } = run([])
+  t.strictSame(warnings, [])
+  t.match(config, {
+    name: 'default',
+    dataDir: 'default.kvorum',
+    listenClient: [{ host: 'localhost', port: 2379 }],
+    advertiseClientUrls: ['http://localhost:2379'],
+    listenPeer: [{ host: 'localhost', port: 2380 }],
+    initialCluster: [{ name: 'default', peerUrls: ['http://localhost:2380'] }],
+    initialClusterState: 'new',
+    heartbeatMs: 100,
+    electionTimeoutMs: 1000,
+    maxRequestBytes: 1.5 * 1024 * 1024,
+    maxTxnOps: 128,
+    watchProgressMs: 600_000,
+  })
+  t.equal(leaseTtlMin(config), 2)
+})
+
+t.test('one flag, written in every way Go takes', async t => {
+  for (const argv of [
+    ['--name=n1'],
+    ['-name=n1'],
+    ['--name', 'n1'],
+    ['-name', 'n1'],
+    ['--name=x', '--name=n1'],
+    ['--name=n1', '--'],
+    ['--pre-vote', '--name', 'n1'],
+    ['--pre-vote=true', '-unsafe-no-fsync=F', '--name', 'n1'],
+  ])
+    t.equal(run(argv).config.name, 'n1', argv.join(' '))
+})
+
+t.test('help and version are printed', async t => {
+  for (const argv of [['--help'], ['-h'], ['--name=x', '-help']]) t.equal(load(argv).kind, 'print')
+  for (const name of FLAG_NAMES) t.match(helpText(), `--${name}`)
+  t.match(load(['--version']), { kind: 'print', text: /^kvorum \d+\.\d+\.\d+ \(etcd API 3\.5\.21\)\n$/ })
+})
+
+t.test('every refusal is one sentence', async t => {
+  const cases: [string[], RegExp][] = [
+    [['--nonsense'], /^There is no flag --nonsense; see --help\.$/],
+    [['--nonsense=1'], /^There is no flag --nonsense/],
+    [['server'], /^"server" is not a flag\.$/],
+    [['--', 'x'], /^"x" is not a flag\.$/],
+    [['---name=x'], /is not a flag/],
+    [['--name'], /^--name needs a value\.$/],
+    [['--name', ''], /^--name must not be empty/],
+    [['--pre-vote=maybe'], /^--pre-vote must be true or false, not "maybe"\.$/],
+    [['--pre-vote=false'], /^--pre-vote cannot be turned off/],
+    [['--unsafe-no-fsync'], /^--unsafe-no-fsync is refused: .*acknowledged write can be lost/],
+    [
+      ['--heartbeat-interval=fast'],
+      /^--heartbeat-interval must be a whole number from 5 to 10000, not "fast"\.$/,
+    ],
+    [['--heartbeat-interval=-1'], /must be a whole number/],
+    [
+      ['--heartbeat-interval=300'],
+      /^--election-timeout \(1000ms\) must be at least 5 times --heartbeat-interval/,
+    ],
+    [['--election-timeout=60000'], /from 25 to 50000/],
+    [['--initial-cluster-state=old'], /^--initial-cluster-state must be one of new, existing, not "old"\.$/],
+    [['--log-level=loud'], /must be one of debug/],
+    [['--watch-progress-notify-interval=50ms'], /must be at least 100ms/],
+    [['--watch-progress-notify-interval=soon'], /must be a duration/],
+    [['--listen-client-urls='], /^--listen-client-urls must name at least one URL\.$/],
+    [['--listen-client-urls=https://127.0.0.1:1'], /TLS is not served yet/],
+    [['--listen-client-urls=unix://x:1'], /the scheme must be http/],
+    [['--listen-client-urls=http://example.org:1'], /needs an IP address or localhost/],
+    [['--listen-client-urls=http://127.0.0.1:70000'], /a port is at most 65535/],
+    [['--listen-client-urls=http://127.0.0.1'], /must be scheme, host and port only/],
+    [['--listen-client-urls=http://127.0.0.1:1/path'], /must be scheme, host and port only/],
+    [['--listen-client-urls=http://u:p@127.0.0.1:1'], /must be scheme, host and port only/],
+    [['--listen-client-urls=http://0.0.0.0:1'], /^--advertise-client-urls is needed/],
+    [['--listen-peer-urls=http://[::]:1'], /^--initial-advertise-peer-urls is needed/],
+    [['--advertise-client-urls=http://0.0.0.0:1'], /names no host that others could dial/],
+    [['--initial-advertise-peer-urls=http://a:0'], /names no port that others could dial/],
+    [['--initial-cluster=a'], /"a" must be name=url/],
+    [['--initial-cluster=a=http://a:1'], /^--initial-cluster must contain this node, "default"\.$/],
+    [['--initial-cluster=default=http://a:1,b=http://a:1'], /names http:\/\/a:1 twice/],
+    [['--initial-cluster=default=http://a:1'], /gives "default" the peer URLs http:\/\/a:1, but/],
+    [['--config-file=none.yaml'], /^The configuration file none\.yaml cannot be read \(ENOENT\)\.$/],
+  ]
+  for (const [argv, sentence] of cases) t.match(refusal(argv), sentence, argv.join(' '))
+})
+
+t.test('environment: under flags, our names over etcd names, unknown ones are told', async t => {
+  const environment = { ETCD_NAME: 'e', KVORUM_NAME: 'k', ETCD_LOG_LEVEL: 'warn', ETCD_QUOTA: '1', PATH: '/' }
+  const outcome = run([], { environment })
+  t.equal(outcome.config.name, 'k')
+  t.equal(outcome.config.logLevel, 'warn')
+  t.strictSame(outcome.warnings, [
+    'ETCD_NAME is ignored because KVORUM_NAME is set.',
+    'The environment variable ETCD_QUOTA is not known and has no effect.',
+  ])
+  const flagged = run(['--log-level=error'], { environment: { ETCD_LOG_LEVEL: 'warn' } })
+  t.equal(flagged.config.logLevel, 'error')
+  t.match(flagged.warnings, [/setting of --log-level is ignored because the flag is given/])
+})
+
+t.test('a file alone: everything else is ignored, and that is said', async t => {
+  const files = {
+    'c.yaml': [
+      'name: n2',
+      'heartbeat-interval: 50',
+      'pre-vote: true',
+      'listen-client-urls: [http://127.0.0.1:1, "http://[::1]:2"]',
+      'data-dir: /somewhere',
+    ].join('\n'),
+    'empty.yaml': '# nothing\n',
+    'bad.yaml': 'name: [1',
+    'list.yaml': '- name',
+    'unknown.yaml': 'nmae: x',
+    'deep.yaml': 'name: {a: 1}',
+    'wrong.yaml': 'heartbeat-interval: x',
+  }
+  const outcome = run(['--config-file=c.yaml', '--name=ignored'], {
+    files,
+    environment: { ETCD_DATA_DIR: '/x' },
+  })
+  t.match(outcome.config, { name: 'n2', dataDir: '/somewhere', heartbeatMs: 50 })
+  t.strictSame(outcome.config.listenClient, [
+    { host: '127.0.0.1', port: 1 },
+    { host: '::1', port: 2 },
+  ])
+  t.strictSame(outcome.warnings, ['With --config-file every other setting is ignored: --name, --data-dir.'])
+  t.equal(run([], { files, environment: { ETCD_CONFIG_FILE: 'empty.yaml' } }).config.name, 'default')
+  const refused = (name: string): string => refusal([`--config-file=${name}`], { files })
+  t.match(refused('bad.yaml'), /^The configuration file bad\.yaml is not valid YAML: /)
+  t.match(refused('list.yaml'), /must hold a mapping/)
+  t.match(refused('unknown.yaml'), /has the unknown setting "nmae"\.$/)
+  t.match(refused('deep.yaml'), /gives "name" something that is neither a value nor a list/)
+  t.match(refused('wrong.yaml'), /^--heartbeat-interval must be a whole number/)
+})
+
+t.test('identity: the same for all members, different for another token', async t => {
+  const cluster = 'a=http://10.0.0.1:2380,b=http://10.0.0.2:2380,b=http://10.0.1.2:2380'
+  const a = configOf(
+    '--name=a',
+    `--initial-cluster=${cluster}`,
+    '--initial-advertise-peer-urls=http://10.0.0.1:2380',
+  )
+  const b = configOf(
+    '--name=b',
+    `--initial-cluster=${cluster.split(',').reverse().join()}`,
+    '--initial-advertise-peer-urls=http://10.0.1.2:2380,http://10.0.0.2:2380',
+  )
+  const [ofA, ofB] = [a, b].map(config => nodeSetup(config, SILENT, () => {}))
+  t.equal(ofA!.cluster, ofB!.cluster)
+  t.strictSame(
+    ofA!.members.map(member => member.id),
+    ofB!.members.map(member => member.id),
+  )
+  t.not(ofA!.self, ofB!.self)
+  t.equal(ofA!.members.find(member => member.id === ofA!.self)?.name, 'a')
+  t.strictSame(ofB!.members.find(member => member.name === 'a')?.clientUrls, [])
+  t.not(clusterIdOf(a.initialCluster, 'x'), clusterIdOf(a.initialCluster, 'y'))
+  t.equal(memberIdOf(['u', 'v'], 't'), memberIdOf(['v', 'u'], 't'))
+  t.not(memberIdOf(['u', 'v'], 't'), memberIdOf(['uv'], 't'))
+})
+
+t.test('data directory', async t => {
+  const base = mkdtempSync(join(tmpdir(), 'kvorum-dir-'))
+  const fresh = join(base, 'a', 'b')
+  t.strictSame(prepareDataDirectory(fresh), { ok: true, value: [] })
+  t.equal(statSync(fresh).mode & 0o777, 0o700)
+  t.strictSame(prepareDataDirectory(fresh), { ok: true, value: [] })
+  chmodSync(fresh, 0o755)
+  t.match(prepareDataDirectory(fresh), { ok: true, value: [/is open to other users \(mode 755\)/] })
+  chmodSync(fresh, 0o777)
+  t.match(prepareDataDirectory(fresh), { ok: false, reason: /is writable by everybody; chmod 700 it\.$/ })
+  const file = join(base, 'file')
+  writeFileSync(file, '')
+  t.match(prepareDataDirectory(file), { ok: false, reason: /is not a directory\.$/ })
+  t.match(prepareDataDirectory(join(file, 'below')), { ok: false, reason: /is not a directory\.$/ })
+  if (process.getuid?.() !== 0) {
+    mkdirSync(join(base, 'locked'), { mode: 0o500 })
+    t.match(prepareDataDirectory(join(base, 'locked')), {
+      ok: false,
+      reason: /cannot be written by this user/,
+    })
+  }
+})
+
+t.test('logs: one JSON object per line, or text', async t => {
+  const file = join(mkdtempSync(join(tmpdir(), 'kvorum-log-')), 'log')
+  writeFileSync(file, '')
+  const logger = createLogger({ level: 'info', format: 'json', destination: file })
+  logger.debug({}, 'too much')
+  logger.info({ port: 1 }, 'hello')
+  await new Promise<void>(resolve => setImmediate(resolve))
+  logger.flush()
+  const { readFileSync } = await import('node:fs')
+  const { until } = await import('./harness.js')
+  await until(() => readFileSync(file, 'utf8').endsWith('\n'), 'the log line')
+  const lines = readFileSync(file, 'utf8').trimEnd().split('\n')
+  t.equal(lines.length, 1)
+  t.match(JSON.parse(lines[0]!), { level: 'info', msg: 'hello', port: 1 })
+  t.match(consoleLine(lines[0]!), /^\d{4}-.* INFO {2}hello port=1\n$/)
+})
