@@ -221,15 +221,23 @@ function change(world: World, host: Host): void {
   if (wish.addVoters.length + wish.addLearners.length > 0) addHost(lab, world.nextId++, emptyConfig)
 }
 
+/** It believes what it believed when it was stopped, and a client is the first to speak to it. */
+function resume(world: World, host: Host): void {
+  world.paused.delete(host.id)
+  ask(world.lab, host, world.nextContext++)
+  turn(world.lab, host)
+}
+
 function disturb(world: World): void {
   const { lab, below, chaos } = world
   const host = pick(world, hostsOf(world)) as Host
   if (world.paused.has(host.id)) {
-    // It believes what it believed when it was stopped, and a client is the first to speak to it.
-    world.paused.delete(host.id)
-    ask(lab, host, world.nextContext++)
-    turn(lab, host)
-  } else if (chaos.pauses && below(4) === 0) world.paused.add(host.id)
+    if (below(3) === 0) resume(world, host)
+    return
+  }
+  // One at a time, and rather a leader: the others are to go on without it.
+  if (chaos.pauses && world.paused.size === 0 && below(host.raft?.role === 'leader' ? 2 : 20) === 0)
+    world.paused.add(host.id)
   if (chaos.crashes && below(3) === 0) {
     if (host.raft) crash(lab, host)
     else start(lab, host, !world.wiped.has(host.id))
@@ -256,7 +264,7 @@ function disturb(world: World): void {
 function randomEvent(world: World): void {
   const { lab, below, chaos } = world
   const host = pick(world, hostsOf(world)) as Host
-  const dice = world.paused.has(host.id) ? ([0, 75, 90][below(3)] as number) : below(100)
+  const dice = world.paused.has(host.id) ? below(2) * 75 : below(100)
   if (dice < 44) moveOne(world)
   else if (dice < 72) work(world, host)
   else if (dice < 79) pass(world, below(10) === 0 ? below(2000) : below(120))
@@ -274,7 +282,7 @@ function randomEvent(world: World): void {
   else if (dice < 97 && chaos.purges) purge(lab, host, host.machine.index - below(5))
   else if (chaos.repeat > 0) {
     const message = pick(world, world.old)
-    if (message) deliver(lab, message)
+    if (message && !world.paused.has(message.to)) deliver(lab, message)
   }
 }
 
