@@ -26,6 +26,7 @@ export {
   overlayDrop,
   overlayFreeze,
   overlayGet,
+  overlayPut,
   overlaySnapshot,
   type OverlaySnapshot,
 } from './overlay.js'

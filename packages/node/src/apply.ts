@@ -1,0 +1,237 @@
+import {
+  assert,
+  decodeShardCommand,
+  encodeReply,
+  type Entry,
+  type ShardCommand,
+  type StoreAnswer,
+  type StoreNeed,
+} from '@kvorum/model'
+import { applyCommand, applyConfig, applyNoop, overlayBytes, overlayPut, overlaySnapshot, prefetch, type Applied, type OverlaySnapshot, type Prefetched } from '@kvorum/machine'
+import { applyMetaCommand, decodeMetaCommand, encodeMetaState, META_ROW } from '@kvorum/placement'
+import { committedEntries, decodeConfig } from '@kvorum/raft'
+import { answerCall, failCall, finishCall, type Call } from './calls.js'
+import { stepGroup } from './consensus.js'
+import { armLeases, leaseApplied } from './leases.js'
+import { serveReads } from './reads.js'
+import type { Group, Turn } from './state.js'
+import { runTask, type Work } from './tasks.js'
+import { publish } from './watch/publish.js'
+
+/**
+ * Applying committed entries without waiting in the turn: the rows that a batch of entries will look at are
+ * fetched at once, then the entries are applied in order, over what was fetched and what earlier ones wrote. A
+ * command that needs more than was foreseen goes on page by page; the entries behind it wait.
+ *
+ *     committed --> prefetch(all) --> fetched --> apply, apply, apply ... --> replies, events, reads
+ */
+export interface Applying {
+  /** Entries handed out by raft and not applied yet, with what was fetched for each. */
+  batch: readonly Pending[]
+  at: number
+  /** The batch's rows, or the rows of a long command, are on their way. */
+  waiting: boolean
+}
+
+interface Pending {
+  readonly entry: Entry
+  /** Null for what is not a shard's command. */
+  readonly command: ShardCommand | null
+  prefetched: Prefetched | null
+}
+
+export const createApplying = (): Applying => ({ batch: [], at: 0, waiting: false })
+
+/** Entries applied in one turn; with some 10 to 20 microseconds each, well below the 20 ms a turn may take. */
+const ENTRIES_PER_TURN = 256
+
+/** Takes up the next batch if there is one, and applies as much as one turn may. */
+export function driveApply(turn: Turn, group: Group): void {
+  const { raft, machine, applying } = group
+  if (raft === null || applying.waiting || machine.installing || group.quarantined !== null) return
+  if (applying.at < applying.batch.length) {
+    applyBatch(turn, group)
+    return
+  }
+  // The overlay waits for the store: applying on would only move the queue into memory.
+  const { limits } = turn.state.options
+  if (overlayBytes(turn.state.overlay) > limits.overlayBytesMax) return
+  const entries = committedEntries(raft, limits.applyBytesMax)
+  if (entries.length === 0) return
+  applying.batch = entries.map(entry => ({ entry, command: commandIn(group, entry), prefetched: null }))
+  applying.at = 0
+  fetchBatch(turn, group)
+}
+
+const commandIn = (group: Group, entry: Entry): ShardCommand | null =>
+  entry.kind === 'normal' && group.machine.kind === 'shard' ? decodeShardCommand(entry.data) : null
+
+function fetchBatch(turn: Turn, group: Group): void {
+  const { applying, machine } = group
+  const needs = applying.batch.map(({ command }) =>
+    command === null || machine.shard === null ? NOTHING : prefetch(machine.shard, command),
+  )
+  const need = { gets: needs.flatMap(({ gets }) => gets), scans: needs.flatMap(({ scans }) => scans) }
+  if (need.gets.length === 0 && need.scans.length === 0) {
+    applyBatch(turn, group)
+    return
+  }
+  const overlay = overlaySnapshot(turn.state.overlay)
+  applying.waiting = true
+  runTask(turn, {
+    ...applyingWork(group),
+    step: fetchOnce(need),
+    done: (later, answer) => {
+      shareAnswer(applying.batch, needs, answer as StoreAnswer, overlay)
+      applying.waiting = false
+      applyBatch(later, group)
+    },
+  })
+}
+
+const NOTHING: StoreNeed = { gets: [], scans: [] }
+
+function* fetchOnce(need: StoreNeed): Generator<StoreNeed, StoreAnswer, StoreAnswer> {
+  return yield need
+}
+
+function shareAnswer(
+  batch: readonly Pending[],
+  needs: readonly StoreNeed[],
+  answer: StoreAnswer,
+  overlay: OverlaySnapshot,
+): void {
+  let value = 0
+  let page = 0
+  batch.forEach((pending, i) => {
+    const need = needs[i]!
+    const values = answer.values.slice(value, (value += need.gets.length))
+    const pages = answer.pages.slice(page, (page += need.scans.length))
+    pending.prefetched = { need, answer: { values, pages }, overlay }
+  })
+}
+
+/** What the store work of applying has in common: it ends without a trace when the group's state is dropped. */
+const applyingWork = (group: Group): Pick<Work, 'group' | 'view' | 'failed' | 'holdsLayers'> => ({
+  group: group.id,
+  view: null,
+  failed: () => {
+    group.applying.waiting = false
+    group.applying.batch = []
+    group.applying.at = 0
+  },
+  holdsLayers: true,
+})
+
+function applyBatch(turn: Turn, group: Group): void {
+  const { applying } = group
+  for (let applied = 0; applying.at < applying.batch.length; applied++) {
+    if (applied === ENTRIES_PER_TURN) {
+      turn.out.again = true
+      turn.state.unsettled.add(group)
+      break
+    }
+    const pending = applying.batch[applying.at]!
+    const progress = { inLoop: true, done: false }
+    applying.waiting = true
+    runTask(turn, {
+      ...applyingWork(group),
+      step: applyEntry(turn, group, pending),
+      done: (later, value) => {
+        applying.waiting = false
+        applying.at++
+        entryApplied(later, group, pending, value as Applied | null)
+        progress.done = true
+        // A long command comes back in a later turn, and takes the rest of the batch with it.
+        if (!progress.inLoop) applyBatch(later, group)
+      },
+    })
+    progress.inLoop = false
+    if (!progress.done) break
+  }
+  batchApplied(turn, group)
+}
+
+/** Tells everybody who waits for the state machine to get somewhere. */
+function batchApplied(turn: Turn, group: Group): void {
+  const { raft, machine } = group
+  turn.state.flushing.dirty.add(group)
+  if (raft === null || raft.applied >= machine.applied) return
+  stepGroup(turn, group, { kind: 'applied', index: machine.applied })
+  serveReads(turn, group)
+}
+
+function* applyEntry(turn: Turn, group: Group, pending: Pending): Generator<StoreNeed, Applied | null, StoreAnswer> {
+  const { entry, prefetched } = pending
+  const { machine } = group
+  const { overlay } = turn.state
+  assert(entry.index === machine.applied + 1, () => `entry ${entry.index} after applied ${machine.applied}`)
+  if (machine.meta !== null) {
+    applyToMeta(turn, group, entry)
+    return null
+  }
+  const { shard } = machine
+  assert(shard !== null, () => `group ${group.id} applies without a state machine`)
+  switch (entry.kind) {
+    case 'noop':
+      applyNoop(shard, overlay, entry)
+      return null
+    case 'config':
+      applyConfig(shard, overlay, entry, entry.data)
+      return null
+    case 'normal':
+      return yield* applyCommand(shard, overlay, entry, prefetched)
+  }
+}
+
+function applyToMeta(turn: Turn, group: Group, entry: Entry): void {
+  const meta = group.machine.meta!
+  meta.applied = entry.index
+  meta.appliedTerm = entry.term
+  if (entry.kind === 'config') {
+    meta.config = entry.data
+    meta.configIndex = entry.index
+  }
+  if (entry.kind === 'normal') applyMetaCommand(meta, decodeMetaCommand(entry.data))
+  turn.state.shards = meta.shards
+  overlayPut(turn.state.overlay, { key: META_ROW, value: encodeMetaState(meta) })
+}
+
+function entryApplied(turn: Turn, group: Group, { entry, command }: Pending, applied: Applied | null): void {
+  const { machine, raft } = group
+  machine.applied = entry.index
+  machine.appliedTerm = entry.term
+  if (entry.kind === 'config') machine.config = { index: entry.index, value: decodeConfig(entry.data) }
+  turn.state.counters.entriesApplied++
+  if (raft !== null && raft.role === 'leader' && entry.term === raft.term) armLeases(turn, group)
+  if (applied !== null && applied.changed) publish(turn, group, applied.revision, applied.events)
+  if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
+    leaseApplied(turn, group, command.id)
+  }
+  answerProposal(turn, group, entry, applied)
+}
+
+function answerProposal(turn: Turn, group: Group, entry: Entry, applied: Applied | null): void {
+  const proposal = group.proposals.get(entry.index)
+  if (proposal === undefined) return
+  group.proposals.delete(entry.index)
+  const { call, term } = proposal
+  if (term !== entry.term) {
+    // Another leader's entry stands here: this proposal is gone for good and may be made again.
+    proposalLost(turn, group, call)
+    return
+  }
+  const header = { revision: applied?.revision ?? 0, term: entry.term }
+  if (applied === null) answerCall(turn, call, header, encodeReply({ kind: 'done' }))
+  else if (applied.result.ok && call.request.kind === 'compact' && call.request.physical) {
+    group.compacting.waiting.push({ call, revision: applied.revision })
+  } else if (applied.result.ok) answerCall(turn, call, header, applied.result.value)
+  else finishCall(turn, call, applied.result)
+}
+
+function proposalLost(turn: Turn, group: Group, call: Call): void {
+  if (call.done) return
+  call.mayHaveEffect = false
+  if (call.origin.kind === 'peer') failCall(turn, call, 'leaderChanged')
+  else group.waiting.push(call)
+}

@@ -1,0 +1,122 @@
+import {
+  ok,
+  refuse,
+  type ClientRequest,
+  type ClientResult,
+  type ErrorCode,
+  type GroupId,
+  type Millis,
+  type NodeId,
+  type Outcome,
+  type ReplyHeader,
+  type RequestId,
+} from '@kvorum/model'
+import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
+import { note, sendTo, type Turn } from './state.js'
+
+/**
+ * A request on its way through this node: where it came from, and whether it may already have had an effect.
+ * Every call ends exactly once, with `finishCall`.
+ */
+export interface Call {
+  readonly origin: Origin
+  readonly request: ClientRequest
+  readonly due: Millis
+  readonly arrived: Millis
+  /** The group it was routed to; null until routed. */
+  group: GroupId | null
+  /** Once true, a lost call is 'unknown' and is never sent again. */
+  mayHaveEffect: boolean
+  done: boolean
+}
+
+export type Origin =
+  | { readonly kind: 'client'; readonly id: RequestId }
+  | { readonly kind: 'peer'; readonly node: NodeId; readonly id: number }
+  /** The node itself (expired leases, announcements): nobody waits for the answer. */
+  | { readonly kind: 'self' }
+
+export interface Calls {
+  readonly byRequest: Map<RequestId, Call>
+  readonly deadlines: Heap<Call>
+  /** Sent on to another node, by the id that travels with them. */
+  readonly forwarded: Map<number, { readonly call: Call; readonly to: NodeId }>
+  nextForward: number
+  /** Calls that have not ended, for the bound. */
+  open: number
+}
+
+export const createCalls = (): Calls => ({
+  byRequest: new Map(),
+  deadlines: [],
+  forwarded: new Map(),
+  nextForward: 1,
+  open: 0,
+})
+
+/** Takes a request in, or null when the node holds as many as it may (the caller has been answered then). */
+export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due: Millis): Call | null {
+  const { calls, options } = turn.state
+  const call: Call = { origin, request, due, arrived: turn.now, group: null, mayHaveEffect: false, done: false }
+  calls.open++
+  if (calls.open > options.limits.pendingRequestsMax && origin.kind !== 'self') {
+    failCall(turn, call, 'tooManyRequests')
+    return null
+  }
+  if (origin.kind === 'client') calls.byRequest.set(origin.id, call)
+  pushHeap(calls.deadlines, call)
+  return call
+}
+
+export function answerCall(turn: Turn, call: Call, header: ReplyHeader, body: Uint8Array): void {
+  finishCall(turn, call, ok({ header: keepTerm(turn, header), body }))
+}
+
+export function failCall(turn: Turn, call: Call, code: ErrorCode, outcome: Outcome = 'notApplied', detail?: string): void {
+  finishCall(turn, call, refuse(code, { outcome, ...(detail === undefined ? {} : { detail }) }))
+}
+
+export function finishCall(turn: Turn, call: Call, result: ClientResult): void {
+  if (call.done) return
+  call.done = true
+  const { calls } = turn.state
+  calls.open--
+  switch (call.origin.kind) {
+    case 'client':
+      calls.byRequest.delete(call.origin.id)
+      turn.out.replies.push({ id: call.origin.id, result })
+      return
+    case 'peer':
+      sendTo(turn, call.origin.node, { kind: 'reply', id: call.origin.id, result })
+      return
+    case 'self':
+      if (!result.ok && result.error.outcome === 'unknown') {
+        note(turn, 'info', 'A request of the node itself has no answer yet', { request: call.request.kind })
+      }
+  }
+}
+
+/** Ends what has waited long enough. */
+export function expireCalls(turn: Turn): void {
+  const { calls } = turn.state
+  for (let call = popDue(calls.deadlines, turn.now); call !== null; call = popDue(calls.deadlines, turn.now)) {
+    if (!call.done) failCall(turn, call, 'timeout', call.mayHaveEffect ? 'unknown' : 'notApplied')
+  }
+  dropFinished(calls)
+}
+
+/** Finished calls stay in the heap until their deadline; when they are most of it, they are swept. */
+function dropFinished(calls: Calls): void {
+  if (calls.deadlines.length < 1024 || calls.deadlines.length < calls.open * 4) return
+  const open = calls.deadlines.filter(call => !call.done).sort((a, b) => a.due - b.due)
+  calls.deadlines.splice(0, calls.deadlines.length, ...open)
+}
+
+export const nextDeadline = (calls: Calls): Millis => nextDueOf(calls.deadlines)
+
+/** A node never sends a lower term than it has sent or received. */
+function keepTerm(turn: Turn, header: ReplyHeader): ReplyHeader {
+  const { state } = turn
+  if (header.term >= state.highestTerm) state.highestTerm = header.term
+  return header.term === state.highestTerm ? header : { ...header, term: state.highestTerm }
+}

@@ -1,0 +1,35 @@
+import { assert, encodeShardCommand, type ClientRequest, type KeyRange, type Op, type RangeOp, type TxnOp } from '@kvorum/model'
+
+/** The log entry of a request that changes something. */
+export function commandOf(request: ClientRequest): Uint8Array {
+  switch (request.kind) {
+    case 'write':
+    case 'meta':
+      return request.command
+    case 'compact':
+      return encodeShardCommand({ kind: 'compact', revision: request.revision })
+    case 'leaseGrant':
+      return encodeShardCommand({ kind: 'leaseGrant', id: request.id, ttl: request.ttl })
+    case 'leaseRevoke':
+      return encodeShardCommand({ kind: 'leaseRevoke', id: request.id })
+    default:
+      assert(false, () => `a ${request.kind} is not a command`)
+  }
+}
+
+/** All keys that an operation may look at or change, in any branch. */
+export function rangesOf(op: Op | RangeOp | TxnOp): KeyRange[] {
+  switch (op.kind) {
+    case 'put':
+      return [{ start: op.key, end: Buffer.concat([op.key, Buffer.of(0)]) }]
+    case 'delete':
+    case 'range':
+      return [op.range]
+    case 'txn':
+      return [
+        ...op.compares.map(compare => compare.range),
+        ...op.success.flatMap(rangesOf),
+        ...op.failure.flatMap(rangesOf),
+      ]
+  }
+}

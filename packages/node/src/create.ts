@@ -1,0 +1,153 @@
+import { META_GROUP, NO_REPLICA, type GroupId, type KeyRange, type Replica } from '@kvorum/model'
+import { createOverlay } from '@kvorum/machine'
+import type { ShardDescriptor } from '@kvorum/placement'
+import { createApplying } from './apply.js'
+import { createCalls } from './calls.js'
+import { startRaft } from './startRaft.js'
+import { createCompacting } from './compaction.js'
+import { createFlushing } from './flush.js'
+import { createGroupMachine, loadGroup } from './groupMachine.js'
+import { considerAdmission, createPeer } from './identity.js'
+import { createLeaseClock } from './leases.js'
+import { createPersisting } from './persisting.js'
+import { createReads } from './reads.js'
+import { note, type Group, type NodeState, type Turn } from './state.js'
+import { runTask } from './tasks.js'
+import { createTimers } from './timers.js'
+import type { Bootstrap, NodeInitial, NodeOptions, RecoveredGroup } from './types.js'
+import { createHub, createShardHub } from './watch/hub.js'
+
+/** A node as it begins, from what its disk remembered. Nothing has been read from the store yet. */
+export function createNode(options: NodeOptions, initial: NodeInitial): NodeState {
+  const { bootstrap } = initial
+  const state: NodeState = {
+    options,
+    identity: initial.identity,
+    admission: { admitted: initial.admitted, recording: false, welcomedBy: new Set() },
+    peers: new Map(),
+    groups: new Map(),
+    shards: { version: 0, shards: bootstrap.shards },
+    overlay: createOverlay(),
+    flushing: createFlushing(),
+    persisting: createPersisting(),
+    timers: createTimers(),
+    calls: createCalls(),
+    tasks: new Map(),
+    hub: createHub(),
+    streams: new Map(),
+    nextId: 1,
+    highestTerm: 0,
+    lastTurnAt: 0,
+    graceUntil: 0,
+    dutiesAt: 0,
+    draining: false,
+    metaCommandUntil: 0,
+    unsettled: new Set(),
+    counters: noCounts(),
+  }
+  for (const { node } of bootstrap.metaConfig.replicas) {
+    if (node === options.self) continue
+    state.peers.set(node, createPeer(node, initial.peers.find(record => record.node === node) ?? null))
+  }
+  addGroup(state, META_GROUP, null, bootstrap.metaConfig.replicas, initial)
+  for (const shard of bootstrap.shards) addGroup(state, shard.group, shard, shard.replicas, initial)
+  return state
+}
+
+function addGroup(
+  state: NodeState,
+  id: GroupId,
+  shard: ShardDescriptor | null,
+  replicas: readonly Replica[],
+  initial: NodeInitial,
+): void {
+  const replica = replicas.find(({ node }) => node === state.options.self)?.id ?? NO_REPLICA
+  if (replica === NO_REPLICA) return
+  const recovered = initial.groups.find(group => group.group === id) ?? neverWritten(id)
+  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered))
+}
+
+const emptyGroup = (id: GroupId, replica: Group['replica'], range: KeyRange | null, recovered: RecoveredGroup): Group => ({
+  id,
+  replica,
+  range,
+  recovered,
+  raft: null,
+  machine: createGroupMachine(range === null ? 'meta' : 'shard'),
+  applying: createApplying(),
+  reads: createReads(),
+  compacting: createCompacting(),
+  proposals: new Map(),
+  proposing: [],
+  waiting: [],
+  leases: range === null ? null : createLeaseClock(),
+  installing: null,
+  quarantined: null,
+  durableApplied: 0,
+  ledTerm: 0,
+  knownLeader: NO_REPLICA,
+})
+
+const neverWritten = (group: GroupId): RecoveredGroup => ({
+  group,
+  hardState: { term: 0, vote: NO_REPLICA, commit: 0 },
+  base: { index: 0, term: 0 },
+  termRuns: [],
+  lastIndex: 0,
+  configs: [],
+  entries: [],
+  lastTime: 0,
+  corrupt: null,
+})
+
+/** Part of the first turn: begins to load every group's state machine. */
+export function loadGroups(turn: Turn, bootstrap: Bootstrap): void {
+  considerAdmission(turn)
+  for (const group of turn.state.groups.values()) {
+    const { corrupt } = group.recovered!
+    if (corrupt !== null) {
+      group.quarantined = corrupt
+      note(turn, 'error', 'The log of a replica is damaged: it neither votes nor answers', {
+        group: group.id,
+        problem: corrupt,
+      })
+      continue
+    }
+    runTask(turn, {
+      group: group.id,
+      view: null,
+      step: loadGroup(turn.state, group, bootstrap),
+      done: later => groupLoaded(later, group),
+      failed: () => undefined,
+      holdsLayers: false,
+    })
+  }
+}
+
+function groupLoaded(turn: Turn, group: Group): void {
+  const { machine } = group
+  const { state } = turn
+  if (machine.meta !== null) state.shards = machine.meta.shards
+  if (machine.shard !== null) state.hub.shards.set(group.id, createShardHub(group.id, machine.shard.revision))
+  state.flushing.flushed.set(group.id, { applied: machine.applied, whole: true })
+  group.durableApplied = group.recovered!.base.index
+  startRaft(turn, group)
+}
+
+const noCounts = (): NodeState['counters'] => ({
+  turns: 0,
+  entriesApplied: 0,
+  proposals: 0,
+  reads: 0,
+  readRounds: 0,
+  forwarded: 0,
+  persists: 0,
+  flushes: 0,
+  leaderChanges: 0,
+  snapshotsSent: 0,
+  snapshotsInstalled: 0,
+  leasesExpired: 0,
+  watchEvents: 0,
+  stalls: 0,
+})
+

@@ -1,0 +1,305 @@
+import {
+  refuse,
+  type ClientRequest,
+  type ClientResult,
+  type ClusterId,
+  type KvNode,
+  type Member,
+  type Millis,
+  type NodeId,
+  type NodeStatus,
+  type PeerRefusal,
+  type RequestOptions,
+  type WatchResponse,
+  type WatchStream,
+} from '@kvorum/model'
+import { createNode } from '../create.js'
+import { membersOf } from '../membership.js'
+import type { NodeState } from '../state.js'
+import { statusOf } from '../status.js'
+import { firstTurn, turn } from '../turn.js'
+import type { Input, NodeInitial, NodeOptions, Orders, Parcel } from '../types.js'
+import type { ClockPort, LogPort, NodeLogger, StorePort, TransportPort } from './ports.js'
+import { TurnMeter } from './turnMeter.js'
+import { Views } from './views.js'
+
+export interface RuntimeOptions {
+  readonly node: NodeOptions
+  readonly initial: NodeInitial
+  readonly log: LogPort
+  readonly store: StorePort
+  /** Called once the node can take messages; the transport must report to `events`. */
+  readonly transport: (events: RuntimeEvents) => Promise<TransportPort>
+  readonly clock: ClockPort
+  readonly logger: NodeLogger
+  /** Called at most once; the owner ends the process or closes the node. */
+  readonly fatal: (reason: string) => void
+}
+
+/** What a transport tells a node; the same shape as peer's events. */
+export interface RuntimeEvents {
+  onParcels(from: NodeId, parcels: readonly Parcel[]): void
+  onUp(peer: NodeId): void
+  onDown(peer: NodeId): void
+  onDropped(peer: NodeId, parcels: readonly Parcel[]): void
+  onRefused(peer: NodeId, reason: PeerRefusal): void
+  onStranger(remote: string, problem: string): void
+}
+
+/** Turns in a row without letting the event loop read its sockets. */
+const TURNS_IN_A_ROW = 4
+/** The log is covered after this long without a write. */
+const COVER_AFTER_MS = 50
+const DRAIN_MS_MAX = 3_000
+
+/**
+ * Runs one node: gathers what happens into an inbox, takes a turn per round of the event loop, and carries out
+ * its orders. Completions come back through the same inbox; nothing else touches the state.
+ */
+export class NodeRuntime implements KvNode {
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  readonly meter = new TurnMeter()
+  readonly #options: RuntimeOptions
+  readonly #state: NodeState
+  readonly #views: Views
+  readonly #requests = new Map<number, (result: ClientResult) => void>()
+  readonly #streams = new Map<number, (response: WatchResponse) => void>()
+  #transport: TransportPort | null = null
+  #inbox: Input[] = []
+  #nextRequest = 1
+  #nextStream = 1
+  #scheduled: NodeJS.Immediate | null = null
+  #timer: NodeJS.Timeout | null = null
+  #timerAt: Millis = Infinity
+  #coverTimer: NodeJS.Timeout | null = null
+  #pending = 0
+  #closed = false
+  #failed = false
+
+  private constructor(options: RuntimeOptions) {
+    this.#options = options
+    this.cluster = options.node.cluster
+    this.self = options.node.self
+    this.#state = createNode(options.node, options.initial)
+    this.#views = new Views(options.store)
+  }
+
+  static async start(options: RuntimeOptions): Promise<NodeRuntime> {
+    const runtime = new NodeRuntime(options)
+    runtime.#transport = await options.transport(runtime.#events())
+    runtime.#run(orders => firstTurn(runtime.#state, options.initial.bootstrap, orders))
+    return runtime
+  }
+
+  request(request: ClientRequest, options: RequestOptions = {}): Promise<ClientResult> {
+    if (this.#closed || this.#failed) return Promise.resolve(refuse('stopped'))
+    const { signal } = options
+    if (signal?.aborted === true) return Promise.resolve(refuse('canceled'))
+    const id = this.#nextRequest++
+    const timeoutMs = options.timeoutMs ?? 5_000 + 2 * this.#options.node.electionTimeoutMs
+    return new Promise(resolve => {
+      const abort = (): void => this.#put({ kind: 'cancel', id })
+      this.#requests.set(id, result => {
+        signal?.removeEventListener('abort', abort)
+        resolve(result)
+      })
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#put({ kind: 'request', id, request, deadline: this.#options.clock.monotonic() + timeoutMs })
+    })
+  }
+
+  openWatch(receive: (response: WatchResponse) => void): WatchStream {
+    const stream = this.#nextStream++
+    this.#streams.set(stream, receive)
+    this.#put({ kind: 'watchOpen', stream })
+    return {
+      send: request => this.#put({ kind: 'watch', stream, request }),
+      consumed: bytes => this.#put({ kind: 'watchConsumed', stream, bytes }),
+      close: () => {
+        if (this.#streams.delete(stream)) this.#put({ kind: 'watchClose', stream })
+      },
+    }
+  }
+
+  status(): NodeStatus {
+    const status = statusOf(this.#state, node => this.#transport?.queuedBytes(node as NodeId) ?? 0)
+    return { ...status, diskBytes: this.#options.store.diskBytes() }
+  }
+
+  members(): readonly Member[] {
+    return membersOf(this.#state)
+  }
+
+  /** Gives leaderships away, answers what is open, then closes. */
+  async stop(): Promise<void> {
+    if (this.#closed) return
+    this.#put({ kind: 'drain' })
+    const until = this.#options.clock.monotonic() + DRAIN_MS_MAX
+    while (!this.#failed && this.#busy() && this.#options.clock.monotonic() < until) {
+      await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    this.#closed = true
+    this.#disarm()
+    for (const resolve of [...this.#requests.values()]) resolve(refuse('stopped', { outcome: 'unknown' }))
+    this.#requests.clear()
+    await this.#transport?.close()
+    while (this.#pending > 0) await new Promise(resolve => setTimeout(resolve, 1))
+    if (!this.#failed) await this.#options.log.cover().catch(() => undefined)
+    await this.#options.log.close()
+    await this.#options.store.close()
+  }
+
+  #busy(): boolean {
+    const leads = [...this.#state.groups.values()].some(group => group.raft?.role === 'leader')
+    return (leads && this.#state.peers.size > 0) || this.#requests.size > 0 || this.#inbox.length > 0
+  }
+
+  #events(): RuntimeEvents {
+    return {
+      onParcels: (from, parcels) => this.#put({ kind: 'parcels', from, parcels }),
+      onUp: node => this.#put({ kind: 'peerUp', node }),
+      onDown: node => this.#put({ kind: 'peerDown', node }),
+      // Reported from within a turn's orders: it must not change the inbox's round.
+      onDropped: (node, parcels) => this.#put({ kind: 'dropped', node, parcels }),
+      onRefused: (node, reason) => this.#put({ kind: 'peerRefused', node, reason }),
+      onStranger: (remote, problem) =>
+        this.#options.logger.warn({ remote, problem }, 'A connection to the peer port was turned away'),
+    }
+  }
+
+  #put(input: Input): void {
+    if (this.#closed || this.#failed) return
+    this.#inbox.push(input)
+    this.#scheduled ??= setImmediate(() => this.#round())
+  }
+
+  #round(): void {
+    this.#scheduled = null
+    for (let i = 0; i < TURNS_IN_A_ROW; i++) {
+      const again = this.#run(input => turn(this.#state, input))
+      if (this.#closed || this.#failed) return
+      if (this.#inbox.length === 0) {
+        if (again) break
+        return
+      }
+    }
+    this.#scheduled ??= setImmediate(() => this.#round())
+  }
+
+  /** One turn and its orders; whether it wants another at once. */
+  #run(take: (input: { now: Millis; wall: Millis; inputs: readonly Input[] }) => Orders): boolean {
+    const { clock } = this.#options
+    const inputs = this.#inbox
+    this.#inbox = []
+    try {
+      const orders = this.meter.measure(() => take({ now: clock.monotonic(), wall: clock.wall(), inputs }))
+      this.#carryOut(orders)
+      return orders.again
+    } catch (error) {
+      this.#fail(`A promise of the store to itself is broken: ${(error as Error).stack ?? String(error)}`)
+      return false
+    }
+  }
+
+  #carryOut(orders: Orders): void {
+    for (const note of orders.notes) this.#options.logger[note.level]({ ...note.facts }, note.text)
+    if (orders.fatal !== null) {
+      for (const { to, parcels } of orders.send) this.#transport?.send(to, parcels)
+      this.#fail(orders.fatal)
+      return
+    }
+    for (const { to, parcels } of orders.send) this.#transport?.send(to, parcels)
+    if (orders.persist !== null) this.#persist(orders.persist)
+    for (const fetch of orders.fetch) this.#fetch(fetch)
+    for (const view of orders.closeViews) this.#views.close(view)
+    if (orders.store !== null) this.#store(orders.store)
+    for (const read of orders.readLog) this.#readLog(read)
+    if (orders.purgeLog) this.#await(this.#options.log.purge(), () => undefined)
+    for (const { id, result } of orders.replies) this.#reply(id, result)
+    for (const { stream, response } of orders.watch) this.#streams.get(stream)?.(response)
+    this.#wakeAt(orders.wakeAt)
+  }
+
+  #persist(order: NonNullable<Orders['persist']>): void {
+    if (this.#coverTimer !== null) clearTimeout(this.#coverTimer)
+    this.#coverTimer = null
+    this.#await(this.#options.log.append(order), result => {
+      this.#put(result === 'durable' ? { kind: 'persisted' } : { kind: 'persistRefused' })
+      this.#coverTimer ??= setTimeout(() => {
+        this.#coverTimer = null
+        this.#await(this.#options.log.cover(), () => undefined)
+      }, COVER_AFTER_MS)
+    })
+  }
+
+  #fetch({ id, need, view }: Orders['fetch'][number]): void {
+    const now = this.#views.fetchNow(need, view)
+    if (now !== null) this.#put({ kind: 'fetched', id, answer: now })
+    else this.#await(this.#views.fetch(need, view), answer => this.#put({ kind: 'fetched', id, answer }))
+  }
+
+  #store({ id, writes, sync }: NonNullable<Orders['store']>): void {
+    this.#await(this.#options.store.batch(writes, { sync }), () => this.#put({ kind: 'stored', id }))
+  }
+
+  #readLog({ group, from, to, bytesMax }: Orders['readLog'][number]): void {
+    this.#await(this.#options.log.read(group, from, to, bytesMax), read => {
+      if ('damaged' in read) this.#put({ kind: 'logDamaged', group, problem: read.damaged })
+      else this.#put({ kind: 'logRead', group, entries: read })
+    })
+  }
+
+  #reply(id: number, result: ClientResult): void {
+    const resolve = this.#requests.get(id)
+    this.#requests.delete(id)
+    resolve?.(result)
+  }
+
+  /** A failing disk is fatal: after a failed sync nobody knows what it holds. */
+  #await<Value>(work: Promise<Value>, done: (value: Value) => void): void {
+    this.#pending++
+    work.then(
+      value => {
+        this.#pending--
+        done(value)
+      },
+      (error: unknown) => {
+        this.#pending--
+        if (!this.#closed) this.#fail(`The disk failed: ${(error as Error).message}`)
+      },
+    )
+  }
+
+  #wakeAt(at: Millis): void {
+    if (at >= this.#timerAt && this.#timer !== null && this.#timerAt > this.#options.clock.monotonic()) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timerAt = at
+    this.#timer = null
+    if (at === Infinity) return
+    const delay = Math.max(0, Math.min(MAX_DELAY_MS, at - this.#options.clock.monotonic()))
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      this.#timerAt = Infinity
+      this.#scheduled ??= setImmediate(() => this.#round())
+    }, Math.ceil(delay))
+  }
+
+  #disarm(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.#coverTimer !== null) clearTimeout(this.#coverTimer)
+    if (this.#scheduled !== null) clearImmediate(this.#scheduled)
+  }
+
+  #fail(reason: string): void {
+    if (this.#failed || this.#closed) return
+    this.#failed = true
+    this.#disarm()
+    for (const resolve of [...this.#requests.values()]) resolve(refuse('stopped', { outcome: 'unknown' }))
+    this.#requests.clear()
+    this.#options.fatal(reason)
+  }
+}
+
+/** Longer sleeps wrap around in timers; the node wakes and sleeps again. */
+const MAX_DELAY_MS = 60_000

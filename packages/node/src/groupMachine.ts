@@ -1,0 +1,83 @@
+import { assert, type GroupConfig, type Index, type StoreAnswer, type StoreNeed, type Term } from '@kvorum/model'
+import { createMachine, loadMachine, type Machine } from '@kvorum/machine'
+import { createMetaState, decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
+import { decodeConfig } from '@kvorum/raft'
+import type { Group, NodeState } from './state.js'
+import type { Bootstrap } from './types.js'
+
+/** The state machine of a group: a shard's or the meta group's, with what both have. */
+export interface GroupMachine {
+  readonly kind: 'shard' | 'meta'
+  shard: Machine | null
+  meta: MetaState | null
+  applied: Index
+  appliedTerm: Term
+  /** The configuration in force at `applied`, and where it came from; null until loaded. */
+  config: { readonly index: Index; readonly value: GroupConfig } | null
+  /** There is no usable state: a snapshot is being, or must be, installed. */
+  installing: boolean
+}
+
+export const createGroupMachine = (kind: GroupMachine['kind']): GroupMachine => ({
+  kind,
+  shard: null,
+  meta: null,
+  applied: 0,
+  appliedTerm: 0,
+  config: null,
+  installing: false,
+})
+
+export const shardOfGroup = (group: Group): Machine | null => group.machine.shard
+
+/** Reads what the store remembers; where it remembers nothing, the group begins as the bootstrap says. */
+export function* loadGroup(state: NodeState, group: Group, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
+  const { machine } = group
+  if (machine.kind === 'meta') yield* loadMeta(machine, bootstrap)
+  else yield* loadShard(state, group, bootstrap)
+}
+
+function* loadMeta(machine: GroupMachine, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
+  const { values } = yield { gets: [META_ROW], scans: [] }
+  const row = values[0] ?? null
+  machine.meta = row === null ? createMetaState(bootstrap.nodes, bootstrap.shards) : decodeMetaState(row)
+  machine.applied = machine.meta.applied
+  machine.appliedTerm = machine.meta.appliedTerm
+  machine.config = configOr(machine.meta.config, machine.meta.configIndex, bootstrap.metaConfig)
+}
+
+function* loadShard(state: NodeState, group: Group, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
+  const { machine } = group
+  const { checksum } = state.options
+  const descriptor = bootstrap.shards.find(shard => shard.group === group.id)
+  const { range: keys } = group
+  assert(keys !== null, () => `group ${group.id} is a shard without keys`)
+  const loaded = yield* loadMachine({ group: group.id, range: keys, checksum })
+  machine.shard = loaded ?? createMachine({ group: group.id, range: keys, checksum })
+  machine.installing = machine.shard.installing
+  machine.applied = machine.shard.applied
+  machine.appliedTerm = machine.shard.appliedTerm
+  const first = descriptor === undefined ? null : votersOf(descriptor.replicas)
+  machine.config = configOr(machine.shard.config, machine.shard.configIndex, first)
+}
+
+function configOr(bytes: Uint8Array, index: Index, first: GroupConfig | null): GroupMachine['config'] {
+  if (bytes.length > 0) return { index, value: decodeConfig(bytes) }
+  return first === null ? null : { index: 0, value: first }
+}
+
+/** The configuration a group starts with: everybody votes. */
+export function votersOf(replicas: GroupConfig['replicas']): GroupConfig {
+  const sorted = [...replicas].sort((a, b) => a.id - b.id)
+  return { voters: sorted.map(({ id }) => id), outgoing: [], learners: [], learnersNext: [], replicas: sorted }
+}
+
+/** What a snapshot left behind, before it is loaded again. */
+export function forgetState(machine: GroupMachine): void {
+  machine.shard = null
+  machine.meta = null
+  machine.applied = 0
+  machine.appliedTerm = 0
+  machine.installing = true
+}
+

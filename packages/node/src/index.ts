@@ -1,0 +1,16 @@
+/**
+ * The runtime of one node: many Raft groups, one turn.
+ *
+ *     edges, peers, disk, clock --inputs--> turn --orders--> the same ports
+ *
+ * `turn` and everything it calls are synchronous and deterministic; only driver/ knows sockets and promises.
+ */
+export { createNode } from './create.js'
+export * from './driver/ports.js'
+export { NodeRuntime, type RuntimeEvents, type RuntimeOptions } from './driver/runtime.js'
+export { votersOf } from './groupMachine.js'
+export { REFUSAL_SENTENCES } from './identity.js'
+export type { Group, NodeState } from './state.js'
+export { statusOf } from './status.js'
+export { firstTurn, turn } from './turn.js'
+export type * from './types.js'

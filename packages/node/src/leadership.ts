@@ -1,0 +1,17 @@
+import { disarmLeases } from './leases.js'
+import { note, type Group, type Turn } from './state.js'
+
+/** What a node does when it becomes a group's leader, and when it stops being one. */
+export function leadershipWon(turn: Turn, group: Group): void {
+  note(turn, 'info', 'This node leads', { group: group.id, term: group.ledTerm })
+  // Leases are armed once the first entry of this term has been applied (apply.ts): only then is the state
+  // machine known to hold everything that earlier leaders promised.
+  if (group.leases !== null) disarmLeases(group.leases)
+}
+
+export function leadershipLost(turn: Turn, group: Group): void {
+  note(turn, 'info', 'This node no longer leads', { group: group.id })
+  if (group.leases !== null) disarmLeases(group.leases)
+  group.waiting.push(...group.proposing)
+  group.proposing = []
+}

@@ -1,0 +1,53 @@
+import { encodeReply, META_GROUP, type OpReply, type Revision, type Result } from '@kvorum/model'
+import { createReader, overlaySnapshot, readRange, readTxn, type Machine, type Reader } from '@kvorum/machine'
+import { answerCall, failCall, finishCall, type Call } from './calls.js'
+import { shardOfGroup } from './groupMachine.js'
+import { takeId, type Group, type Turn } from './state.js'
+import { runTask } from './tasks.js'
+import { placeCall } from './writes.js'
+
+/** Answers from this node's own state, as it is now. Whether that is fresh enough the caller has seen to. */
+export function readLocally(turn: Turn, group: Group, call: Call): void {
+  const shard = shardOfGroup(group)
+  const { request } = call
+  if (group.machine.installing || (shard === null && group.id !== META_GROUP)) {
+    group.waiting.push(call)
+    return
+  }
+  if (shard === null) {
+    failCall(turn, call, 'internal')
+    return
+  }
+  const term = group.raft?.term ?? 0
+  if (request.kind === 'leaseList') {
+    const ids = [...shard.leases.keys()].sort((a, b) => (a < b ? -1 : 1))
+    answerCall(turn, call, { revision: shard.revision, term }, encodeReply({ kind: 'leases', ids }))
+    return
+  }
+  if (request.kind !== 'read') {
+    failCall(turn, call, 'internal')
+    return
+  }
+  const { reader, view } = takeReadView(turn, shard)
+  runTask(turn, {
+    group: group.id,
+    view,
+    step: request.op.kind === 'range' ? readRange(reader, request.op) : readTxn(reader, request.op),
+    done: (later, value) => {
+      const result = value as Result<{ revision: Revision; reply: OpReply }>
+      if (!result.ok) {
+        finishCall(later, call, result)
+        return
+      }
+      const { revision, reply } = result.value
+      answerCall(later, call, { revision, term }, encodeReply({ kind: 'op', op: reply }))
+    },
+    failed: later => placeCall(later, group, call),
+    holdsLayers: false,
+  })
+}
+
+/** The shard at this moment: what is not in the store yet, and a view of the store that goes with it. */
+export function takeReadView(turn: Turn, shard: Machine): { reader: Reader; view: number } {
+  return { reader: createReader(shard, overlaySnapshot(turn.state.overlay)), view: takeId(turn.state) }
+}

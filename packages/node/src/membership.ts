@@ -1,0 +1,30 @@
+import type { Group, NodeState } from './state.js'
+import { META_GROUP, type Member, type NodeId, type ReplicaId } from '@kvorum/model'
+
+/** The other members, as far as this node knows them. */
+export const peersOf = (state: NodeState): NodeId[] => [...state.peers.keys()]
+
+/** On which node a replica of this group lives; null when the configuration does not name it. */
+export function nodeOfReplica(group: Group, replica: ReplicaId): NodeId | null {
+  return group.raft?.config.replicas.find(candidate => candidate.id === replica)?.node ?? null
+}
+
+/** The node of the group's leader; null when no leader is known. */
+export function leaderNode(group: Group): NodeId | null {
+  return group.raft === null || group.raft.leader === 0 ? null : nodeOfReplica(group, group.raft.leader)
+}
+
+/** Whether this node leads the group. It may be deposed and not know it: reads prove it by a round. */
+export const leads = (group: Group): boolean => group.raft?.role === 'leader'
+
+/** The cluster's members as the meta group's state has them on this node. */
+export function membersOf(state: NodeState): Member[] {
+  const meta = state.groups.get(META_GROUP)?.machine.meta
+  return (meta?.nodes ?? []).map(({ id, name, peerUrls, clientUrls, learner }) => ({
+    id,
+    name,
+    peerUrls,
+    clientUrls,
+    learner,
+  }))
+}

@@ -1,0 +1,94 @@
+import { encodeReply, type Index } from '@kvorum/model'
+import { readIndex, type ReadState } from '@kvorum/raft'
+import { answerCall, failCall, type Call } from './calls.js'
+import { renewLease, timeToLive } from './leases.js'
+import { readLocally } from './localReads.js'
+import { leads } from './membership.js'
+import { takeId, type Group, type Turn } from './state.js'
+import { placeCall } from './writes.js'
+
+/**
+ * Linearizable reads (thesis 6.4): all that arrived in one turn share one round. The round's index is taken
+ * and confirmed after they arrived; when the state machine has applied it, they are served from here.
+ */
+export interface Reads {
+  /** Not asked for yet. */
+  queued: Call[]
+  /** Asked; by the round's context. */
+  readonly asked: Map<number, readonly Call[]>
+  /** Confirmed; waiting for the state machine. Ascending by index. */
+  confirmed: { readonly index: Index; readonly calls: readonly Call[] }[]
+}
+
+export const createReads = (): Reads => ({ queued: [], asked: new Map(), confirmed: [] })
+
+export function queueRead(turn: Turn, group: Group, call: Call): void {
+  group.reads.queued.push(call)
+  turn.touched.add(group)
+}
+
+/** Starts one round for everything queued. */
+export function askReads(turn: Turn, group: Group): void {
+  const { reads, raft } = group
+  if (raft === null || reads.queued.length === 0) return
+  const calls = reads.queued.filter(call => !call.done)
+  reads.queued = []
+  if (calls.length === 0) return
+  const context = takeId(turn.state)
+  const refusal = readIndex(raft, turn.now, context)
+  if (refusal === null) {
+    reads.asked.set(context, calls)
+    turn.state.counters.readRounds++
+    turn.state.counters.reads += calls.length
+  } else {
+    group.waiting.push(...calls)
+  }
+}
+
+export function readsConfirmed(turn: Turn, group: Group, read: ReadState): void {
+  const { reads } = group
+  const calls = reads.asked.get(read.context)
+  if (calls === undefined) return
+  reads.asked.delete(read.context)
+  if (read.index === null) {
+    group.waiting.push(...calls)
+    return
+  }
+  reads.confirmed.push({ index: read.index, calls })
+  serveReads(turn, group)
+}
+
+/** Serves what the state machine has caught up with. */
+export function serveReads(turn: Turn, group: Group): void {
+  const { reads, machine } = group
+  if (reads.confirmed.length === 0 || machine.installing) return
+  const served = reads.confirmed.filter(read => read.index <= machine.applied)
+  if (served.length === 0) return
+  reads.confirmed = reads.confirmed.filter(read => read.index > machine.applied)
+  for (const { calls } of served) for (const call of calls) serve(turn, group, call)
+}
+
+function serve(turn: Turn, group: Group, call: Call): void {
+  if (call.done) return
+  if (group.quarantined !== null) {
+    failCall(turn, call, 'quarantined', 'notApplied', group.quarantined)
+    return
+  }
+  switch (call.request.kind) {
+    case 'read':
+      readLocally(turn, group, call)
+      return
+    case 'barrier':
+      answerCall(turn, call, { revision: 0, term: group.raft?.term ?? 0 }, encodeReply({ kind: 'done' }))
+      return
+    case 'leaseKeepAlive':
+    case 'leaseTimeToLive':
+      // The clock of leases is the leader's; if it is not here any more, the next leader is asked.
+      if (!leads(group)) placeCall(turn, group, call)
+      else if (call.request.kind === 'leaseKeepAlive') renewLease(turn, group, call, call.request.id)
+      else timeToLive(turn, group, call, call.request.id, call.request.keys)
+      return
+    default:
+      failCall(turn, call, 'internal')
+  }
+}

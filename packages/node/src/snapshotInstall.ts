@@ -1,0 +1,195 @@
+import { ALL_KEYS, type LogBase, type NodeId, type ReplicaId, type SnapshotMeta, type StoreAnswer, type StoreNeed, type StoreRow, type StoreScan } from '@kvorum/model'
+import { beginInstall as markInstalling, clearScans, finishInstall as unmarkInstalling, inSnapshot, overlayBytes, overlayPut } from '@kvorum/machine'
+import { failCall } from './calls.js'
+import { stepGroup } from './consensus.js'
+import { afterNextSync } from './flush.js'
+import { forgetState, loadGroup } from './groupMachine.js'
+import { nodeOfReplica } from './membership.js'
+import { note, sendTo, takeId, type Group, type Turn } from './state.js'
+import { dropTasks, runTask } from './tasks.js'
+import type { Parcel } from './types.js'
+import { restartWatchers, suspendWatchers } from './watch/watchers.js'
+
+/**
+ * Replacing a shard's state by a snapshot, in persisted steps: mark the shard as half-installed, clear its old
+ * rows in pages, pull and write the new ones, take the mark away, sync, load. After a crash in the middle the
+ * mark is still there, and raft asks for a snapshot again. Meanwhile the replica votes by its log and serves
+ * nothing.
+ */
+export interface Installing {
+  readonly from: NodeId
+  /** Numbers this attempt; answers to an older one are ignored. */
+  readonly pull: number
+  phase: 'clearing' | 'pulling' | 'syncing'
+  stream: number
+  /** The chunk that is wanted next. */
+  chunk: number
+  meta: SnapshotMeta | null
+  /** A pull is out. */
+  asked: boolean
+  lastHeardAt: number
+}
+
+/** No chunk for this long: the attempt is given up and raft asks again. */
+const SILENCE_MS = 10_000
+
+export function beginInstall(
+  turn: Turn,
+  group: Group,
+  offer: { readonly from: ReplicaId; readonly base: LogBase },
+): void {
+  const from = nodeOfReplica(group, offer.from)
+  if (from === null || group.installing !== null) return
+  note(turn, 'info', 'A snapshot replaces this replica, which was behind the purged log', {
+    group: group.id,
+    index: offer.base.index,
+  })
+  group.installing = {
+    from,
+    pull: takeId(turn.state),
+    phase: 'clearing',
+    stream: 0,
+    chunk: 0,
+    meta: null,
+    asked: false,
+    lastHeardAt: turn.now,
+  }
+  suspendWatchers(turn, group)
+  dropTasks(turn, group.id)
+  const { installing } = group
+  const scans = group.machine.kind === 'shard' && group.range !== null ? clearScans({ group: group.id, range: group.range }) : []
+  forgetState(group.machine)
+  group.applying.batch = []
+  group.applying.at = 0
+  if (group.machine.kind === 'shard') {
+    for (const row of markInstalling(group.id, turn.state.options.checksum)) overlayPut(turn.state.overlay, row)
+  }
+  stepGroup(turn, group, { kind: 'stateLost' })
+  clearPage(turn, group, installing, scans)
+}
+
+function clearPage(turn: Turn, group: Group, installing: Installing, scans: StoreScan[]): void {
+  const shard = { group: group.id, range: group.range ?? ALL_KEYS }
+  if (scans.length === 0) {
+    installing.phase = 'pulling'
+    driveInstall(turn, group)
+    return
+  }
+  runTask(turn, {
+    group: group.id,
+    view: null,
+    step: readPage(scans[0]!, turn.state.options.limits.pageRowsMax),
+    done: (later, value) => {
+      if (group.installing !== installing) return
+      const page = value as { rows: readonly StoreRow[]; more: boolean }
+      for (const { key } of page.rows) {
+        if (inSnapshot(shard, key)) overlayPut(later.state.overlay, { key, value: null })
+      }
+      installing.lastHeardAt = later.now
+      const last = page.rows.at(-1)
+      const rest =
+        page.more && last !== undefined
+          ? [{ ...scans[0]!, gte: Buffer.concat([last.key, Buffer.of(0)]) }, ...scans.slice(1)]
+          : scans.slice(1)
+      clearPage(later, group, installing, rest)
+    },
+    failed: () => undefined,
+    holdsLayers: true,
+  })
+}
+
+function* readPage(scan: StoreScan, rowsMax: number): Generator<StoreNeed, unknown, StoreAnswer> {
+  const { pages } = yield { gets: [], scans: [{ ...scan, values: false, rowsMax }] }
+  return pages[0]
+}
+
+/** Asks for the next chunk when there is room for it, and gives up on a silent sender. */
+export function driveInstall(turn: Turn, group: Group): void {
+  const { installing } = group
+  if (installing === null) return
+  if (installing.phase === 'pulling' && !installing.asked) {
+    if (overlayBytes(turn.state.overlay) > turn.state.options.limits.overlayBytesMax) return
+    installing.asked = true
+    installing.lastHeardAt = turn.now
+    sendTo(turn, installing.from, {
+      kind: 'snapshotPull',
+      group: group.id,
+      pull: installing.pull,
+      stream: installing.stream,
+      chunk: installing.chunk,
+    })
+  }
+  if (installing.phase === 'pulling' && turn.now - installing.lastHeardAt > SILENCE_MS) giveUp(turn, group)
+}
+
+/** Raft asks its leader for another snapshot; until then the shard stays half-installed. */
+export function giveUp(turn: Turn, group: Group): void {
+  group.installing = null
+  stepGroup(turn, group, { kind: 'stateLost' })
+}
+
+export function receiveChunk(
+  turn: Turn,
+  from: NodeId,
+  chunk: Extract<Parcel, { kind: 'snapshotChunk' }>,
+): void {
+  const group = [...turn.state.groups.values()].find(candidate => candidate.installing?.pull === chunk.pull)
+  const installing = group?.installing
+  if (group === undefined || installing === null || installing === undefined) return
+  if (from !== installing.from || !installing.asked || installing.phase !== 'pulling') return
+  if (chunk.meta === null) {
+    giveUp(turn, group)
+    return
+  }
+  if (chunk.chunk !== installing.chunk) return
+  installing.asked = false
+  installing.chunk++
+  installing.stream = chunk.stream
+  installing.meta = chunk.meta
+  installing.lastHeardAt = turn.now
+  for (const row of chunk.rows) overlayPut(turn.state.overlay, row)
+  if (!chunk.done) {
+    driveInstall(turn, group)
+    return
+  }
+  installing.phase = 'syncing'
+  if (group.machine.kind === 'shard') {
+    for (const row of unmarkInstalling(group.id)) overlayPut(turn.state.overlay, row)
+  }
+  afterNextSync(turn, later => loadInstalled(later, group, installing, chunk.meta!))
+}
+
+function loadInstalled(turn: Turn, group: Group, installing: Installing, meta: SnapshotMeta): void {
+  if (group.installing !== installing) return
+  runTask(turn, {
+    group: group.id,
+    view: null,
+    step: loadGroup(turn.state, group, { nodes: [], metaConfig: meta.config, shards: [] }),
+    done: later => installed(later, group, meta),
+    failed: later => giveUp(later, group),
+    holdsLayers: false,
+  })
+}
+
+function installed(turn: Turn, group: Group, meta: SnapshotMeta): void {
+  const { machine } = group
+  group.installing = null
+  group.quarantined = null
+  machine.installing = false
+  machine.config ??= { index: meta.index, value: meta.config }
+  group.durableApplied = machine.applied
+  turn.state.counters.snapshotsInstalled++
+  if (machine.meta !== null) turn.state.shards = machine.meta.shards
+  for (const [index, { call }] of group.proposals) {
+    if (index > machine.applied) continue
+    group.proposals.delete(index)
+    failCall(turn, call, 'timeoutLeaderFailure', 'unknown')
+  }
+  stepGroup(turn, group, {
+    kind: 'installed',
+    base: { index: machine.applied, term: machine.appliedTerm },
+    config: machine.config.value,
+  })
+  restartWatchers(turn, group)
+  note(turn, 'info', 'The snapshot is installed', { group: group.id, index: machine.applied })
+}

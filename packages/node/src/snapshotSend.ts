@@ -1,0 +1,229 @@
+import { ALL_KEYS, type NodeId, type ReplicaId, type SnapshotMeta, type StoreAnswer, type StoreNeed, type StoreRow, type StoreScan } from '@kvorum/model'
+import { inSnapshot, loadMachine, snapshotScans } from '@kvorum/machine'
+import { decodeMetaState, META_ROW } from '@kvorum/placement'
+import { decodeConfig } from '@kvorum/raft'
+import { stepGroup } from './consensus.js'
+import { nodeOfReplica } from './membership.js'
+import { note, sendTo, takeId, type Group, type Turn } from './state.js'
+import { runTask } from './tasks.js'
+import type { Parcel } from './types.js'
+
+/**
+ * Sending a shard's state. Raft offers, the follower pulls: every pull is answered with one chunk, so the
+ * receiver sets the pace. The rows come from a view of the store taken at a batch after which the shard was
+ * whole; its applied index lies in the same rows. The leader goes on appending meanwhile.
+ */
+export interface SnapshotStream {
+  readonly id: number
+  readonly group: Group
+  readonly replica: ReplicaId
+  readonly node: NodeId
+  /** Null until the first pull could be served. */
+  source: Source | null
+  /** A pull that waits for a moment at which the store holds a whole state. */
+  waiting: { readonly pull: number } | null
+  busy: boolean
+  lastPullAt: number
+}
+
+interface Source {
+  readonly view: number
+  readonly meta: SnapshotMeta
+  readonly scans: StoreScan[]
+  readonly keeps: (row: StoreRow) => boolean
+  /** The chunk sent last, for a pull whose answer was lost; null before the first. */
+  last: { readonly chunk: number; readonly rows: readonly StoreRow[]; readonly done: boolean } | null
+}
+
+/** A follower that does not pull for this long is given up; raft offers again. */
+const IDLE_MS = 10_000
+
+export function beginStream(turn: Turn, group: Group, replica: ReplicaId): void {
+  const node = nodeOfReplica(group, replica)
+  if (node === null) return
+  for (const stream of turn.state.streams.values()) {
+    if (stream.group === group && stream.replica === replica) closeStream(turn, stream)
+  }
+  const id = takeId(turn.state)
+  turn.state.streams.set(id, {
+    id,
+    group,
+    replica,
+    node,
+    source: null,
+    waiting: null,
+    busy: false,
+    lastPullAt: turn.now,
+  })
+  note(turn, 'info', 'A follower is behind the purged log and gets a snapshot', {
+    group: group.id,
+    member: node.toString(16),
+  })
+}
+
+/** `streamId` 0 asks for the stream that was offered last. */
+export function receivePull(
+  turn: Turn,
+  from: NodeId,
+  group: Group,
+  { pull, stream: streamId, chunk }: Extract<Parcel, { kind: 'snapshotPull' }>,
+): void {
+  const stream = [...turn.state.streams.values()].find(
+    candidate => candidate.group === group && candidate.node === from && (streamId === 0 || candidate.id === streamId),
+  )
+  if (stream === undefined || (streamId !== 0) !== (stream.source !== null)) {
+    sendTo(turn, from, { kind: 'snapshotChunk', pull, stream: streamId, chunk, meta: null, rows: [], done: false })
+    return
+  }
+  stream.lastPullAt = turn.now
+  if (stream.busy) return
+  if (stream.source === null) {
+    stream.waiting = { pull }
+    openSources(turn)
+  } else {
+    answerPull(turn, stream, stream.source, pull, chunk)
+  }
+}
+
+function answerPull(turn: Turn, stream: SnapshotStream, source: Source, pull: number, chunk: number): void {
+  const next = source.last === null ? 0 : source.last.chunk + 1
+  if (chunk === next) readAndSend(turn, stream, source, pull)
+  else if (source.last !== null && chunk === source.last.chunk) sendChunk(turn, stream, source, pull)
+}
+
+/** Opens the views of streams that wait, if the store holds a whole state right now. */
+export function openSources(turn: Turn): void {
+  const { state } = turn
+  if (state.flushing.out !== null) return
+  for (const stream of state.streams.values()) {
+    const { waiting, group } = stream
+    if (waiting === null || state.flushing.flushed.get(group.id)?.whole !== true) continue
+    stream.waiting = null
+    stream.busy = true
+    const view = takeId(state)
+    runTask(turn, {
+      group: group.id,
+      view,
+      keepsView: true,
+      step: openSource(turn.state.options.checksum, group, view),
+      done: (later, value) => {
+        stream.busy = false
+        const source = value as Source | null
+        if (!later.state.streams.has(stream.id) || source === null) {
+          later.out.closeViews.push(view)
+          if (later.state.streams.has(stream.id)) endStream(later, stream, false)
+          return
+        }
+        stream.source = source
+        readAndSend(later, stream, source, waiting.pull)
+      },
+      failed: later => endStream(later, stream, false),
+      holdsLayers: false,
+    })
+  }
+}
+
+function* openSource(
+  checksum: Turn['state']['options']['checksum'],
+  group: Group,
+  view: number,
+): Generator<StoreNeed, Source | null, StoreAnswer> {
+  if (group.machine.kind === 'meta') {
+    const { values } = yield { gets: [META_ROW], scans: [] }
+    const row = values[0] ?? null
+    if (row === null) return null
+    const { applied, appliedTerm, config } = decodeMetaState(row)
+    const meta = {
+      group: group.id,
+      index: applied,
+      term: appliedTerm,
+      config: config.length > 0 ? decodeConfig(config) : group.machine.config!.value,
+    }
+    return { view, meta, scans: [rowScan(META_ROW)], keeps: () => true, last: null }
+  }
+  const range = group.range ?? ALL_KEYS
+  const machine = yield* loadMachine({ group: group.id, range, checksum })
+  if (machine === null || machine.installing) return null
+  const meta = {
+    group: group.id,
+    index: machine.applied,
+    term: machine.appliedTerm,
+    config: machine.config.length > 0 ? decodeConfig(machine.config) : group.machine.config!.value,
+  }
+  return { view, meta, scans: snapshotScans(machine), keeps: row => inSnapshot(machine, row.key), last: null }
+}
+
+export const rowScan = (key: Uint8Array): StoreScan => ({
+  gte: key,
+  lt: Buffer.concat([key, Buffer.of(0)]),
+  reverse: false,
+  values: true,
+  rowsMax: 1,
+  bytesMax: 1,
+})
+
+function readAndSend(turn: Turn, stream: SnapshotStream, source: Source, pull: number): void {
+  const { limits } = turn.state.options
+  stream.busy = true
+  runTask(turn, {
+    group: stream.group.id,
+    view: source.view,
+    keepsView: true,
+    step: readChunk(source, limits.pageRowsMax, limits.snapshotChunkBytes),
+    done: (later, value) => {
+      stream.busy = false
+      if (!later.state.streams.has(stream.id)) return
+      const chunk = source.last === null ? 0 : source.last.chunk + 1
+      source.last = { chunk, rows: value as StoreRow[], done: source.scans.length === 0 }
+      sendChunk(later, stream, source, pull)
+    },
+    failed: later => endStream(later, stream, false),
+    holdsLayers: false,
+  })
+}
+
+function sendChunk(turn: Turn, stream: SnapshotStream, source: Source, pull: number): void {
+  const { last, meta } = source
+  if (last === null) return
+  sendTo(turn, stream.node, { kind: 'snapshotChunk', pull, stream: stream.id, meta, ...last })
+  if (last.done) endStream(turn, stream, true)
+}
+
+/** The next rows of the stream; takes finished scans off the list. */
+function* readChunk(source: Source, rowsMax: number, bytesMax: number): Generator<StoreNeed, StoreRow[], StoreAnswer> {
+  const rows: StoreRow[] = []
+  let bytes = 0
+  while (source.scans.length > 0 && bytes < bytesMax) {
+    const scan = { ...source.scans[0]!, rowsMax, bytesMax: bytesMax - bytes }
+    const { pages } = yield { gets: [], scans: [scan] }
+    const page = pages[0]!
+    for (const row of page.rows) {
+      bytes += row.key.length + row.value.length
+      if (source.keeps(row)) rows.push(row)
+    }
+    const last = page.rows.at(-1)
+    if (page.more && last !== undefined) {
+      source.scans[0] = { ...source.scans[0]!, gte: Buffer.concat([last.key, Buffer.of(0)]) }
+    } else {
+      source.scans.shift()
+    }
+  }
+  return rows
+}
+
+function endStream(turn: Turn, stream: SnapshotStream, ok: boolean): void {
+  closeStream(turn, stream)
+  if (ok) turn.state.counters.snapshotsSent++
+  stepGroup(turn, stream.group, { kind: 'snapshotSent', to: stream.replica, ok })
+}
+
+function closeStream(turn: Turn, stream: SnapshotStream): void {
+  turn.state.streams.delete(stream.id)
+  if (stream.source !== null) turn.out.closeViews.push(stream.source.view)
+}
+
+export function expireStreams(turn: Turn): void {
+  for (const stream of [...turn.state.streams.values()]) {
+    if (!stream.busy && turn.now - stream.lastPullAt > IDLE_MS) endStream(turn, stream, false)
+  }
+}

@@ -1,0 +1,142 @@
+import type {
+  BootIdentity,
+  GroupId,
+  Index,
+  KeyRange,
+  Millis,
+  NodeId,
+  ReplicaId,
+  Term,
+} from '@kvorum/model'
+import type { Overlay } from '@kvorum/machine'
+import type { Raft } from '@kvorum/raft'
+import type { ShardMap } from '@kvorum/placement'
+import type { Admission, Peer } from './identity.js'
+import type { Applying } from './apply.js'
+import type { Call, Calls } from './calls.js'
+import type { Compacting } from './compaction.js'
+import type { Flushing } from './flush.js'
+import type { GroupMachine } from './groupMachine.js'
+import type { LeaseClock } from './leases.js'
+import type { Persisting } from './persisting.js'
+import type { Reads } from './reads.js'
+import type { Installing } from './snapshotInstall.js'
+import type { SnapshotStream } from './snapshotSend.js'
+import type { Work } from './tasks.js'
+import type { GroupTimers } from './timers.js'
+import type { Hub } from './watch/hub.js'
+import type { NodeOptions, Note, Orders, Parcel, RecoveredGroup } from './types.js'
+
+/** Everything one node knows, in plain records. Only `turn` and what it calls change it. */
+export interface NodeState {
+  readonly options: NodeOptions
+  readonly identity: BootIdentity
+  readonly admission: Admission
+  readonly peers: Map<NodeId, Peer>
+  readonly groups: Map<GroupId, Group>
+  /** How requests are routed; the meta group's machine replaces it. */
+  shards: ShardMap
+  readonly overlay: Overlay
+  readonly flushing: Flushing
+  readonly persisting: Persisting
+  readonly timers: GroupTimers
+  readonly calls: Calls
+  readonly tasks: Map<number, Work>
+  readonly hub: Hub
+  /** Snapshots being sent, by stream number. */
+  readonly streams: Map<number, SnapshotStream>
+  /** Fetches, views, read rounds and the like, each unique in this node's life. */
+  nextId: number
+  /** The highest term seen or sent in a header; see calls.ts. */
+  highestTerm: Term
+  lastTurnAt: Millis
+  /** After a stall: no timer fires before this, so that what waits in the sockets is read first. */
+  graceUntil: Millis
+  /** Housekeeping (announcements, leadership placement) is due at this time. */
+  dutiesAt: Millis
+  draining: boolean
+  /** No further command of its own is proposed to the meta group before this time. */
+  metaCommandUntil: Millis
+  /** Groups that have more to do in the next turn. */
+  readonly unsettled: Set<Group>
+  readonly counters: Counters
+}
+
+/** Monotonic counts for metrics; names become `kvorum_<name>_total`. */
+export interface Counters {
+  turns: number
+  entriesApplied: number
+  proposals: number
+  reads: number
+  readRounds: number
+  forwarded: number
+  persists: number
+  flushes: number
+  leaderChanges: number
+  snapshotsSent: number
+  snapshotsInstalled: number
+  leasesExpired: number
+  watchEvents: number
+  stalls: number
+}
+
+/** One Raft group on this node. */
+export interface Group {
+  readonly id: GroupId
+  /** This node's replica. */
+  readonly replica: ReplicaId
+  /** Null for the meta group, which has no keys. */
+  readonly range: KeyRange | null
+  /** What the log remembered; raft is made of it once the state machine has been loaded. */
+  recovered: RecoveredGroup | null
+  raft: Raft | null
+  machine: GroupMachine
+  readonly applying: Applying
+  readonly reads: Reads
+  readonly compacting: Compacting
+  /** Proposed at this node and not applied yet. */
+  readonly proposals: Map<Index, { readonly term: Term; readonly call: Call }>
+  /** To be proposed at the end of this turn. */
+  proposing: Call[]
+  /** Wait for a leader they can go to. */
+  waiting: Call[]
+  readonly leases: LeaseClock | null
+  installing: Installing | null
+  /** Why this replica neither reads nor applies: its data cannot be trusted. */
+  quarantined: string | null
+  /** Applied index covered by a store write that is on disk; the log may be purged up to it. */
+  durableApplied: Index
+  /** The last role change that was acted upon. */
+  ledTerm: Term
+  knownLeader: ReplicaId
+}
+
+/** One turn in progress. */
+export interface Turn {
+  readonly state: NodeState
+  readonly now: Millis
+  readonly wall: Millis
+  readonly out: Orders
+  /** Groups that were stepped and may have something to say. */
+  readonly touched: Set<Group>
+  readonly outbox: Map<NodeId, Parcel[]>
+}
+
+export function note(turn: Turn, level: Note['level'], text: string, facts: Note['facts'] = {}): void {
+  turn.out.notes.push({ level, text, facts })
+}
+
+/** Queues a message; all messages to one node leave together at the end of the turn. */
+export function sendTo(turn: Turn, node: NodeId, parcel: Parcel): void {
+  const parcels = turn.outbox.get(node)
+  if (parcels === undefined) turn.outbox.set(node, [parcel])
+  else parcels.push(parcel)
+}
+
+/** The first fatal reason wins; nothing after it matters. */
+export function fatal(turn: Turn, reason: string): void {
+  turn.out.fatal ??= reason
+}
+
+export const takeId = (state: NodeState): number => state.nextId++
+

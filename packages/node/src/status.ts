@@ -1,0 +1,75 @@
+import { META_GROUP, type GroupStatus, type NodeStatus } from '@kvorum/model'
+import { leaderNode, leads } from './membership.js'
+import type { Group, NodeState } from './state.js'
+
+/** What this node knows now, for Status, health and metrics. Copies only; nothing here changes anything. */
+export function statusOf(state: NodeState, queuedBytes: (node: bigint) => number): Omit<NodeStatus, 'diskBytes'> {
+  const meta = state.groups.get(META_GROUP)
+  const first = state.shards.shards[0]
+  const shard = first === undefined ? undefined : state.groups.get(first.group)
+  const groups = [...state.groups.values()].map(statusOfGroup)
+  const data = groups.filter(({ group }) => group !== META_GROUP)
+  const leader = meta === undefined ? null : leaderNode(meta)
+  const problems = problemsOf(state)
+  const revision = shard?.machine.shard?.revision ?? 0
+  const term = Math.max(meta?.raft?.term ?? 0, state.highestTerm)
+  return {
+    header: { revision, term },
+    leader: leader ?? 0n,
+    term,
+    committed: shard?.raft?.commit ?? 0,
+    applied: shard?.machine.applied ?? 0,
+    revision,
+    learner: meta !== undefined && isLearner(meta),
+    logicalBytes: data.reduce((sum, { logicalBytes }) => sum + logicalBytes, 0),
+    clusterVersion: meta?.machine.meta?.clusterVersion ?? '',
+    ready: problems.length === 0,
+    problems,
+    groups,
+    peers: [...state.peers.values()].map(({ node, connected }) => ({
+      node,
+      connected,
+      queuedBytes: queuedBytes(node),
+    })),
+    counters: { ...state.counters },
+  }
+}
+
+/** How far applying may lag behind before a node says that it is not ready (as etcd's limit for requests). */
+const APPLY_LAG_MAX = 5_000
+
+function problemsOf(state: NodeState): string[] {
+  const problems: string[] = []
+  if (!state.admission.admitted) problems.push('not yet known to a majority of the other members')
+  if (state.draining) problems.push('stopping')
+  for (const group of state.groups.values()) {
+    const { raft, machine, quarantined, id } = group
+    if (quarantined !== null) problems.push(`group ${id} is quarantined: ${quarantined}`)
+    else if (raft === null) problems.push(`group ${id} is loading`)
+    else if (raft.leader === 0) problems.push(`group ${id} has no leader`)
+    else if (machine.installing) problems.push(`group ${id} is receiving a snapshot`)
+    else if (raft.commit - machine.applied > APPLY_LAG_MAX) problems.push(`group ${id} lags behind`)
+  }
+  return problems
+}
+
+const isLearner = (group: Group): boolean => group.raft?.config.learners.includes(group.replica) ?? false
+
+function statusOfGroup(group: Group): GroupStatus {
+  const { raft, machine } = group
+  return {
+    group: group.id,
+    term: raft?.term ?? 0,
+    leaderNode: leaderNode(group) ?? 0n,
+    committed: raft?.commit ?? 0,
+    applied: machine.applied,
+    lastIndex: raft?.lastIndex ?? 0,
+    purged: raft?.base.index ?? 0,
+    revision: machine.shard?.revision ?? 0,
+    compactRevision: machine.shard?.compactRevision ?? 0,
+    isLeader: leads(group),
+    learner: isLearner(group),
+    quarantined: group.quarantined !== null,
+    logicalBytes: machine.shard?.logicalBytes ?? 0,
+  }
+}

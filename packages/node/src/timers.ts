@@ -1,0 +1,36 @@
+import type { GroupId, Millis } from '@kvorum/model'
+import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
+
+/**
+ * Which groups have something to do when, so that the cost of a tick follows the groups that are due. Moving
+ * a timer later is free: the old entry stays and is looked at again when it fires; only moving one earlier
+ * adds an entry.
+ */
+export interface GroupTimers {
+  readonly heap: Heap<{ readonly due: Millis; readonly group: GroupId }>
+  /** The entry of each group that counts. */
+  readonly armed: Map<GroupId, Millis>
+}
+
+export const createTimers = (): GroupTimers => ({ heap: [], armed: new Map() })
+
+/** Makes sure the group is looked at no later than `due`. */
+export function armTimer(timers: GroupTimers, group: GroupId, due: Millis): void {
+  const armed = timers.armed.get(group)
+  if (armed !== undefined && armed <= due) return
+  timers.armed.set(group, due)
+  pushHeap(timers.heap, { due, group })
+}
+
+/** Takes out every group with an entry at or before `now`. The caller arms them again. */
+export function dueGroups(timers: GroupTimers, now: Millis): GroupId[] {
+  const due: GroupId[] = []
+  for (let item = popDue(timers.heap, now); item !== null; item = popDue(timers.heap, now)) {
+    if (timers.armed.get(item.group) !== item.due) continue
+    timers.armed.delete(item.group)
+    due.push(item.group)
+  }
+  return due
+}
+
+export const nextTimer = (timers: GroupTimers): Millis => nextDueOf(timers.heap)

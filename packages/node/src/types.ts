@@ -1,0 +1,189 @@
+import type {
+  BootIdentity,
+  Checksum,
+  ClientRequest,
+  ClientResult,
+  ClusterId,
+  Entry,
+  GroupConfig,
+  GroupId,
+  HardState,
+  Incarnation,
+  Index,
+  LogBase,
+  Millis,
+  NodeId,
+  PeerMessage,
+  PeerRefusal,
+  RequestId,
+  StoreAnswer,
+  StoreNeed,
+  StoreWrite,
+  StreamId,
+  Term,
+  WatchRequest,
+  WatchResponse,
+} from '@kvorum/model'
+import type { Message, Persist } from '@kvorum/raft'
+import type { NodeRecord, ShardDescriptor } from '@kvorum/placement'
+
+/**
+ * The node's two doors: everything that happens to it is an Input, everything it wants done is an Order.
+ *
+ *     inputs --> turn(state, inputs) --> orders --> (driver) --> inputs of a later turn
+ */
+export type Parcel = PeerMessage<Message>
+
+export type Input =
+  | { readonly kind: 'parcels'; readonly from: NodeId; readonly parcels: readonly Parcel[] }
+  | { readonly kind: 'peerUp'; readonly node: NodeId }
+  | { readonly kind: 'peerDown'; readonly node: NodeId }
+  /** The transport had no room or no connection for these. */
+  | { readonly kind: 'dropped'; readonly node: NodeId; readonly parcels: readonly Parcel[] }
+  | { readonly kind: 'peerRefused'; readonly node: NodeId; readonly reason: PeerRefusal }
+  /** The last `persist` order is durable. */
+  | { readonly kind: 'persisted' }
+  /** The last `persist` order could not be written for want of space; nothing of it counts. */
+  | { readonly kind: 'persistRefused' }
+  | { readonly kind: 'stored'; readonly id: number }
+  | { readonly kind: 'fetched'; readonly id: number; readonly answer: StoreAnswer }
+  | { readonly kind: 'logRead'; readonly group: GroupId; readonly entries: readonly Entry[] }
+  /** The log cannot give these entries: their bytes fail their checksum. */
+  | { readonly kind: 'logDamaged'; readonly group: GroupId; readonly problem: string }
+  | { readonly kind: 'request'; readonly id: RequestId; readonly request: ClientRequest; readonly deadline: Millis }
+  | { readonly kind: 'cancel'; readonly id: RequestId }
+  | { readonly kind: 'watchOpen'; readonly stream: StreamId }
+  | { readonly kind: 'watch'; readonly stream: StreamId; readonly request: WatchRequest }
+  | { readonly kind: 'watchConsumed'; readonly stream: StreamId; readonly bytes: number }
+  | { readonly kind: 'watchClose'; readonly stream: StreamId }
+  /** Hand over leaderships and take no new requests. */
+  | { readonly kind: 'drain' }
+
+/** The clocks are inputs as well: read once, before the turn. */
+export interface TurnInput {
+  /** Monotonic, for timeouts and leases. */
+  readonly now: Millis
+  /** Wall clock, stamped into entries and used for nothing else. */
+  readonly wall: Millis
+  readonly inputs: readonly Input[]
+}
+
+/** One write and one sync for everything in it. */
+export interface PersistOrder {
+  readonly groups: readonly { readonly group: GroupId; readonly persist: Persist }[]
+  readonly peers: readonly PeerRecord[]
+  readonly admitted: boolean
+}
+
+export interface FetchOrder {
+  readonly id: number
+  readonly need: StoreNeed
+  /** All fetches of one view see the store as it was when the view's first fetch was ordered; null: as it is at this order. */
+  readonly view: number | null
+}
+
+export interface Orders {
+  /** May leave at once: whatever they claim is durable already. */
+  send: { to: NodeId; parcels: Parcel[] }[]
+  persist: PersistOrder | null
+  fetch: FetchOrder[]
+  closeViews: number[]
+  /** At most one is out; answered by `stored`. `sync`: and everything before it is on disk. */
+  store: { id: number; writes: readonly StoreWrite[]; sync: boolean } | null
+  readLog: { group: GroupId; from: Index; to: Index; bytesMax: number }[]
+  /** The log may drop segments that no group needs any more. */
+  purgeLog: boolean
+  replies: { id: RequestId; result: ClientResult }[]
+  watch: { stream: StreamId; response: WatchResponse }[]
+  /** Turn again no later than this, even without input. */
+  wakeAt: Millis
+  /** Turn again at once, after the sockets were read: there is more to do. */
+  again: boolean
+  notes: Note[]
+  /** End the process: the reason, in one sentence for the operator. */
+  fatal: string | null
+}
+
+/** Something an operator should know; the driver logs it. Never keys, values or secrets. */
+export interface Note {
+  readonly level: 'info' | 'warn' | 'error'
+  readonly text: string
+  readonly facts: Readonly<Record<string, string | number | boolean>>
+}
+
+/** What another member's directory looked like when it was last welcomed. */
+export interface PeerRecord {
+  readonly node: NodeId
+  readonly incarnation: Incarnation
+  readonly boot: number
+  readonly nonce: bigint
+}
+
+/** Sizes and times of one node; the defaults are in model's LIMITS. The simulator draws tiny ones. */
+export interface NodeLimits {
+  readonly appendBytesMax: number
+  readonly inflightBytesMax: number
+  readonly inflightAppendsMax: number
+  readonly raftCacheBytesMax: number
+  readonly uncommittedBytesMax: number
+  readonly pendingRequestsMax: number
+  readonly applyBytesMax: number
+  readonly overlayBytesMax: number
+  readonly flushBytes: number
+  readonly flushAfterMs: Millis
+  readonly recentEventsBytesMax: number
+  readonly catchUpEntries: number
+  /** Applied entries after which the log's start is purged (etcd: --snapshot-count). */
+  readonly snapshotEntries: number
+  readonly snapshotChunkBytes: number
+  readonly watchQueueBytesMax: number
+  readonly pageRowsMax: number
+  readonly pageBytesMax: number
+}
+
+export interface NodeOptions {
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  readonly name: string
+  readonly clientUrls: readonly string[]
+  readonly serverVersion: string
+  /** Seed of this start's own random streams. */
+  readonly seed: number
+  readonly electionTimeoutMs: Millis
+  readonly heartbeatMs: Millis
+  readonly progressNotifyMs: Millis
+  readonly limits: NodeLimits
+  readonly checksum: Checksum
+}
+
+/** What the log remembered of one group. */
+export interface RecoveredGroup {
+  readonly group: GroupId
+  readonly hardState: HardState
+  readonly base: LogBase
+  readonly termRuns: readonly { readonly first: Index; readonly term: Term }[]
+  readonly lastIndex: Index
+  /** Encoded configurations in the log, ascending. */
+  readonly configs: readonly { readonly index: Index; readonly data: Uint8Array }[]
+  readonly entries: readonly Entry[]
+  readonly lastTime: Millis
+  /** Damage that cannot be told from lost acknowledged entries: the group neither votes nor answers. */
+  readonly corrupt: string | null
+}
+
+export interface NodeInitial {
+  readonly now: Millis
+  readonly identity: BootIdentity
+  /** Whether the other members had made this incarnation durable before (see identity.ts). */
+  readonly admitted: boolean
+  readonly peers: readonly PeerRecord[]
+  readonly groups: readonly RecoveredGroup[]
+  /** The cluster as --initial-cluster names it; used where the state store has nothing yet. */
+  readonly bootstrap: Bootstrap
+}
+
+export interface Bootstrap {
+  readonly nodes: readonly NodeRecord[]
+  readonly metaConfig: GroupConfig
+  readonly shards: readonly ShardDescriptor[]
+}

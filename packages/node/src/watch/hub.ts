@@ -1,0 +1,127 @@
+import {
+  isPoint,
+  toKeyString,
+  type GroupId,
+  type KeyRange,
+  type Millis,
+  type Revision,
+  type StreamId,
+  type WatchEvent,
+} from '@kvorum/model'
+import { createRecent, type RecentEvents } from './recent.js'
+
+/**
+ * Watchers of this node. A watcher is `synced` when everything up to the shard's revision has been sent to it:
+ * then it is fed as entries are applied. Otherwise it is `behind`: it is fed from the recent events, or page by
+ * page from the store's history, until it has caught up. A slow client's watchers fall behind and catch up
+ * later; nothing is queued without bound for it.
+ *
+ *     apply --> publish --> synced watchers ----> responses
+ *                      \--> recent events --> watchers a little behind
+ *     store (history rows) ---------------> watchers far behind
+ */
+export interface Hub {
+  readonly streams: Map<StreamId, Stream>
+  readonly shards: Map<GroupId, ShardHub>
+}
+
+export interface Stream {
+  readonly id: StreamId
+  readonly watchers: Map<number, Watcher>
+  nextWatchId: number
+  /** Sent and not yet taken by the client. */
+  queuedBytes: number
+  /** The client asked how far it is, and some of its watchers were behind. */
+  progressAsked: boolean
+}
+
+export interface ShardHub {
+  readonly group: GroupId
+  recent: RecentEvents
+  /** Synced watchers of single keys, by key. */
+  readonly points: Map<string, Set<Watcher>>
+  /** Synced watchers of ranges. */
+  readonly ranges: Set<Watcher>
+  readonly behind: Set<Watcher>
+}
+
+export interface Watcher {
+  readonly id: number
+  readonly stream: Stream
+  readonly shard: ShardHub
+  readonly range: KeyRange
+  readonly noPut: boolean
+  readonly noDelete: boolean
+  readonly prevKv: boolean
+  readonly fragment: boolean
+  readonly progressNotify: boolean
+  /** Nothing below this revision is sent (any more); of a synced watcher it may lie behind. */
+  next: Revision
+  /** A page of history is being read for it. */
+  reading: boolean
+  canceled: boolean
+  lastSentAt: Millis
+}
+
+export const createHub = (): Hub => ({ streams: new Map(), shards: new Map() })
+
+export const createShardHub = (group: GroupId, revision: Revision): ShardHub => ({
+  group,
+  recent: createRecent(revision),
+  points: new Map(),
+  ranges: new Set(),
+  behind: new Set(),
+})
+
+export function addSynced(watcher: Watcher): void {
+  const { shard } = watcher
+  shard.behind.delete(watcher)
+  if (!isPoint(watcher.range)) {
+    shard.ranges.add(watcher)
+    return
+  }
+  const key = toKeyString(watcher.range.start)
+  const watchers = shard.points.get(key)
+  if (watchers === undefined) shard.points.set(key, new Set([watcher]))
+  else watchers.add(watcher)
+}
+
+export function addBehind(watcher: Watcher): void {
+  removeSynced(watcher)
+  watcher.shard.behind.add(watcher)
+}
+
+function removeSynced(watcher: Watcher): void {
+  const { shard } = watcher
+  if (!isPoint(watcher.range)) {
+    shard.ranges.delete(watcher)
+    return
+  }
+  const key = toKeyString(watcher.range.start)
+  const watchers = shard.points.get(key)
+  if (watchers === undefined) return
+  watchers.delete(watcher)
+  if (watchers.size === 0) shard.points.delete(key)
+}
+
+/** Takes a watcher out of everything. */
+export function removeWatcher(watcher: Watcher): void {
+  watcher.canceled = true
+  watcher.stream.watchers.delete(watcher.id)
+  watcher.shard.behind.delete(watcher)
+  removeSynced(watcher)
+}
+
+export const syncedWatchers = (shard: ShardHub): Watcher[] => [
+  ...shard.ranges,
+  ...[...shard.points.values()].flatMap(watchers => [...watchers]),
+]
+
+export const isSynced = (watcher: Watcher): boolean => !watcher.shard.behind.has(watcher)
+
+/** What of an event the watcher wants to see; null: nothing. */
+export function viewOf(watcher: Watcher, event: WatchEvent): WatchEvent | null {
+  if (event.kind === 'put' ? watcher.noPut : watcher.noDelete) return null
+  return watcher.prevKv || event.prev === null ? event : { ...event, prev: null }
+}
+

@@ -1,0 +1,178 @@
+import { META_GROUP, type ClientRequest, type ClientResult, type GroupId, type NodeId } from '@kvorum/model'
+import { routeRanges } from '@kvorum/placement'
+import { failCall, finishCall, openCall, type Call } from './calls.js'
+import { rangesOf } from './commands.js'
+import { leaderNode, leads } from './membership.js'
+import { queueRead } from './reads.js'
+import { readLocally } from './localReads.js'
+import { sendTo, type Group, type Turn } from './state.js'
+
+/**
+ * The way of a request:
+ *
+ *     request --> route: which group --> here? --> propose | read | ask the lease clock
+ *                                    --> elsewhere: forward to its leader, the answer comes back the same way
+ *                                    --> no leader known: wait for one, until the deadline
+ */
+export function receiveRequest(turn: Turn, id: number, request: ClientRequest, due: number): void {
+  const call = openCall(turn, { kind: 'client', id }, request, due)
+  if (call === null) return
+  if (turn.state.draining) failCall(turn, call, 'stopped')
+  else routeCall(turn, call)
+}
+
+/** A request that another node sent on, because it thinks that this one leads. */
+export function receiveForwarded(turn: Turn, from: NodeId, id: number, groupId: GroupId, request: ClientRequest): void {
+  const due = turn.now + turn.state.options.electionTimeoutMs * 2 + FORWARDED_TIMEOUT_MS
+  const call = openCall(turn, { kind: 'peer', node: from, id }, request, due)
+  if (call === null) return
+  const group = turn.state.groups.get(groupId)
+  if (group === undefined || !leads(group)) failCall(turn, call, 'notLeader')
+  else {
+    call.group = groupId
+    placeCall(turn, group, call)
+  }
+}
+
+const FORWARDED_TIMEOUT_MS = 5_000
+
+export function receiveReply(turn: Turn, from: NodeId, id: number, result: ClientResult): void {
+  const { calls } = turn.state
+  const forwarded = calls.forwarded.get(id)
+  if (forwarded === undefined || forwarded.to !== from) return
+  calls.forwarded.delete(id)
+  const { call } = forwarded
+  const group = call.group === null ? undefined : turn.state.groups.get(call.group)
+  const untaken = !result.ok && result.error.outcome === 'notApplied'
+  if (untaken && group !== undefined && RETRIED.has(result.error.code)) {
+    call.mayHaveEffect = false
+    group.waiting.push(call)
+  } else {
+    finishCall(turn, call, result)
+  }
+}
+
+/** Refusals that only say "not here, not now": the call goes to the next leader. */
+const RETRIED: ReadonlySet<string> = new Set(['notLeader', 'leaderChanged', 'noLeader', 'stopped'])
+
+/** The connection to `node` broke: what was sent there may or may not have been taken. */
+export function forwardsLost(turn: Turn, node: NodeId): void {
+  const { calls, groups } = turn.state
+  for (const [id, { call, to }] of calls.forwarded) {
+    if (to !== node) continue
+    calls.forwarded.delete(id)
+    const group = call.group === null ? undefined : groups.get(call.group)
+    if (isIdempotent(call.request) && group !== undefined) group.waiting.push(call)
+    else failCall(turn, call, 'timeoutConnectionLost', 'unknown')
+  }
+}
+
+/** These never reached the connection: nothing has happened yet. */
+export function forwardDropped(turn: Turn, id: number): void {
+  const { calls, groups } = turn.state
+  const forwarded = calls.forwarded.get(id)
+  if (forwarded === undefined) return
+  calls.forwarded.delete(id)
+  forwarded.call.mayHaveEffect = false
+  if (forwarded.call.group !== null) groups.get(forwarded.call.group)?.waiting.push(forwarded.call)
+}
+
+export function cancelCall(turn: Turn, id: number): void {
+  const call = turn.state.calls.byRequest.get(id)
+  if (call !== undefined) failCall(turn, call, 'canceled', call.mayHaveEffect ? 'unknown' : 'notApplied')
+}
+
+/** Finds the group of a call and sends it there. */
+export function routeCall(turn: Turn, call: Call): void {
+  const group = groupOf(turn, call)
+  if (group === null) return
+  call.group = group.id
+  placeCall(turn, group, call)
+}
+
+function groupOf(turn: Turn, call: Call): Group | null {
+  const { groups, shards } = turn.state
+  const { request } = call
+  let id: GroupId | null
+  switch (request.kind) {
+    case 'barrier':
+    case 'meta':
+      id = META_GROUP
+      break
+    case 'write':
+    case 'read': {
+      const ranges = request.kind === 'write' ? request.ranges : rangesOf(request.op)
+      const parts = routeRanges(shards, ranges)
+      if (parts.length > 1) {
+        failCall(turn, call, 'crossShard')
+        return null
+      }
+      id = parts[0]?.shard.group ?? shards.shards[0]!.group
+      break
+    }
+    default:
+      // Leases, and what concerns all keys, live in the first shard while there is only one (dense mode).
+      id = shards.shards[0]!.group
+  }
+  const group = groups.get(id)
+  if (group === undefined) failCall(turn, call, 'notCapable')
+  return group ?? null
+}
+
+/** The call's group is known: do it here, or where its leader is. */
+export function placeCall(turn: Turn, group: Group, call: Call): void {
+  if (group.quarantined !== null) {
+    failCall(turn, call, 'quarantined', 'notApplied', group.quarantined)
+    return
+  }
+  const { request } = call
+  if (request.kind === 'leaseList') readLocally(turn, group, call)
+  else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
+  else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
+  else if (!leads(group)) sendToLeader(turn, group, call)
+  else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive') queueRead(turn, group, call)
+  else {
+    group.proposing.push(call)
+    turn.touched.add(group)
+  }
+}
+
+function sendToLeader(turn: Turn, group: Group, call: Call): void {
+  const { state } = turn
+  const node = leaderNode(group)
+  if (call.origin.kind === 'peer') {
+    failCall(turn, call, 'notLeader')
+    return
+  }
+  if (node === null || node === state.options.self || state.peers.get(node)?.connected !== true) {
+    group.waiting.push(call)
+    return
+  }
+  const id = state.calls.nextForward++
+  state.calls.forwarded.set(id, { call, to: node })
+  state.counters.forwarded++
+  call.mayHaveEffect = true
+  sendTo(turn, node, { kind: 'request', id, group: group.id, request: call.request })
+}
+
+/** The group's leader changed, or time has passed: those who wait try again. */
+export function retryWaiting(turn: Turn, group: Group): void {
+  if (group.waiting.length === 0) return
+  const waiting = group.waiting
+  group.waiting = []
+  for (const call of waiting) if (!call.done) placeCall(turn, group, call)
+}
+
+/** May be sent twice without harm. */
+function isIdempotent(request: ClientRequest): boolean {
+  switch (request.kind) {
+    case 'read':
+    case 'leaseKeepAlive':
+    case 'leaseTimeToLive':
+    case 'leaseList':
+    case 'barrier':
+      return true
+    default:
+      return false
+  }
+}
