@@ -7,7 +7,18 @@ import {
   type StoreAnswer,
   type StoreNeed,
 } from '@kvorum/model'
-import { applyCommand, applyConfig, applyNoop, overlayBytes, overlayPut, overlaySnapshot, prefetch, type Applied, type OverlaySnapshot, type Prefetched } from '@kvorum/machine'
+import {
+  applyCommand,
+  applyConfig,
+  applyNoop,
+  overlayBytes,
+  overlayPut,
+  overlaySnapshot,
+  prefetch,
+  type Applied,
+  type OverlaySnapshot,
+  type Prefetched,
+} from '@kvorum/machine'
 import { applyMetaCommand, decodeMetaCommand, encodeMetaState, META_ROW } from '@kvorum/placement'
 import { committedEntries, decodeConfig } from '@kvorum/raft'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
@@ -161,7 +172,11 @@ function batchApplied(turn: Turn, group: Group): void {
   serveReads(turn, group)
 }
 
-function* applyEntry(turn: Turn, group: Group, pending: Pending): Generator<StoreNeed, Applied | null, StoreAnswer> {
+function* applyEntry(
+  turn: Turn,
+  group: Group,
+  pending: Pending,
+): Generator<StoreNeed, Applied | null, StoreAnswer> {
   const { entry, prefetched } = pending
   const { machine } = group
   const { overlay } = turn.state

@@ -57,7 +57,15 @@ export const createCalls = (): Calls => ({
 /** Takes a request in, or null when the node holds as many as it may (the caller has been answered then). */
 export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due: Millis): Call | null {
   const { calls, options } = turn.state
-  const call: Call = { origin, request, due, arrived: turn.now, group: null, mayHaveEffect: false, done: false }
+  const call: Call = {
+    origin,
+    request,
+    due,
+    arrived: turn.now,
+    group: null,
+    mayHaveEffect: false,
+    done: false,
+  }
   calls.open++
   if (calls.open > options.limits.pendingRequestsMax && origin.kind !== 'self') {
     failCall(turn, call, 'tooManyRequests')
@@ -72,7 +80,13 @@ export function answerCall(turn: Turn, call: Call, header: ReplyHeader, body: Ui
   finishCall(turn, call, ok({ header: keepTerm(turn, header), body }))
 }
 
-export function failCall(turn: Turn, call: Call, code: ErrorCode, outcome: Outcome = 'notApplied', detail?: string): void {
+export function failCall(
+  turn: Turn,
+  call: Call,
+  code: ErrorCode,
+  outcome: Outcome = 'notApplied',
+  detail?: string,
+): void {
   finishCall(turn, call, refuse(code, { outcome, ...(detail === undefined ? {} : { detail }) }))
 }
 
@@ -99,7 +113,11 @@ export function finishCall(turn: Turn, call: Call, result: ClientResult): void {
 /** Ends what has waited long enough. */
 export function expireCalls(turn: Turn): void {
   const { calls } = turn.state
-  for (let call = popDue(calls.deadlines, turn.now); call !== null; call = popDue(calls.deadlines, turn.now)) {
+  for (
+    let call = popDue(calls.deadlines, turn.now);
+    call !== null;
+    call = popDue(calls.deadlines, turn.now)
+  ) {
     if (!call.done) failCall(turn, call, 'timeout', call.mayHaveEffect ? 'unknown' : 'notApplied')
   }
   dropFinished(calls)

@@ -1,4 +1,12 @@
-import { assert, encodeShardCommand, type ClientRequest, type KeyRange, type Op, type RangeOp, type TxnOp } from '@kvorum/model'
+import {
+  assert,
+  encodeShardCommand,
+  type ClientRequest,
+  type KeyRange,
+  type Op,
+  type RangeOp,
+  type TxnOp,
+} from '@kvorum/model'
 
 /** The log entry of a request that changes something. */
 export function commandOf(request: ClientRequest): Uint8Array {

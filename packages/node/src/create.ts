@@ -67,7 +67,12 @@ function addGroup(
   state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered))
 }
 
-const emptyGroup = (id: GroupId, replica: Group['replica'], range: KeyRange | null, recovered: RecoveredGroup): Group => ({
+const emptyGroup = (
+  id: GroupId,
+  replica: Group['replica'],
+  range: KeyRange | null,
+  recovered: RecoveredGroup,
+): Group => ({
   id,
   replica,
   range,
@@ -150,4 +155,3 @@ const noCounts = (): NodeState['counters'] => ({
   watchEvents: 0,
   stalls: 0,
 })
-

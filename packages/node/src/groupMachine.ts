@@ -1,4 +1,11 @@
-import { assert, type GroupConfig, type Index, type StoreAnswer, type StoreNeed, type Term } from '@kvorum/model'
+import {
+  assert,
+  type GroupConfig,
+  type Index,
+  type StoreAnswer,
+  type StoreNeed,
+  type Term,
+} from '@kvorum/model'
 import { createMachine, loadMachine, type Machine } from '@kvorum/machine'
 import { createMetaState, decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
 import { decodeConfig } from '@kvorum/raft'
@@ -31,7 +38,11 @@ export const createGroupMachine = (kind: GroupMachine['kind']): GroupMachine => 
 export const shardOfGroup = (group: Group): Machine | null => group.machine.shard
 
 /** Reads what the store remembers; where it remembers nothing, the group begins as the bootstrap says. */
-export function* loadGroup(state: NodeState, group: Group, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
+export function* loadGroup(
+  state: NodeState,
+  group: Group,
+  bootstrap: Bootstrap,
+): Generator<StoreNeed, void, StoreAnswer> {
   const { machine } = group
   if (machine.kind === 'meta') yield* loadMeta(machine, bootstrap)
   else yield* loadShard(state, group, bootstrap)
@@ -46,7 +57,11 @@ function* loadMeta(machine: GroupMachine, bootstrap: Bootstrap): Generator<Store
   machine.config = configOr(machine.meta.config, machine.meta.configIndex, bootstrap.metaConfig)
 }
 
-function* loadShard(state: NodeState, group: Group, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
+function* loadShard(
+  state: NodeState,
+  group: Group,
+  bootstrap: Bootstrap,
+): Generator<StoreNeed, void, StoreAnswer> {
   const { machine } = group
   const { checksum } = state.options
   const descriptor = bootstrap.shards.find(shard => shard.group === group.id)
@@ -69,7 +84,13 @@ function configOr(bytes: Uint8Array, index: Index, first: GroupConfig | null): G
 /** The configuration a group starts with: everybody votes. */
 export function votersOf(replicas: GroupConfig['replicas']): GroupConfig {
   const sorted = [...replicas].sort((a, b) => a.id - b.id)
-  return { voters: sorted.map(({ id }) => id), outgoing: [], learners: [], learnersNext: [], replicas: sorted }
+  return {
+    voters: sorted.map(({ id }) => id),
+    outgoing: [],
+    learners: [],
+    learnersNext: [],
+    replicas: sorted,
+  }
 }
 
 /** What a snapshot left behind, before it is loaded again. */
@@ -80,4 +101,3 @@ export function forgetState(machine: GroupMachine): void {
   machine.appliedTerm = 0
   machine.installing = true
 }
-

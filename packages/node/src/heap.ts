@@ -24,7 +24,8 @@ export function popDue<Item extends { readonly due: Millis }>(heap: Heap<Item>, 
   return first
 }
 
-export const nextDueOf = <Item extends { readonly due: Millis }>(heap: Heap<Item>): Millis => heap[0]?.due ?? Infinity
+export const nextDueOf = <Item extends { readonly due: Millis }>(heap: Heap<Item>): Millis =>
+  heap[0]?.due ?? Infinity
 
 function sink<Item extends { readonly due: Millis }>(heap: Heap<Item>): void {
   let at = 0

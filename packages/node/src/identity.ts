@@ -138,7 +138,8 @@ const WAY_BACK =
 
 /** One sentence per refusal, naming the way back. */
 export const REFUSAL_SENTENCES: Readonly<Record<PeerRefusal, string>> = {
-  otherCluster: 'A member refused this node because it belongs to another cluster: check --initial-cluster and --initial-cluster-token.',
+  otherCluster:
+    'A member refused this node because it belongs to another cluster: check --initial-cluster and --initial-cluster-token.',
   unknownMember: 'A member refused this node because it does not know it: check --initial-cluster on both.',
   otherDirectory: `The cluster knows this member with another data directory: this one was wiped or exchanged, and may have forgotten votes and acknowledged writes. ${WAY_BACK}`,
   olderDirectory: `The cluster has seen a later state of this data directory: this one was rolled back, and may have forgotten votes and acknowledged writes. ${WAY_BACK}`,
@@ -157,4 +158,3 @@ const sameBoot = (record: PeerRecord, identity: BootIdentity): boolean =>
   record.incarnation === identity.incarnation &&
   record.boot === identity.boot &&
   record.nonce === identity.nonce
-

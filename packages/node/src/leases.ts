@@ -91,7 +91,12 @@ export function expireLeases(turn: Turn, group: Group): void {
     setDeadline(leases, item.id, turn.now + REVOKE_RETRY_MS)
     turn.state.counters.leasesExpired++
     proposed++
-    const call = openCall(turn, { kind: 'self' }, { kind: 'leaseRevoke', id: item.id }, turn.now + REVOKE_RETRY_MS)
+    const call = openCall(
+      turn,
+      { kind: 'self' },
+      { kind: 'leaseRevoke', id: item.id },
+      turn.now + REVOKE_RETRY_MS,
+    )
     if (call !== null) placeCall(turn, group, call)
   }
 }
@@ -147,4 +152,3 @@ export function timeToLive(turn: Turn, group: Group, call: Call, id: LeaseId, ke
     holdsLayers: false,
   })
 }
-

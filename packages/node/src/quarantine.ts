@@ -9,14 +9,23 @@ import { note, type Group, type Turn } from './state.js'
 export function quarantine(turn: Turn, group: Group, problem: string): void {
   if (group.quarantined !== null) return
   group.quarantined = problem
-  note(turn, 'error', 'A replica is quarantined: its data on this node is damaged', { group: group.id, problem })
+  note(turn, 'error', 'A replica is quarantined: its data on this node is damaged', {
+    group: group.id,
+    problem,
+  })
   stepGroup(turn, group, { kind: 'stateLost' })
   for (const { call } of group.proposals.values()) failCall(turn, call, 'timeout', 'unknown')
   group.proposals.clear()
-  const waiting = [...group.proposing, ...group.waiting, ...group.reads.queued, ...group.reads.confirmed.flatMap(r => r.calls)]
+  const waiting = [
+    ...group.proposing,
+    ...group.waiting,
+    ...group.reads.queued,
+    ...group.reads.confirmed.flatMap(r => r.calls),
+  ]
   group.proposing = []
   group.waiting = []
   group.reads.queued = []
   group.reads.confirmed = []
-  for (const call of waiting) failCall(turn, call, 'quarantined', call.mayHaveEffect ? 'unknown' : 'notApplied')
+  for (const call of waiting)
+    failCall(turn, call, 'quarantined', call.mayHaveEffect ? 'unknown' : 'notApplied')
 }

@@ -1,5 +1,22 @@
-import { ALL_KEYS, type LogBase, type NodeId, type ReplicaId, type SnapshotMeta, type StoreAnswer, type StoreNeed, type StoreRow, type StoreScan } from '@kvorum/model'
-import { beginInstall as markInstalling, clearScans, finishInstall as unmarkInstalling, inSnapshot, overlayBytes, overlayPut } from '@kvorum/machine'
+import {
+  ALL_KEYS,
+  type LogBase,
+  type NodeId,
+  type ReplicaId,
+  type SnapshotMeta,
+  type StoreAnswer,
+  type StoreNeed,
+  type StoreRow,
+  type StoreScan,
+} from '@kvorum/model'
+import {
+  beginInstall as markInstalling,
+  clearScans,
+  finishInstall as unmarkInstalling,
+  inSnapshot,
+  overlayBytes,
+  overlayPut,
+} from '@kvorum/machine'
 import { failCall } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { afterNextSync } from './flush.js'
@@ -57,12 +74,16 @@ export function beginInstall(
   suspendWatchers(turn, group)
   dropTasks(turn, group.id)
   const { installing } = group
-  const scans = group.machine.kind === 'shard' && group.range !== null ? clearScans({ group: group.id, range: group.range }) : []
+  const scans =
+    group.machine.kind === 'shard' && group.range !== null
+      ? clearScans({ group: group.id, range: group.range })
+      : []
   forgetState(group.machine)
   group.applying.batch = []
   group.applying.at = 0
   if (group.machine.kind === 'shard') {
-    for (const row of markInstalling(group.id, turn.state.options.checksum)) overlayPut(turn.state.overlay, row)
+    for (const row of markInstalling(group.id, turn.state.options.checksum))
+      overlayPut(turn.state.overlay, row)
   }
   stepGroup(turn, group, { kind: 'stateLost' })
   clearPage(turn, group, installing, scans)

@@ -1,4 +1,13 @@
-import { ALL_KEYS, type NodeId, type ReplicaId, type SnapshotMeta, type StoreAnswer, type StoreNeed, type StoreRow, type StoreScan } from '@kvorum/model'
+import {
+  ALL_KEYS,
+  type NodeId,
+  type ReplicaId,
+  type SnapshotMeta,
+  type StoreAnswer,
+  type StoreNeed,
+  type StoreRow,
+  type StoreScan,
+} from '@kvorum/model'
 import { inSnapshot, loadMachine, snapshotScans } from '@kvorum/machine'
 import { decodeMetaState, META_ROW } from '@kvorum/placement'
 import { decodeConfig } from '@kvorum/raft'
@@ -69,10 +78,19 @@ export function receivePull(
   { pull, stream: streamId, chunk }: Extract<Parcel, { kind: 'snapshotPull' }>,
 ): void {
   const stream = [...turn.state.streams.values()].find(
-    candidate => candidate.group === group && candidate.node === from && (streamId === 0 || candidate.id === streamId),
+    candidate =>
+      candidate.group === group && candidate.node === from && (streamId === 0 || candidate.id === streamId),
   )
   if (stream === undefined || (streamId !== 0) !== (stream.source !== null)) {
-    sendTo(turn, from, { kind: 'snapshotChunk', pull, stream: streamId, chunk, meta: null, rows: [], done: false })
+    sendTo(turn, from, {
+      kind: 'snapshotChunk',
+      pull,
+      stream: streamId,
+      chunk,
+      meta: null,
+      rows: [],
+      done: false,
+    })
     return
   }
   stream.lastPullAt = turn.now
@@ -190,7 +208,11 @@ function sendChunk(turn: Turn, stream: SnapshotStream, source: Source, pull: num
 }
 
 /** The next rows of the stream; takes finished scans off the list. */
-function* readChunk(source: Source, rowsMax: number, bytesMax: number): Generator<StoreNeed, StoreRow[], StoreAnswer> {
+function* readChunk(
+  source: Source,
+  rowsMax: number,
+  bytesMax: number,
+): Generator<StoreNeed, StoreRow[], StoreAnswer> {
   const rows: StoreRow[] = []
   let bytes = 0
   while (source.scans.length > 0 && bytes < bytesMax) {

@@ -1,13 +1,4 @@
-import type {
-  BootIdentity,
-  GroupId,
-  Index,
-  KeyRange,
-  Millis,
-  NodeId,
-  ReplicaId,
-  Term,
-} from '@kvorum/model'
+import type { BootIdentity, GroupId, Index, KeyRange, Millis, NodeId, ReplicaId, Term } from '@kvorum/model'
 import type { Overlay } from '@kvorum/machine'
 import type { Raft } from '@kvorum/raft'
 import type { ShardMap } from '@kvorum/placement'
@@ -139,4 +130,3 @@ export function fatal(turn: Turn, reason: string): void {
 }
 
 export const takeId = (state: NodeState): number => state.nextId++
-

@@ -3,7 +3,10 @@ import { leaderNode, leads } from './membership.js'
 import type { Group, NodeState } from './state.js'
 
 /** What this node knows now, for Status, health and metrics. Copies only; nothing here changes anything. */
-export function statusOf(state: NodeState, queuedBytes: (node: bigint) => number): Omit<NodeStatus, 'diskBytes'> {
+export function statusOf(
+  state: NodeState,
+  queuedBytes: (node: bigint) => number,
+): Omit<NodeStatus, 'diskBytes'> {
   const meta = state.groups.get(META_GROUP)
   const first = state.shards.shards[0]
   const shard = first === undefined ? undefined : state.groups.get(first.group)

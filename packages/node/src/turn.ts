@@ -18,7 +18,14 @@ import { fetched } from './tasks.js'
 import { dueGroups, nextTimer } from './timers.js'
 import type { Bootstrap, Input, Orders, Parcel, TurnInput } from './types.js'
 import { closeStream, consumed, driveWatchers, openStream, receiveWatch } from './watch/watchers.js'
-import { cancelCall, forwardDropped, forwardsLost, receiveForwarded, receiveReply, receiveRequest } from './writes.js'
+import {
+  cancelCall,
+  forwardDropped,
+  forwardsLost,
+  receiveForwarded,
+  receiveReply,
+  receiveRequest,
+} from './writes.js'
 
 /**
  * One turn: everything that has arrived since the last one goes in, everything to be done comes out. Nothing
@@ -156,7 +163,8 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
   if (peer === undefined) return
   switch (parcel.kind) {
     case 'hello':
-      if (parcel.cluster === it.state.options.cluster && parcel.node === from) receiveHello(it, from, parcel.identity)
+      if (parcel.cluster === it.state.options.cluster && parcel.node === from)
+        receiveHello(it, from, parcel.identity)
       return
     case 'welcome':
       receiveWelcome(it, from, parcel.identity)
@@ -246,8 +254,8 @@ function settle(it: Turn): void {
 function nextWake(it: Turn): number {
   const { state, now } = it
   let at = Math.min(nextTimer(state.timers), nextDeadline(state.calls), state.dutiesAt)
-  if (state.flushing.out === null && overlayBytes(state.overlay) > 0) at = Math.min(at, state.flushing.lastAt + state.options.limits.flushAfterMs)
+  if (state.flushing.out === null && overlayBytes(state.overlay) > 0)
+    at = Math.min(at, state.flushing.lastAt + state.options.limits.flushAfterMs)
   if (now < state.graceUntil) at = Math.max(at, state.graceUntil)
   return Math.max(at, now)
 }
-

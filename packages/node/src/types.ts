@@ -50,7 +50,12 @@ export type Input =
   | { readonly kind: 'logRead'; readonly group: GroupId; readonly entries: readonly Entry[] }
   /** The log cannot give these entries: their bytes fail their checksum. */
   | { readonly kind: 'logDamaged'; readonly group: GroupId; readonly problem: string }
-  | { readonly kind: 'request'; readonly id: RequestId; readonly request: ClientRequest; readonly deadline: Millis }
+  | {
+      readonly kind: 'request'
+      readonly id: RequestId
+      readonly request: ClientRequest
+      readonly deadline: Millis
+    }
   | { readonly kind: 'cancel'; readonly id: RequestId }
   | { readonly kind: 'watchOpen'; readonly stream: StreamId }
   | { readonly kind: 'watch'; readonly stream: StreamId; readonly request: WatchRequest }

@@ -22,7 +22,13 @@ export function receiveRequest(turn: Turn, id: number, request: ClientRequest, d
 }
 
 /** A request that another node sent on, because it thinks that this one leads. */
-export function receiveForwarded(turn: Turn, from: NodeId, id: number, groupId: GroupId, request: ClientRequest): void {
+export function receiveForwarded(
+  turn: Turn,
+  from: NodeId,
+  id: number,
+  groupId: GroupId,
+  request: ClientRequest,
+): void {
   const due = turn.now + turn.state.options.electionTimeoutMs * 2 + FORWARDED_TIMEOUT_MS
   const call = openCall(turn, { kind: 'peer', node: from, id }, request, due)
   if (call === null) return
@@ -130,7 +136,8 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
   else if (!leads(group)) sendToLeader(turn, group, call)
-  else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive') queueRead(turn, group, call)
+  else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
+    queueRead(turn, group, call)
   else {
     group.proposing.push(call)
     turn.touched.add(group)

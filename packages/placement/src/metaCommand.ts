@@ -67,7 +67,12 @@ export function applyMetaCommand(state: MetaState, command: MetaCommand): void {
     case 'announce':
       state.nodes = state.nodes.map(node =>
         node.id === command.node
-          ? { ...node, name: command.name, clientUrls: command.clientUrls, serverVersion: command.serverVersion }
+          ? {
+              ...node,
+              name: command.name,
+              clientUrls: command.clientUrls,
+              serverVersion: command.serverVersion,
+            }
           : node,
       )
       return

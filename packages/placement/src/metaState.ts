@@ -130,6 +130,7 @@ export const readTexts = (input: ByteReader): string[] => readMany(input, () => 
 
 function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
   const count = input.varint()
-  if (count > input.remaining) throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
+  if (count > input.remaining)
+    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
   return Array.from({ length: count }, read)
 }

@@ -54,7 +54,10 @@ export function shardOf(map: ShardMap, key: Uint8Array): ShardDescriptor {
     else high = middle - 1
   }
   const shard = map.shards[low]
-  assert(shard !== undefined && rangeContains(shard.range, key), () => `no shard owns a key in map ${map.version}`)
+  assert(
+    shard !== undefined && rangeContains(shard.range, key),
+    () => `no shard owns a key in map ${map.version}`,
+  )
   return shard
 }
 
@@ -67,7 +70,9 @@ export interface RoutePart {
 export function routeRanges(map: ShardMap, ranges: readonly KeyRange[]): RoutePart[] {
   const parts: RoutePart[] = []
   for (const shard of map.shards) {
-    const touched = ranges.map(range => intersectRanges(range, shard.range)).filter(range => !isEmptyRange(range))
+    const touched = ranges
+      .map(range => intersectRanges(range, shard.range))
+      .filter(range => !isEmptyRange(range))
     if (touched.length > 0) parts.push({ shard, ranges: touched })
   }
   return parts

@@ -9,7 +9,12 @@ export interface LogPort {
   /** One write and one sync. 'noSpace': nothing of it counts. Every other failure rejects, and is fatal. */
   append(order: PersistOrder): Promise<'durable' | 'noSpace'>
   /** Entries from `from` on, as many as fit; 'damaged' when their bytes fail their checks. */
-  read(group: GroupId, from: Index, to: Index, bytesMax: number): Promise<readonly Entry[] | { readonly damaged: string }>
+  read(
+    group: GroupId,
+    from: Index,
+    to: Index,
+    bytesMax: number,
+  ): Promise<readonly Entry[] | { readonly damaged: string }>
   /** Deletes what no group needs any more. */
   purge(): Promise<void>
   /** Covers the last batch while the log is idle, so that its end can be told from damage. */

@@ -124,4 +124,3 @@ export function viewOf(watcher: Watcher, event: WatchEvent): WatchEvent | null {
   if (event.kind === 'put' ? watcher.noPut : watcher.noDelete) return null
   return watcher.prevKv || event.prev === null ? event : { ...event, prev: null }
 }
-

@@ -60,7 +60,12 @@ export const hasRoom = (turn: Turn, stream: Stream): boolean =>
   stream.queuedBytes < turn.state.options.limits.watchQueueBytesMax
 
 /** Sends what the watcher's filters leave; `revision` is the header's. */
-export function sendEvents(turn: Turn, watcher: Watcher, revision: Revision, events: readonly WatchEvent[]): void {
+export function sendEvents(
+  turn: Turn,
+  watcher: Watcher,
+  revision: Revision,
+  events: readonly WatchEvent[],
+): void {
   const seen: WatchEvent[] = []
   for (const event of events) {
     const view = viewOf(watcher, event)
@@ -83,7 +88,11 @@ export function respond(turn: Turn, stream: Stream, response: WatchResponse): vo
   turn.out.watch.push({ stream: stream.id, response })
 }
 
-export function headerAt(turn: Turn, group: Group['id'], revision: Revision): { revision: Revision; term: number } {
+export function headerAt(
+  turn: Turn,
+  group: Group['id'],
+  revision: Revision,
+): { revision: Revision; term: number } {
   const term = Math.max(turn.state.groups.get(group)?.raft?.term ?? 0, turn.state.highestTerm)
   turn.state.highestTerm = term
   return { revision, term }

@@ -10,7 +10,12 @@ export interface RecentEvents {
   after: Revision
 }
 
-export const createRecent = (revision: Revision): RecentEvents => ({ list: [], start: 0, bytes: 0, after: revision })
+export const createRecent = (revision: Revision): RecentEvents => ({
+  list: [],
+  start: 0,
+  bytes: 0,
+  after: revision,
+})
 
 export function addRecent(recent: RecentEvents, events: RevisionEvents, bytesMax: number): void {
   const last = recent.list.at(-1)?.events.revision ?? recent.after

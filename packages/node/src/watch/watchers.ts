@@ -14,7 +14,16 @@ import { shardOfGroup } from '../groupMachine.js'
 import { takeReadView } from '../localReads.js'
 import type { Group, Turn } from '../state.js'
 import { runTask } from '../tasks.js'
-import { addBehind, addSynced, isSynced, removeWatcher, syncedWatchers, type ShardHub, type Stream, type Watcher } from './hub.js'
+import {
+  addBehind,
+  addSynced,
+  isSynced,
+  removeWatcher,
+  syncedWatchers,
+  type ShardHub,
+  type Stream,
+  type Watcher,
+} from './hub.js'
 import { hasRoom, headerAt, respond, sendEvents } from './publish.js'
 import { createRecent, recentFrom } from './recent.js'
 
@@ -153,7 +162,13 @@ function catchUp(turn: Turn, shard: Machine, watcher: Watcher): void {
 }
 
 /** Sends whole revisions until they are all sent or the stream is full. */
-function feed(turn: Turn, shard: Machine, watcher: Watcher, list: readonly RevisionEvents[], next: Revision): void {
+function feed(
+  turn: Turn,
+  shard: Machine,
+  watcher: Watcher,
+  list: readonly RevisionEvents[],
+  next: Revision,
+): void {
   for (const { revision, events } of list) {
     if (revision < watcher.next) continue
     if (!hasRoom(turn, watcher.stream)) {
@@ -179,7 +194,10 @@ function readBehind(turn: Turn, shard: Machine, watcher: Watcher): void {
   runTask(turn, {
     group: watcher.shard.group,
     view,
-    step: readHistory(reader, watcher.next, shard.revision, bounds, { range: watcher.range, prev: watcher.prevKv }),
+    step: readHistory(reader, watcher.next, shard.revision, bounds, {
+      range: watcher.range,
+      prev: watcher.prevKv,
+    }),
     done: (later, value) => {
       watcher.reading = false
       if (watcher.canceled) return
@@ -225,7 +243,8 @@ export function notifyProgress(turn: Turn): void {
   const { progressNotifyMs } = turn.state.options
   for (const stream of turn.state.hub.streams.values()) {
     for (const watcher of stream.watchers.values()) {
-      if (!watcher.progressNotify || !isSynced(watcher) || turn.now - watcher.lastSentAt < progressNotifyMs) continue
+      if (!watcher.progressNotify || !isSynced(watcher) || turn.now - watcher.lastSentAt < progressNotifyMs)
+        continue
       const shard = shardAt(turn, watcher.shard)
       if (shard === null || watcher.next > shard.revision + 1) continue
       watcher.lastSentAt = turn.now

@@ -1,0 +1,178 @@
+import {
+  decodeReply,
+  encodeShardCommand,
+  leaseId,
+  NO_LEASE,
+  pointRange,
+  utf8,
+  type ClientRequest,
+  type ClientResult,
+  type GroupId,
+  type KeyRange,
+  type Reply,
+} from '@kvorum/model'
+import t from 'tap'
+import { MiniCluster, type MiniNode } from './miniCluster.js'
+
+const put = (key: string, value: string, lease = 0n): ClientRequest => ({
+  kind: 'write',
+  ranges: [pointRange(utf8(key))],
+  command: encodeShardCommand({
+    kind: 'write',
+    op: {
+      kind: 'put',
+      key: utf8(key),
+      value: utf8(value),
+      lease: lease === 0n ? NO_LEASE : leaseId(lease),
+      prevKv: false,
+      ignoreValue: false,
+      ignoreLease: false,
+    },
+  }),
+})
+
+const get = (range: KeyRange, serializable = false): ClientRequest => ({
+  kind: 'read',
+  serializable,
+  op: {
+    kind: 'range',
+    range,
+    limit: 0,
+    revision: 0,
+    order: 'none',
+    target: 'key',
+    keysOnly: false,
+    countOnly: false,
+    minMod: 0,
+    maxMod: 0,
+    minCreate: 0,
+    maxCreate: 0,
+  },
+})
+
+const ALL: KeyRange = { start: new Uint8Array(0), end: null }
+
+function reply(result: ClientResult): Reply {
+  if (!result.ok) throw new Error(`refused: ${result.error.code}`)
+  return decodeReply(result.value.body)
+}
+
+function pairs(result: ClientResult): string[] {
+  const answer = reply(result)
+  if (answer.kind !== 'op' || answer.op.kind !== 'range') throw new Error('not a range')
+  return answer.op.kvs.map(
+    kv => `${Buffer.from(kv.key).toString()}=${Buffer.from(kv.value).toString()}@${kv.mod}`,
+  )
+}
+
+const leader = (cluster: MiniCluster): MiniNode => {
+  cluster.until(() => cluster.leaderOf(0) !== undefined && cluster.leaderOf(0) === cluster.leaderOf(1))
+  return cluster.leaderOf(1)!
+}
+
+t.test('any node takes any request, and everybody sees the result', async t => {
+  const cluster = new MiniCluster()
+  leader(cluster)
+  cluster.nodes.forEach((node, i) => {
+    const result = cluster.ask(node, put(`key${i}`, `value${i}`))
+    t.equal(reply(result).kind, 'op')
+    t.equal(result.ok && result.value.header.revision, i + 2)
+  })
+  for (const node of cluster.nodes) {
+    t.same(pairs(cluster.ask(node, get(ALL))), ['key0=value0@2', 'key1=value1@3', 'key2=value2@4'])
+  }
+})
+
+t.test('a leader that is cut off is replaced, and its clients get no stale answer', async t => {
+  const cluster = new MiniCluster()
+  const old = leader(cluster)
+  cluster.ask(old, put('k', 'before'))
+  for (const node of cluster.nodes) {
+    cluster.cut.add(`${old.id}>${node.id}`)
+    cluster.cut.add(`${node.id}>${old.id}`)
+  }
+  const others = cluster.nodes.filter(node => node !== old)
+  cluster.until(() => others.some(node => node.state.groups.get(1 as GroupId)?.raft?.role === 'leader'))
+  t.equal(cluster.ask(others[0]!, put('k', 'after')).ok, true)
+  const stale = cluster.ask(old, get(ALL), 1_000)
+  t.equal(stale.ok, false, 'a read of the old leader is not answered')
+  cluster.cut.clear()
+  cluster.until(() => pairs(cluster.ask(old, get(ALL)))[0] === 'k=after@3')
+})
+
+t.test('watchers see every revision once, from the past and from now on', async t => {
+  const cluster = new MiniCluster()
+  const node = leader(cluster)
+  cluster.ask(node, put('a', '1'))
+  cluster.ask(node, put('b', '2'))
+  const watch = {
+    noPut: false,
+    noDelete: false,
+    prevKv: false,
+    watchId: 0,
+    fragment: false,
+    progressNotify: false,
+  }
+  node.watch(1, { kind: 'create', create: { ...watch, range: ALL, startRevision: 2 } })
+  cluster.ask(node, put('c', '3'))
+  cluster.until(() => node.watched.flatMap(r => (r.kind === 'events' ? r.events : [])).length === 3)
+  t.same(
+    node.watched.flatMap(r => (r.kind === 'events' ? r.events.map(e => e.kv.mod) : [])),
+    [2, 3, 4],
+  )
+  node.watch(1, { kind: 'progress' })
+  cluster.until(() => node.watched.at(-1)?.kind === 'progress')
+  t.equal(node.watched.at(-1)?.header.revision, 4)
+})
+
+t.test('a lease ends after its time, with everything attached, and not while it is kept alive', async t => {
+  const cluster = new MiniCluster()
+  const node = leader(cluster)
+  const id = leaseId(77n)
+  t.equal(reply(cluster.ask(node, { kind: 'leaseGrant', id, ttl: 2 })).kind, 'leaseGranted')
+  cluster.ask(node, put('leased', 'x', 77n))
+  for (let i = 0; i < 4; i++) {
+    cluster.run(1_000)
+    t.match(reply(cluster.ask(cluster.nodes[i % 3]!, { kind: 'leaseKeepAlive', id })), {
+      kind: 'leaseRenewed',
+      ttl: 2,
+    })
+  }
+  t.same(pairs(cluster.ask(node, get(ALL))), ['leased=x@2'])
+  cluster.run(3_000)
+  t.same(pairs(cluster.ask(node, get(ALL))), [])
+  t.match(reply(cluster.ask(node, { kind: 'leaseKeepAlive', id })), { kind: 'leaseRenewed', ttl: 0 })
+})
+
+t.test('a follower behind the purged log gets a snapshot and goes on', async t => {
+  const cluster = new MiniCluster({ limits: { snapshotEntries: 20, catchUpEntries: 5, flushAfterMs: 5 } })
+  const node = leader(cluster)
+  const lagging = cluster.nodes.find(candidate => candidate !== node)!
+  lagging.up = false
+  for (let i = 0; i < 100; i++) cluster.ask(node, put(`k${i % 30}`, `${i}`))
+  cluster.until(() => (node.state.groups.get(1 as GroupId)?.raft?.base.index ?? 0) > 50)
+  lagging.up = true
+  cluster.until(() => lagging.state.counters.snapshotsInstalled > 0, 60_000)
+  cluster.ask(node, put('last', 'one'))
+  cluster.until(() =>
+    cluster.nodes.every(n => n.state.groups.get(1 as GroupId)?.machine.shard?.revision === 102),
+  )
+  t.same(pairs(cluster.ask(lagging, get(ALL, true))), pairs(cluster.ask(node, get(ALL))))
+  const digests = cluster.nodes.map(n => n.state.groups.get(1 as GroupId)?.machine.shard?.digest)
+  t.equal(new Set(digests).size, 1)
+})
+
+t.test('a thousand groups elect leaders and serve', async t => {
+  const ranges = Array.from({ length: 999 }, (_, i) => {
+    const key = (n: number): Uint8Array => utf8(`k${String(n).padStart(4, '0')}`)
+    return { start: i === 0 ? new Uint8Array(0) : key(i), end: i === 998 ? null : key(i + 1) }
+  })
+  const cluster = new MiniCluster({ ranges })
+  cluster.until(() => {
+    for (let group = 0; group < 1000; group++) if (cluster.leaderOf(group) === undefined) return false
+    return true
+  }, 2_000)
+  for (const n of [1, 500, 998]) {
+    t.equal(cluster.ask(cluster.nodes[n % 3]!, put(`k${String(n).padStart(4, '0')}x`, 'v')).ok, true)
+  }
+})

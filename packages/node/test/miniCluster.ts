@@ -1,0 +1,235 @@
+import { crc32 } from 'node:zlib'
+import {
+  clusterId,
+  compareBytes,
+  incarnation,
+  LIMITS,
+  nodeId,
+  replicaId,
+  toKeyString,
+  type ClientRequest,
+  type ClientResult,
+  type Entry,
+  type GroupId,
+  type KeyRange,
+  type NodeId,
+  type StoreAnswer,
+  type StoreNeed,
+  type StorePage,
+  type StoreRow,
+  type StoreScan,
+  type WatchRequest,
+  type WatchResponse,
+} from '@kvorum/model'
+import {
+  createNode,
+  firstTurn,
+  turn,
+  votersOf,
+  type Bootstrap,
+  type Input,
+  type NodeLimits,
+  type NodeState,
+  type Orders,
+} from '@kvorum/node'
+
+/**
+ * A cluster with everything around the nodes made perfect: messages arrive in order after one millisecond,
+ * writes are durable after one, the store answers at once. Enough to test what the nodes do; the simulator is
+ * for what happens to them.
+ */
+export class MiniCluster {
+  readonly nodes: MiniNode[] = []
+  readonly cut = new Set<string>()
+  now = 1
+
+  constructor(options: { nodes?: number; ranges?: readonly KeyRange[]; limits?: Partial<NodeLimits> } = {}) {
+    const replicas = Array.from({ length: options.nodes ?? 3 }, (_, i) => ({
+      id: replicaId(i + 1),
+      node: nodeId(BigInt(i + 1)),
+    }))
+    const ranges = options.ranges ?? [{ start: new Uint8Array(0), end: null }]
+    const bootstrap: Bootstrap = {
+      nodes: replicas.map(({ node }) => ({
+        id: node,
+        name: '',
+        peerUrls: [`http://n${node}`],
+        clientUrls: [],
+        learner: false,
+        serverVersion: '',
+      })),
+      metaConfig: votersOf(replicas),
+      shards: ranges.map((range, i) => ({ group: (i + 1) as GroupId, range, epoch: 1, replicas })),
+    }
+    for (const { node } of replicas)
+      this.nodes.push(new MiniNode(this, node, bootstrap, options.limits ?? {}))
+    for (const node of this.nodes) node.start()
+    for (const node of this.nodes)
+      for (const other of this.nodes) if (node !== other) node.put({ kind: 'peerUp', node: other.id })
+  }
+
+  /** Lets `ms` milliseconds pass. */
+  run(ms: number): void {
+    for (const until = this.now + ms; this.now < until;) {
+      this.now++
+      for (const node of this.nodes) node.step()
+    }
+  }
+
+  /** Lets time pass until it holds; fails after `ms`. */
+  until(condition: () => boolean, ms = 10_000): void {
+    for (const end = this.now + ms; this.now < end; this.run(1)) if (condition()) return
+    throw new Error('the condition never held')
+  }
+
+  leaderOf(group: number): MiniNode | undefined {
+    return this.nodes.find(
+      node => node.up && node.state.groups.get(group as GroupId)?.raft?.role === 'leader',
+    )
+  }
+
+  /** Sends a request to a node and lets time pass until it is answered. */
+  ask(node: MiniNode, request: ClientRequest, ms = 7_000): ClientResult {
+    const id = node.request(request, ms)
+    this.until(() => node.results.has(id), ms + 1_000)
+    return node.results.get(id)!
+  }
+}
+
+const DEFAULT_LIMITS: NodeLimits = { ...LIMITS, snapshotEntries: 10_000 }
+
+export class MiniNode {
+  readonly results = new Map<number, ClientResult>()
+  readonly watched: WatchResponse[] = []
+  readonly notes: string[] = []
+  readonly log = new Map<GroupId, Entry[]>()
+  readonly rows = new Map<string, StoreRow>()
+  readonly state: NodeState
+  up = true
+  turns = 0
+  #inbox: { readonly at: number; readonly input: Input }[] = []
+  #wakeAt = 0
+  #next = 1
+
+  readonly cluster: MiniCluster
+  readonly id: NodeId
+  readonly bootstrap: Bootstrap
+
+  constructor(cluster: MiniCluster, id: NodeId, bootstrap: Bootstrap, limits: Partial<NodeLimits>) {
+    this.cluster = cluster
+    this.id = id
+    this.bootstrap = bootstrap
+    this.state = createNode(
+      {
+        cluster: clusterId(1n),
+        self: id,
+        name: `n${id}`,
+        clientUrls: [],
+        serverVersion: '3.5.21',
+        seed: Number(id) * 7919,
+        electionTimeoutMs: 100,
+        heartbeatMs: 10,
+        progressNotifyMs: 1_000,
+        limits: { ...DEFAULT_LIMITS, ...limits },
+        checksum: (bytes, seed) => crc32(bytes, seed),
+      },
+      {
+        now: cluster.now,
+        identity: { incarnation: incarnation(id), boot: 1, nonce: id },
+        admitted: false,
+        peers: [],
+        groups: [],
+        bootstrap,
+      },
+    )
+  }
+
+  start(): void {
+    this.#carryOut(
+      firstTurn(this.state, this.bootstrap, { now: this.cluster.now, wall: this.cluster.now, inputs: [] }),
+    )
+  }
+
+  put(input: Input, delay = 1): void {
+    this.#inbox.push({ at: this.cluster.now + delay, input })
+  }
+
+  request(request: ClientRequest, ms = 7_000): number {
+    const id = this.#next++
+    this.put({ kind: 'request', id, request, deadline: this.cluster.now + ms })
+    return id
+  }
+
+  watch(stream: number, request: WatchRequest): void {
+    if (!this.state.hub.streams.has(stream)) this.put({ kind: 'watchOpen', stream }, 0)
+    this.put({ kind: 'watch', stream, request })
+  }
+
+  step(): void {
+    if (!this.up) {
+      this.#inbox = []
+      return
+    }
+    const { now } = this.cluster
+    const due = this.#inbox.filter(({ at }) => at <= now)
+    if (due.length === 0 && this.#wakeAt > now) return
+    this.#inbox = this.#inbox.filter(({ at }) => at > now)
+    this.turns++
+    this.#carryOut(turn(this.state, { now, wall: now, inputs: due.map(({ input }) => input) }))
+  }
+
+  #carryOut(orders: Orders): void {
+    if (orders.fatal !== null) throw new Error(orders.fatal)
+    for (const { to, parcels } of orders.send) {
+      if (this.cluster.cut.has(`${this.id}>${to}`)) continue
+      const target = this.cluster.nodes.find(node => node.id === to)
+      target?.put({ kind: 'parcels', from: this.id, parcels })
+    }
+    if (orders.persist !== null) this.#persist(orders.persist)
+    for (const { id, need } of orders.fetch) this.put({ kind: 'fetched', id, answer: this.#fetch(need) })
+    if (orders.store !== null) {
+      for (const { key, value } of orders.store.writes) {
+        if (value === null) this.rows.delete(toKeyString(key))
+        else this.rows.set(toKeyString(key), { key, value })
+      }
+      this.put({ kind: 'stored', id: orders.store.id })
+    }
+    for (const { group, from, to } of orders.readLog) {
+      const entries = (this.log.get(group) ?? []).filter(({ index }) => index >= from && index <= to)
+      this.put({ kind: 'logRead', group, entries })
+    }
+    for (const { id, result } of orders.replies) this.results.set(id, result)
+    for (const { response } of orders.watch) this.watched.push(response)
+    for (const { text } of orders.notes) this.notes.push(text)
+    this.#wakeAt = orders.again ? this.cluster.now : orders.wakeAt
+  }
+
+  #persist(order: NonNullable<Orders['persist']>): void {
+    for (const { group, persist } of order.groups) {
+      let entries = this.log.get(group) ?? []
+      if (persist.reset !== null) {
+        const { base, keep } = persist.reset
+        entries = keep ? entries.filter(({ index }) => index > base.index) : []
+      }
+      const first = persist.entries[0]?.index
+      if (first !== undefined) entries = [...entries.filter(({ index }) => index < first), ...persist.entries]
+      this.log.set(group, entries)
+    }
+    this.put({ kind: 'persisted' })
+  }
+
+  #fetch(need: StoreNeed): StoreAnswer {
+    return {
+      values: need.gets.map(key => this.rows.get(toKeyString(key))?.value ?? null),
+      pages: need.scans.map(scan => this.#scan(scan)),
+    }
+  }
+
+  #scan({ gte, lt, reverse, values, rowsMax }: StoreScan): StorePage {
+    const rows = [...this.rows.values()]
+      .filter(({ key }) => compareBytes(key, gte) >= 0 && compareBytes(key, lt) < 0)
+      .sort((a, b) => compareBytes(a.key, b.key) * (reverse ? -1 : 1))
+      .map(row => (values ? row : { key: row.key, value: new Uint8Array(0) }))
+    return { rows: rows.slice(0, rowsMax), more: rows.length > rowsMax }
+  }
+}
