@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
 import type { Init } from '@kvorum/protocol'
 import { backoffMs } from './backoff.js'
@@ -9,6 +10,7 @@ import type { Endpoints } from './endpoints.js'
 import { closedError, KvorumError, notConnected } from './error.js'
 import { METHODS, type Method } from './method.js'
 import { retryOf, type AuthOptions, type CallOptions, type Settings } from './options.js'
+import { PendingCalls, type PendingCall } from './pendingCalls.js'
 
 /** A server refuses the token, not the request: worth one more attempt with a fresh token. */
 const TOKEN_REFUSED: ReadonlySet<string> = new Set([
@@ -25,10 +27,13 @@ export class Transport {
   readonly #endpoints: Endpoints
   readonly #session: Session
   readonly #closing = new AbortController()
-  #inFlight = 0
+  readonly #pending: PendingCalls
 
   constructor(settings: Settings, endpoints: Endpoints, auth: AuthOptions | undefined) {
     this.settings = settings
+    this.#pending = new PendingCalls(settings.inFlightMax)
+    // Every watch listens.
+    setMaxListeners(0, this.#closing.signal)
     this.#endpoints = endpoints
     this.#session = new Session(auth, (name, password) => this.#authenticate(name, password))
   }
@@ -37,14 +42,16 @@ export class Transport {
     return this.#closing.signal.aborted
   }
 
-  /** Aborted when the client is closed; its reason is what everything pending rejects with. */
+  /** Aborted when the client is closed; for what outlives a single call. */
   get closing(): AbortSignal {
     return this.#closing.signal
   }
 
   close(): void {
     if (this.closed) return
-    this.#closing.abort(closedError())
+    const error = closedError()
+    this.#closing.abort(error)
+    this.#pending.close(error)
     this.#endpoints.close()
   }
 
@@ -55,13 +62,13 @@ export class Transport {
     options: CallOptions = {},
   ): Promise<Response> {
     const message = method.encode(request)
-    return this.#bounded(options, signal =>
-      this.#repeated(options, signal, async (timeoutMs, renewed) => {
-        const endpoint = await this.#endpoints.acquire(timeoutMs)
+    return this.#pending.run(options.signal, call =>
+      this.#repeated(options, call, async (left, renewed) => {
+        const endpoint = await this.#endpoints.acquire(left())
         const metadata = await this.#session.metadata()
+        const timeoutMs = kind === 'read' ? Math.min(left(), this.settings.attemptTimeoutMs) : left()
         try {
-          const attemptMs = kind === 'read' ? Math.min(timeoutMs, this.settings.attemptTimeoutMs) : timeoutMs
-          return await send(endpoint, method, message, metadata, attemptMs, signal)
+          return await send(endpoint, method, message, metadata, timeoutMs, call)
         } catch (error) {
           throw this.#failed(error, kind, endpoint, metadata, renewed)
         }
@@ -77,12 +84,12 @@ export class Transport {
     options: CallOptions = {},
   ): Promise<Response> {
     const timeoutMs = options.timeoutMs ?? this.settings.timeoutMs
-    return this.#bounded(options, async signal => {
+    return this.#pending.run(options.signal, async call => {
       const failure = await endpoint.ready(Math.min(timeoutMs, this.settings.connectTimeoutMs))
       if (failure !== null) throw notConnected(failure)
       const metadata = await this.#session.metadata()
       try {
-        return await send(endpoint, method, method.encode(request), metadata, timeoutMs, signal)
+        return await send(endpoint, method, method.encode(request), metadata, timeoutMs, call)
       } catch (error) {
         throw isServiceError(error) ? classify(error, 'read') : error
       }
@@ -126,45 +133,28 @@ export class Transport {
     return failure
   }
 
-  async #bounded<Value>(options: CallOptions, run: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
-    if (this.closed) throw closedError()
-    options.signal?.throwIfAborted()
-    if (this.#inFlight >= this.settings.inFlightMax) {
-      throw new KvorumError('ERR_KV_TOO_MANY_REQUESTS', `${this.#inFlight} calls are unanswered`, {
-        retryable: true,
-      })
-    }
-    this.#inFlight++
-    const { signal, release } = either(this.closing, options.signal)
-    try {
-      return await run(signal)
-    } finally {
-      this.#inFlight--
-      release()
-    }
-  }
-
   async #repeated<Value>(
     options: CallOptions,
-    signal: AbortSignal,
-    attempt: (timeoutMs: number, renewed: boolean) => Promise<Value>,
+    call: PendingCall,
+    attempt: (left: () => number, renewed: boolean) => Promise<Value>,
   ): Promise<Value> {
     const { clock, logger } = this.settings
     const retry = retryOf(this.settings.retry, options.retry)
     const deadline = clock.now() + (options.timeoutMs ?? this.settings.timeoutMs)
+    const left = (): number => Math.max(deadline - clock.now(), 1)
     let renewed = false
     for (let failures = 1; ; failures++) {
-      const left = deadline - clock.now()
       try {
-        return await attempt(Math.max(left, 1), renewed)
+        return await attempt(left, renewed)
       } catch (error) {
-        signal.throwIfAborted()
-        if (!(error instanceof KvorumError) || !error.retryable) throw error
-        const pause = error.cause instanceof TokenRefused ? 0 : backoffMs(retry, failures, clock.random())
+        if (call.aborted !== null || !(error instanceof KvorumError) || !error.retryable) throw error
+        const refused = error.cause instanceof TokenRefused
+        const pause = refused ? 0 : backoffMs(retry, failures, clock.random())
         if (failures >= retry.attemptsMax || clock.now() + pause >= deadline) throw error
-        renewed ||= error.cause instanceof TokenRefused
+        renewed ||= refused
         logger.debug({ code: error.code, failures, pause }, 'call failed, trying again')
-        await sleep(clock, pause, signal)
+        await sleep(clock, pause)
+        if (call.aborted !== null) throw error
       }
     }
   }
@@ -176,8 +166,8 @@ export class Transport {
     const message = authenticate.encode({ name, password })
     const timeoutMs = settings.attemptTimeoutMs
     try {
-      const answer = await send(endpoint, authenticate, message, new Metadata(), timeoutMs, this.closing)
-      return answer.token
+      const call = { aborted: null, cancel: null }
+      return (await send(endpoint, authenticate, message, new Metadata(), timeoutMs, call)).token
     } catch (error) {
       throw isServiceError(error) ? classify(error, 'read') : error
     }
@@ -187,38 +177,17 @@ export class Transport {
 /** Marks an error that only a stale token caused. */
 class TokenRefused extends Error {}
 
-/** A signal that follows both; `release` lets go of them. */
-function either(
-  closing: AbortSignal,
-  given: AbortSignal | undefined,
-): { signal: AbortSignal; release: () => void } {
-  const release = (): void => undefined
-  if (given === undefined) return { signal: closing, release }
-  const controller = new AbortController()
-  const close = (): void => controller.abort(closing.reason)
-  const abort = (): void => controller.abort(given.reason)
-  closing.addEventListener('abort', close)
-  given.addEventListener('abort', abort)
-  return {
-    signal: controller.signal,
-    release: () => {
-      closing.removeEventListener('abort', close)
-      given.removeEventListener('abort', abort)
-    },
-  }
-}
-
-/** One attempt on one server. Rejects with the library's error, or with the signal's reason. */
+/** One attempt on one server, unless the call was given up before. Rejects with the library's error. */
 function send<Request, Response>(
   endpoint: Endpoint,
   method: Method<Request, Response>,
   message: Buffer,
   metadata: Metadata,
   timeoutMs: number,
-  signal: AbortSignal,
+  pending: PendingCall,
 ): Promise<Response> {
+  if (pending.aborted !== null) return Promise.reject(pending.aborted.reason as Error)
   return new Promise((resolve, reject) => {
-    signal.throwIfAborted()
     const call = endpoint.client.makeUnaryRequest<Buffer, Response>(
       method.path,
       bytes => bytes,
@@ -227,15 +196,11 @@ function send<Request, Response>(
       metadata,
       { deadline: Date.now() + timeoutMs },
       (error, response) => {
-        signal.removeEventListener('abort', abort)
-        if (error !== null) reject(signal.aborted ? (signal.reason as Error) : error)
+        pending.cancel = null
+        if (error !== null) reject(error)
         else resolve(response!)
       },
     )
-    const abort = (): void => {
-      call.cancel()
-      reject(signal.reason as Error)
-    }
-    signal.addEventListener('abort', abort, { once: true })
+    pending.cancel = () => call.cancel()
   })
 }
