@@ -16,6 +16,13 @@ import type { Engine, ViewId } from './engine.js'
 type Database = ClassicLevel<Uint8Array, Uint8Array>
 type Snapshot = ReturnType<Database['snapshot']>
 
+/** LevelDB lets nobody begin to read from a snapshot that is being closed; so it is closed after its last reader. */
+interface View {
+  readonly snapshot: Snapshot
+  readers: number
+  closed: boolean
+}
+
 export interface LevelOptions {
   /** Bytes of uncompressed blocks kept for reading. */
   readonly cacheBytes: number
@@ -38,14 +45,14 @@ const LAST_KEY = Buffer.alloc(64, 0xff)
 /** The state store on LevelDB. */
 export class LevelEngine implements Engine {
   readonly #db: Database
-  readonly #views = new Map<ViewId, Snapshot>()
+  readonly #views = new Map<ViewId, View>()
   #lastView = 0
   /** Batches one after the other: two at once could be written in any order. */
   #writes: Promise<void> = Promise.resolve()
   #failure: EngineError | null = null
   #closed = false
-  /** Fetches under way. */
-  #fetching = new Set<Promise<unknown>>()
+  /** Fetches and closing snapshots. */
+  readonly #working = new Set<Promise<unknown>>()
 
   private constructor(db: Database) {
     this.#db = db
@@ -88,19 +95,19 @@ export class LevelEngine implements Engine {
 
   fetch(need: StoreNeed, view?: ViewId): Promise<StoreAnswer> {
     // The moment is now: the snapshot is taken before anything is waited for.
-    let snapshot: Snapshot
+    let from: View
     try {
       this.#assertOpen()
-      snapshot = view === undefined ? this.#db.snapshot() : this.#viewOf(view)
+      from = view === undefined ? newView(this.#db.snapshot(), true) : this.#viewOf(view)
     } catch (error) {
       return Promise.reject(error instanceof EngineError ? error : ioError('read', error))
     }
-    const done = this.#answer(need, snapshot).finally(() => {
-      this.#fetching.delete(done)
-      if (view === undefined) return snapshot.close()
-      return undefined
+    from.readers++
+    const done = this.#answer(need, from.snapshot).finally(() => {
+      from.readers--
+      if (from.closed && from.readers === 0) this.#work(from.snapshot.close())
     })
-    this.#fetching.add(done)
+    this.#work(done)
     return done
   }
 
@@ -117,17 +124,16 @@ export class LevelEngine implements Engine {
   openView(): ViewId {
     this.#assertOpen()
     const view = ++this.#lastView
-    this.#views.set(view, this.#db.snapshot())
+    this.#views.set(view, newView(this.#db.snapshot(), false))
     return view
   }
 
   closeView(view: ViewId): void {
-    const snapshot = this.#views.get(view)
-    if (snapshot === undefined) return
+    const found = this.#views.get(view)
+    if (found === undefined) return
     this.#views.delete(view)
-    // Reads of the view that are under way hold it until they end.
-    const closing = snapshot.close().finally(() => this.#fetching.delete(closing))
-    this.#fetching.add(closing)
+    found.closed = true
+    if (found.readers === 0) this.#work(found.snapshot.close())
   }
 
   async approximateBytes(range: KeyRange): Promise<number> {
@@ -144,8 +150,16 @@ export class LevelEngine implements Engine {
     await this.#writes
     this.#closed = true
     for (const view of this.#views.keys()) this.closeView(view)
-    await Promise.allSettled(this.#fetching)
+    while (this.#working.size > 0) await Promise.allSettled(this.#working)
     await this.#db.close()
+  }
+
+  /** Whoever closes waits for it; nobody else does. */
+  #work(promise: Promise<unknown>): void {
+    const settled: Promise<unknown> = promise
+      .catch(() => undefined)
+      .finally(() => this.#working.delete(settled))
+    this.#working.add(settled)
   }
 
   async #answer(need: StoreNeed, snapshot: Snapshot): Promise<StoreAnswer> {
@@ -175,16 +189,18 @@ export class LevelEngine implements Engine {
     return { rows, more }
   }
 
-  #viewOf(view: ViewId): Snapshot {
-    const snapshot = this.#views.get(view)
-    if (snapshot === undefined) throw new EngineError('closed', `View ${view} is not open.`)
-    return snapshot
+  #viewOf(view: ViewId): View {
+    const found = this.#views.get(view)
+    if (found === undefined) throw new EngineError('closed', `View ${view} is not open.`)
+    return found
   }
 
   #assertOpen(): void {
     if (this.#closed) throw new EngineError('closed', 'The state store is closed.')
   }
 }
+
+const newView = (snapshot: Snapshot, closed: boolean): View => ({ snapshot, readers: 0, closed })
 
 interface Cursor<Item> {
   nextv(size: number): Promise<Item[]>
