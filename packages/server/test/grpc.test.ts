@@ -276,7 +276,10 @@ t.test('at most so many requests under way', async t => {
   const node = new FakeNode()
   let release = (): void => {}
   node.held = new Promise(resolve => (release = resolve))
-  const edge = createEdge(node, { ...edgeLimits(configOf()), pendingRequestsMax: 2 }, SILENT, 1000)
+  const slow: object[] = []
+  const logger = { ...SILENT, warn: (fields: object) => slow.push(fields) }
+  const limits = { ...edgeLimits(configOf()), pendingRequestsMax: 2, slowRequestMs: 0 }
+  const edge = createEdge(node, limits, logger, 1000)
   const range = REGISTRY.find(handler => handler.name === RANGE)
   if (range?.kind !== 'unary') throw new Error('Range is unary')
   const request = range.request.decode(codec('etcdserverpb.RangeRequest').encode({ key }))
@@ -294,6 +297,7 @@ t.test('at most so many requests under way', async t => {
   t.match(await run({ ...call.meta, clientVersion: 'a\u0000b' }), {
     error: { code: 'invalidClientApiVersion' },
   })
+  t.match(slow[0], { rpc: RANGE, code: 'RESOURCE_EXHAUSTED' }, 'and slow ones are logged')
   edge.state.stopping = true
   t.match(await run(), { ok: false, error: { code: 'stopped' } })
   closeEdge(edge)

@@ -84,6 +84,9 @@ t.test('a client that says nothing, or never ends its headers, is closed', async
 t.test('half-open: the request is answered after the client has closed its side', async t => {
   await using server = await running()
   const wire = await dial(server.port)
+  const ended = await dial(server.port)
+  ended.socket.end(PREFACE)
+  await until(ended.closed, 'the end of an HTTP/2 connection whose client has ended')
   wire.socket.end('POST /v3/kv/range HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\n\r\n{"key":"YQ=="}')
   await until(() => wire.heard().includes('"header"'), 'the answer')
   t.match(wire.heard(), /^HTTP\/1\.1 200 OK/)

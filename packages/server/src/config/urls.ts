@@ -16,8 +16,6 @@ export interface NodeUrl {
 /** Hosts that mean "every interface" and so cannot be told to others. */
 const UNSPECIFIED = new Set(['0.0.0.0', '::'])
 export const namesHost = (url: NodeUrl): boolean => !UNSPECIFIED.has(url.endpoint.host)
-export const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || /^127\./.test(host)
 
 export function parseUrl(given: string): Parsed<NodeUrl> {
   const match = /^([a-z][a-z0-9+.-]*):\/\/(\[[0-9a-fA-F:.]+\]|[^/:?#@[\]]*):([0-9]{1,5})(\/?)$/.exec(given)

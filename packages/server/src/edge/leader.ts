@@ -7,7 +7,7 @@ import type { KvNode } from '@kvorum/model'
 export interface LeaderWatch {
   known(): boolean
   /** Changes of leader seen so far. */
-  changes(): number
+  readonly changes: () => number
   /** Calls `lost` once, when the leader has been missing for too long. The result takes it back. */
   require(lost: () => void): () => void
   close(): void
@@ -27,7 +27,7 @@ export function watchLeader(node: KvNode, electionTimeoutMs: number): LeaderWatc
     leader = now
     missedLooks = now === 0n ? missedLooks + 1 : 0
     if (missedLooks < PATIENCE_ELECTION_TIMEOUTS * LOOKS_PER_ELECTION_TIMEOUT) return
-    for (const lost of [...requiring]) lost()
+    for (const lost of requiring) lost()
     requiring.clear()
   }
   const timer = setInterval(look, Math.max(1, electionTimeoutMs / LOOKS_PER_ELECTION_TIMEOUT))

@@ -39,7 +39,7 @@ export class ClientPort {
   constructor(targets: PortTargets, options: PortOptions = PORT_DEFAULTS) {
     this.#targets = targets
     this.#options = options
-    // Half-open: a client may end its side after the request and still wait for the answer.
+    // Half-open: an HTTP/1.1 client may end its side after the request and still wait for the answer.
     this.#listener = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -86,7 +86,11 @@ export class ClientPort {
     }
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    peek(socket, this.#options.firstByteMs, protocol => this.#targets[protocol](socket))
+    peek(socket, this.#options.firstByteMs, protocol => {
+      // An HTTP/2 session does not end by itself when its client's side has ended.
+      if (protocol === 'grpc') socket.allowHalfOpen = false
+      this.#targets[protocol](socket)
+    })
   }
 }
 

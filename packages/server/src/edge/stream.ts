@@ -18,10 +18,10 @@ export interface StreamWire {
 
 /** What a transport reports. Each may be called at any time; after the call has ended nothing happens. */
 export interface OpenStream {
-  receive(input: unknown): void
-  halfClosed(): void
+  readonly receive: (input: unknown) => void
+  readonly halfClosed: () => void
   /** The client has gone. */
-  cancelled(): void
+  readonly cancelled: () => void
 }
 
 /** One streaming call, the same for gRPC and the gateway. */

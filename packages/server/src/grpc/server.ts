@@ -22,10 +22,10 @@ import { REGISTRY, type AnyStream, type AnyUnary } from '../rpc/registry.js'
  * that another transport can take this one's place.
  */
 export interface GrpcFront {
-  accept(socket: Socket): void
+  readonly accept: (socket: Socket) => void
   /** Tells clients to go elsewhere and lets calls finish. */
-  drain(graceMs: number): void
-  close(): void
+  readonly drain: (graceMs: number) => void
+  readonly close: () => void
 }
 
 /** A silent client is asked whether it is there after 2 hours and given 20 s to answer, as in etcd. */

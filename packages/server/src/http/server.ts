@@ -10,10 +10,10 @@ import { addHealth } from './health.js'
 
 /** HTTP/1.1 over sockets that somebody else accepted. */
 export interface HttpFront {
-  accept(socket: Socket): void
+  readonly accept: (socket: Socket) => void
   /** Ends connections that are between two requests. */
-  closeIdle(): void
-  close(): Promise<void>
+  readonly closeIdle: () => void
+  readonly close: () => Promise<void>
 }
 
 const HEADERS_MS = 10_000
