@@ -1,8 +1,17 @@
 import t, { type Test } from 'tap'
-import { status } from '@grpc/grpc-js'
-import { compare, connect, KvorumError, op, type ConnectOptions, type KvorumClient } from '@kvorum/client'
+import { credentials, status, type Client, type ServiceError } from '@grpc/grpc-js'
+import {
+  compare,
+  connect,
+  KvorumError,
+  op,
+  systemClock,
+  type ConnectOptions,
+  type KvorumClient,
+} from '@kvorum/client'
 import { backoffMs } from '#src/backoff.js'
-import { parseEndpoint } from '#src/endpoint.js'
+import { classify } from '#src/classify.js'
+import { Endpoint, parseEndpoint } from '#src/endpoint.js'
 import { requestKeys } from '#src/keys.js'
 import { FakeServer, until } from './fakeServer.js'
 import { HastyClock } from './manualClock.js'
@@ -292,6 +301,39 @@ t.test('signals, limits and closing end what is pending', async t => {
   await db.close()
   t.match(await pending, { code: 'ERR_KV_CLOSED' })
   t.match(await failure(db.get('k')), { code: 'ERR_KV_CLOSED' })
+})
+
+t.test('the library says by these texts that it sent nothing', async t => {
+  const server = await FakeServer.start(t)
+  const { client } = new Endpoint(server.endpoint.slice(7), credentials.createInsecure(), {}, systemClock)
+  const nowhere = new Endpoint('no-such-host.invalid:1', credentials.createInsecure(), {}, systemClock).client
+  server.stop()
+  const attempt = (from: Client): Promise<ServiceError> =>
+    new Promise((resolve, reject) => {
+      const done = (error: ServiceError | null): void =>
+        error === null ? reject(new Error('answered')) : resolve(error)
+      from.makeUnaryRequest<Buffer, Buffer>(
+        '/x',
+        bytes => bytes,
+        bytes => bytes,
+        Buffer.alloc(0),
+        done,
+      )
+    })
+  const refused = await attempt(client)
+  t.match(refused.details, /^No connection established/)
+  t.match(classify(refused, 'write'), { code: 'ERR_KV_NOT_CONNECTED', indeterminate: false, retryable: true })
+  const unresolved = await attempt(nowhere)
+  t.match(
+    classify(unresolved, 'write'),
+    { code: 'ERR_KV_NOT_CONNECTED', indeterminate: false },
+    unresolved.details,
+  )
+  const dropped = Object.assign(new Error(), { code: status.UNAVAILABLE, details: 'Connection dropped' })
+  t.match(classify(dropped as ServiceError, 'write'), { code: 'ERR_KV_UNAVAILABLE', indeterminate: true })
+  t.match(classify(dropped as ServiceError, 'read'), { indeterminate: false, retryable: true })
+  client.close()
+  nowhere.close()
 })
 
 t.test('connecting', async t => {

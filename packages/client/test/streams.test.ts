@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { status } from '@grpc/grpc-js'
 import type { pb, Init } from '@kvorum/protocol'
 import { connect, KvorumError, type ConnectOptions, type KvorumClient, type WatchBatch } from '@kvorum/client'
+import { BoundedQueue } from '#src/boundedQueue.js'
 import { FakeServer, until, type FakeStream } from './fakeServer.js'
 import { HastyClock, ManualClock } from './manualClock.js'
 
@@ -228,10 +229,11 @@ t.test('a slow consumer makes the server wait', async t => {
   const watcher = db.watch('k', { from: 2, queueMax: 4 })
   await watcher.started
   let last = -1
+  let looks = 0
   await until(() => {
-    const still = written === last
+    looks = written === last ? looks + 1 : 0
     last = written
-    return still && written > 4
+    return looks === 100
   }, 'the server is stopped')
   t.ok(written < 300, `${written} of 400 written`)
   const revisions: number[] = []
@@ -240,6 +242,30 @@ t.test('a slow consumer makes the server wait', async t => {
     if (revision === 401) break
   }
   t.equal(revisions.length, 400)
+})
+
+t.test('a queue holds its writer at the bound, and its end behind what it holds', async t => {
+  const queue = new BoundedQueue<number>(2)
+  await queue.push(1)
+  let written = false
+  const second = queue.push(2).then(() => (written = true))
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(written, false)
+  t.same(await queue.next(), { done: false, value: 1 })
+  await second
+  queue.end({ cause: new Error('broken') })
+  await queue.push(3)
+  t.same(await queue.next(), { done: false, value: 2 })
+  await t.rejects(queue.next(), { message: 'broken' })
+  t.same(await queue.next(), { done: true, value: undefined })
+  const other = new BoundedQueue<number>(1)
+  const reader = other.next()
+  await other.push(7)
+  t.same(await reader, { done: false, value: 7 })
+  const held = other.push(8)
+  other.discard()
+  await held
+  t.match(await other.next(), { done: true })
 })
 
 t.test('signals and closing end a watch', async t => {
