@@ -80,6 +80,9 @@ t.test('ends of prefixes', async t => {
   for (const [prefix, end] of table) {
     const actual = prefixEnd(bytes(prefix))
     t.equal(actual === null ? null : toHex(actual), end, `prefix ${prefix}`)
+    const own = bytes(prefix)
+    prefixEnd(own)
+    t.equal(toHex(own), prefix, 'the prefix itself stays as it is')
   }
   check(
     t,

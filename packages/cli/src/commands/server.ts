@@ -9,10 +9,10 @@ export const server: Command = {
   flags: {},
   execute: async (_io, argv) => {
     // Only now: no other command needs the state store and its native code.
-    const { runServerProcess, StartError } = await import('@kvorum/server')
+    const { createClusterNode, runServerProcess } = await import('@kvorum/server')
     await runServerProcess({
       argv,
-      createNode: () => Promise.reject(new StartError('This build has no node.')),
+      createNode: createClusterNode,
     })
     return DONE
   },
