@@ -9,7 +9,7 @@ export interface ProcessMetrics {
 
 const NANOSECONDS = 1e9
 const MICROSECONDS = 1e6
-const QUANTILES = [0.5, 0.9, 0.99, 1] as const
+const QUANTILES = [0.5, 0.9, 0.99, 0.999, 1] as const
 
 /** CPU, memory, descriptors and how late the event loop runs. Of this server alone: nothing is global. */
 export function createProcessMetrics(registry: Registry): ProcessMetrics {
