@@ -12,6 +12,9 @@ export type System = 'ours' | 'etcd'
 export const ETCD_PATH = '/usr/bin/etcd'
 const OUR_PATH = fileURLToPath(new URL('../../packages/cli/bin/kvorum.js', import.meta.url))
 
+/** A million keys and their history must fit; etcd's default is a quarter of this. */
+const QUOTA = 8 * 1024 ** 3
+
 export const isInstalled = (system: System): boolean => existsSync(system === 'etcd' ? ETCD_PATH : OUR_PATH)
 
 interface Member {
@@ -109,11 +112,10 @@ export class Cluster {
       `--initial-cluster=${this.#members.map(({ name, peerPort }) => `${name}=http://${HOST}:${peerPort}`).join()}`,
       '--initial-cluster-state=new',
       '--initial-cluster-token=bench',
-      // A million keys and their history must fit.
-      `--quota-backend-bytes=${8 * 1024 ** 3}`,
+      '--log-level=warn',
     ]
-    if (this.system === 'etcd') return [ETCD_PATH, ...flags, '--logger=zap', '--log-level=warn']
-    return [process.execPath, OUR_PATH, 'server', ...flags, '--log-level=warn']
+    if (this.system === 'etcd') return [ETCD_PATH, ...flags, '--logger=zap', `--quota-backend-bytes=${QUOTA}`]
+    return [process.execPath, OUR_PATH, 'server', ...flags]
   }
 
   #logPath = (member: Member): string => join(this.#directory, `${member.name}.log`)

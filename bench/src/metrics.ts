@@ -1,13 +1,10 @@
 import type { Cluster } from './cluster.js'
 
-/**
- * What our servers say about themselves, in Prometheus' text format. Both are gauges that start anew with
- * every scrape, so a figure is about the time between two scrapes.
- */
+/** What our servers say about themselves, in Prometheus' text format. */
 export const METRIC = {
-  /** The longest turn's own CPU time, in seconds. */
+  /** The longest turn's own CPU time since the process started, in seconds. */
   turnCpuMax: 'kvorum_turn_cpu_seconds_max',
-  /** Quantiles of the event loop's delay, in seconds. */
+  /** Quantiles of the event loop's delay since the metrics were read last, in seconds. */
   eventLoopDelay: 'kvorum_event_loop_delay_seconds',
 } as const
 
