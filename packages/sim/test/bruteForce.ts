@@ -1,4 +1,4 @@
-import type { History, ListHistory, ListTxn, Operation, SequentialModel } from '@kvorum/sim'
+import type { History, ListHistory, ListResult, ListTxn, Operation, SequentialModel } from '@kvorum/sim'
 
 /**
  * The definition itself: some order of the operations that respects real time and explains every answer, found
@@ -29,7 +29,7 @@ function anyOrder<State, Op, Result>(
 
 /** The same for list transactions: strict serializability by definition. */
 export function hasSerialOrder(history: ListHistory): boolean {
-  const model: SequentialModel<ReadonlyMap<string, readonly number[]>, ListTxn, unknown> = {
+  const model: SequentialModel<ReadonlyMap<string, readonly number[]>, ListTxn, ListResult> = {
     initial: new Map(),
     stateKey: () => '',
     step(state, txn, result) {
@@ -37,10 +37,13 @@ export function hasSerialOrder(history: ListHistory): boolean {
       const fits = txn.every((op, at) => {
         const list = after.get(op.key) ?? []
         if (op.kind === 'append') after.set(op.key, [...list, op.value])
-        return op.kind === 'append' || result === null || `${list}` === `${(result as unknown[])[at]}`
+        return op.kind === 'append' || result === null || same(list, result[at])
       })
       return fits ? after : undefined
     },
   }
   return hasLegalOrder(model, history)
 }
+
+const same = (list: readonly number[], other: readonly number[] | null | undefined): boolean =>
+  list.join() === other?.join()

@@ -25,7 +25,7 @@ import {
   type RangeOp,
   type TxnOp,
 } from '@kvorum/model'
-import { hasLegalOrder } from './brute-force.js'
+import { hasLegalOrder } from './bruteForce.js'
 import { generate, mutate } from './generate.js'
 
 const put = (key: string, value: string, more: Partial<PutOp> = {}): PutOp => ({

@@ -11,7 +11,7 @@ import {
   type SetOp,
   type SetResult,
 } from '@kvorum/sim'
-import { hasLegalOrder } from './brute-force.js'
+import { hasLegalOrder } from './bruteForce.js'
 import { generate, mutate } from './generate.js'
 import { registers, sets } from './notation.js'
 

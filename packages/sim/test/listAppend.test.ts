@@ -10,7 +10,7 @@ import {
   type ListTxn,
   type Operation,
 } from '@kvorum/sim'
-import { hasSerialOrder } from './brute-force.js'
+import { hasSerialOrder } from './bruteForce.js'
 import { generate, mutate } from './generate.js'
 import { lists } from './notation.js'
 

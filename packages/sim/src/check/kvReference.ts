@@ -14,7 +14,7 @@ import {
   type TxnOp,
   type WatchEvent,
 } from '@kvorum/model'
-import { boundsOf, byKeyBytes, deletedKey, inBounds, rangeReply, type KvView } from './kv-view.js'
+import { boundsOf, byKeyBytes, deletedKey, inBounds, rangeReply, type KvView } from './kvView.js'
 
 /**
  * What one operation answers and changes, written from the API's rules and from nothing else, so that the

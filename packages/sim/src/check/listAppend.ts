@@ -1,5 +1,5 @@
 import type { Anomaly } from './anomaly.js'
-import { classify, EDGE } from './dependency-cycles.js'
+import { classify, EDGE } from './dependencyCycles.js'
 import { Graph } from './graph.js'
 import type { History, Operation } from './history.js'
 

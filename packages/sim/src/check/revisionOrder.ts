@@ -1,7 +1,7 @@
 import { encodeReply, toHex, type Op, type OpReply, type Revision, type WatchEvent } from '@kvorum/model'
 import type { Anomaly } from './anomaly.js'
-import { evaluate } from './kv-reference.js'
-import { deletedKey, type Truth } from './kv-view.js'
+import { evaluate } from './kvReference.js'
+import { deletedKey, type Truth } from './kvView.js'
 import { sameReply, type KvHistory, type KvOperation } from './models/kv.js'
 
 /**

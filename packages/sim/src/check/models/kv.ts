@@ -12,8 +12,8 @@ import {
   type WatchEvent,
 } from '@kvorum/model'
 import type { History, Operation } from '../history.js'
-import { applyEvents, evaluate, singleKey } from '../kv-reference.js'
-import { deletedKey, mapView } from '../kv-view.js'
+import { applyEvents, evaluate, singleKey } from '../kvReference.js'
+import { deletedKey, mapView } from '../kvView.js'
 import type { SequentialModel } from '../model.js'
 
 /** What a client of the store asks; the operations are the API's own. */

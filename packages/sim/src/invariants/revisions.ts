@@ -1,0 +1,68 @@
+import {
+  toHex,
+  toKeyString,
+  type GroupId,
+  type KeyValue,
+  type Revision,
+  type WatchEvent,
+} from '@kvorum/model'
+import type { Invariant, Observation, ObservationKind } from './observation.js'
+import { check, type Facts } from './violation.js'
+
+/**
+ * I21: a revision is given to one write and never again; they grow along each group's log, and in dense mode
+ * (one data group) each is the one before plus one.
+ *
+ * I22: create, mod, version and the previous value follow from the key's own history; a delete starts it anew.
+ */
+export class Revisions implements Invariant {
+  readonly kinds: readonly ObservationKind[] = ['revision']
+  readonly #dense: boolean
+  readonly #used = new Set<Revision>()
+  readonly #last = new Map<GroupId, Revision>()
+  readonly #keys = new Map<string, KeyValue>()
+
+  constructor(options: { readonly dense: boolean }) {
+    this.#dense = options.dense
+  }
+
+  observe(observation: Observation): void {
+    if (observation.kind !== 'revision') return
+    const { group, change } = observation
+    const { revision, events } = change
+    const before = this.#last.get(group) ?? 1
+    this.#last.set(group, revision)
+    // A transaction over several groups writes at one revision in each of them.
+    const fresh = this.#dense ? revision === before + 1 && !this.#used.has(revision) : revision > before
+    check(fresh && events.length > 0, 'I21', () => ({ group, revision, before, dense: this.#dense }))
+    this.#used.add(revision)
+    for (const event of events) this.#checkKey(event, revision)
+  }
+
+  #checkKey(event: WatchEvent, revision: Revision): void {
+    const { kind, kv, prev } = event
+    const name = toKeyString(kv.key)
+    const before = this.#keys.get(name)
+    const facts = (): Facts => ({
+      key: toHex(kv.key),
+      revision,
+      create: kv.create,
+      mod: kv.mod,
+      version: kv.version,
+      createBefore: before?.create ?? null,
+      versionBefore: before?.version ?? null,
+    })
+    check(kv.mod === revision && sameVersion(prev, before), 'I22', facts)
+    if (kind === 'delete') {
+      check(before !== undefined, 'I22', facts)
+      this.#keys.delete(name)
+      return
+    }
+    const create = before?.create ?? revision
+    check(kv.create === create && kv.version === (before?.version ?? 0) + 1, 'I22', facts)
+    this.#keys.set(name, kv)
+  }
+}
+
+const sameVersion = (a: KeyValue | null, b: KeyValue | undefined): boolean =>
+  (a?.mod ?? 0) === (b?.mod ?? 0) && (a?.version ?? 0) === (b?.version ?? 0)
