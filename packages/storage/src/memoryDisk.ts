@@ -201,6 +201,7 @@ export class MemoryDisk implements Disk {
     }
     for (const each of file.pending) change(file.durable, each)
     file.pending = []
+    file.doomed = []
   }
 
   #rename(from: string, to: string): void {

@@ -10,7 +10,8 @@ const SHAPE = { groups: 4, entryBytesMax: 300 }
 
 /** Bases that were only released in memory may go back at a restart: entries below the newer base come back. */
 function coversModel(found: View, model: View): boolean {
-  if (JSON.stringify({ ...found, groups: {} }, big) !== JSON.stringify({ ...model, groups: {} }, big)) return false
+  if (JSON.stringify({ ...found, groups: {} }, big) !== JSON.stringify({ ...model, groups: {} }, big))
+    return false
   const ids = Object.keys(model.groups)
   if (ids.join() !== Object.keys(found.groups).join()) return false
   return ids.every(id => {
@@ -100,7 +101,8 @@ t.test('a crash at every operation loses nothing that was acknowledged (I11, I18
         disk.runSync(ops.slice(0, stop))
         disk.crash(random)
         crashes++
-        if (!disk.listSync().some(({ name }) => name.endsWith('.wal')) && life.log.segments.length === 0) continue
+        if (!disk.listSync().some(({ name }) => name.endsWith('.wal')) && life.log.segments.length === 0)
+          continue
         const recovered = recoverDisk(disk)
         if (recovered.kind === 'fresh') {
           if (life.log.segments.length > 0) throw new Error(`seed ${seed}: a log became fresh`)
@@ -121,7 +123,13 @@ t.test('a crash at every operation loses nothing that was acknowledged (I11, I18
 })
 
 /** Recovery itself is interrupted, at a random operation, a few times over. */
-function crashInRecovery(disk: MemoryDisk, acked: Model, after: Model, random: () => number, where: string): void {
+function crashInRecovery(
+  disk: MemoryDisk,
+  acked: Model,
+  after: Model,
+  random: () => number,
+  where: string,
+): void {
   for (let times = pick(random, 3); times > 0; times--) {
     const recovered = recoverDisk(disk)
     if (recovered.kind !== 'recovered') throw new Error(`${where}: ${recovered.kind}`)

@@ -40,7 +40,8 @@ export function applyBatch(model: Model, batch: LogBatch): void {
       group.entries = [...group.entries.filter(({ index }) => index < first), ...each.entries]
     if (each.hardState !== null) group.hardState = each.hardState
   }
-  for (const p of batch.peers ?? []) model.peers.set(`${p.node}`, `${p.node}:${p.incarnation}:${p.boot}:${p.nonce}`)
+  for (const p of batch.peers ?? [])
+    model.peers.set(`${p.node}`, `${p.node}:${p.incarnation}:${p.boot}:${p.nonce}`)
   if (batch.boot != null) model.boot = `${batch.boot.boot}:${batch.boot.nonce}`
   if (batch.admitted === true) model.admitted = true
 }
@@ -103,11 +104,15 @@ function randomPersist(
   // Now and then the tail is replaced, as by a new leader.
   const first = random() < 0.15 && last > base ? base + 1 + pick(random, last - base) : last + 1
   const entries = Array.from({ length: count }, (_, i) => {
-    const text = `${group}:${first + i}@${term}#${pick(random, 1e6)}`.padEnd(pick(random, shape.entryBytesMax), '~')
+    const text = `${group}:${first + i}@${term}#${pick(random, 1e6)}`.padEnd(
+      pick(random, shape.entryBytesMax),
+      '~',
+    )
     return entry(first + i, term, text, random() < 0.05 ? 'config' : 'normal')
   })
   const end = count > 0 ? first + count - 1 : last
-  const hardState = random() < 0.7 ? hard(term, pick(random, 4), Math.min(end, pick(random, end + 1))) : undefined
+  const hardState =
+    random() < 0.7 ? hard(term, pick(random, 4), Math.min(end, pick(random, end + 1))) : undefined
   return persist(group, {
     entries,
     ...(hardState === undefined ? {} : { hardState }),
@@ -116,7 +121,11 @@ function randomPersist(
 }
 
 /** What is released in memory only is known to the log, and to the disk with the next purge. */
-export function release(model: Model, log: LogState, random: () => number): { group: GroupId; index: number } | null {
+export function release(
+  model: Model,
+  log: LogState,
+  random: () => number,
+): { group: GroupId; index: number } | null {
   const ids = [...model.groups.keys()]
   const group = ids[pick(random, ids.length)]
   const known = group === undefined ? undefined : model.groups.get(group)

@@ -52,7 +52,12 @@ export const pick = (random: () => number, bound: number): number => Math.floor(
 export const G1 = groupId(1)
 export const G2 = groupId(2)
 
-export function entry(index: number, term: number, text = `${index}@${term}`, kind: Entry['kind'] = 'normal'): Entry {
+export function entry(
+  index: number,
+  term: number,
+  text = `${index}@${term}`,
+  kind: Entry['kind'] = 'normal',
+): Entry {
   return { index, term, kind, time: 1000 + index, data: Buffer.from(text) }
 }
 
@@ -151,7 +156,8 @@ export type Opened = Recovered & { kind: 'recovered' }
 /** Recovers and carries out the repairs. */
 export function reopen(disk: MemoryDisk, options: Partial<LogOptions> = OPTIONS): Opened {
   const recovered = recoverDisk(disk, options)
-  if (recovered.kind !== 'recovered') throw new Error(`${recovered.kind}: ${JSON.stringify(recovered.findings)}`)
+  if (recovered.kind !== 'recovered')
+    throw new Error(`${recovered.kind}: ${JSON.stringify(recovered.findings)}`)
   disk.runSync(recovered.repairs)
   return recovered
 }
@@ -174,7 +180,9 @@ export function viewOf(disk: MemoryDisk, log: LogState): View {
     if (typeof entries === 'string') throw new Error(entries)
     groups[group.group] = { hardState: group.hardState, base: group.base, entries: entries.map(describe) }
   }
-  const peers = [...log.peers.values()].map(({ peer: p }) => `${p.node}:${p.incarnation}:${p.boot}:${p.nonce}`)
+  const peers = [...log.peers.values()].map(
+    ({ peer: p }) => `${p.node}:${p.incarnation}:${p.boot}:${p.nonce}`,
+  )
   const boot = log.boot === null ? null : `${log.boot.identity.boot}:${log.boot.identity.nonce}`
   return { groups, boot, peers: peers.sort(), admitted: log.admitted !== null }
 }

@@ -390,7 +390,9 @@ function conclude(replay: Replay, repairs: readonly DiskOp[], findings: Finding[
   for (const group of log.groups.values()) {
     const missing = missingIn(group)
     if (missing !== null) {
-      const cause = replay.damaged.get(group.group)
+      const cause =
+        replay.damaged.get(group.group) ??
+        (replay.allInDoubt ? 'records were lost that do not say whose' : undefined)
       group.corrupt = cause === undefined ? missing : `${missing}: ${cause}`
       findings.push(finding('incompleteGroup', '', 0, `group ${group.group}: ${group.corrupt}`))
     }
