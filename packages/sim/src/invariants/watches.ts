@@ -141,7 +141,8 @@ export class WatchValidator {
       got !== undefined &&
       events.slice(0, at).some(one => one.kv.mod === revision && equalBytes(one.kv.key, got.kv.key))
     check(!repeated, 'I26', facts)
-    check(revision === null || revision >= before, 'I25', facts)
+    const ordered = events.every((event, i) => i === 0 || event.kv.mod >= events[i - 1]!.kv.mod)
+    check(ordered, 'I25', facts)
     if (got !== undefined && expected !== null && revision === expected.kv.mod) {
       // The same revision: another event of it, or one that is not like the truth.
       const other = this.#truth
@@ -152,7 +153,6 @@ export class WatchValidator {
     const missing = expected !== null && (revision === null || revision > expected.kv.mod)
     const split = expected !== null && expected.kv.mod === before
     check(!missing, split ? 'I28' : this.#resumed && at === 0 ? 'I29' : 'I27', facts)
-    // A revision of which a first part came before in this response, and the rest did not.
     check(false, 'I31', facts)
     throw new Error('unreachable')
   }
