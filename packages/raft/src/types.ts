@@ -86,10 +86,12 @@ export type Refusal =
  * persisted    the write of the last taken `Ready.persist` is durable (one is out at a time)
  * applied      the state machine has applied up to and including `index`
  * fetched      entries that `Ready.fetch` asked for (read from disk); may be fewer than asked, from the start
- * installed    a snapshot replaced the state machine; the log must follow it
+ * installed    a snapshot replaced the state machine, durably (`base` may lie beyond what was offered); the log
+ *              must follow it. `config` is the one in force at `base`
  * snapshotSent the stream to a follower ended; a failed one is tried again later
  * unreachable  the transport lost messages to that replica
- * stateLost    the state machine has no state and needs a snapshot (half-installed or quarantined)
+ * stateLost    the state machine has no state and needs a snapshot (half-installed or quarantined); `applied` falls
+ *              back to the log's base, and nothing is handed out for applying until `installed`
  */
 export type RaftEvent =
   | { readonly kind: 'tick'; readonly now: Millis }
@@ -105,7 +107,7 @@ export type RaftEvent =
   | { readonly kind: 'admitted' }
   | { readonly kind: 'campaign'; readonly now: Millis }
 
-/** One durable write of one group. Written in this order: truncate, entries, hard state. */
+/** One durable write of one group. Written in this order: reset, truncate, entries, hard state. */
 export interface Persist {
   readonly hardState: HardState | null
   /** Replace everything from the first entry's index on; contiguous; empty when only the hard state changed. */
@@ -131,11 +133,14 @@ export interface Ready {
   readonly sendAfterPersist: readonly Message[]
   /** Reads that may go on once the state machine has applied their index. */
   readonly reads: readonly ReadState[]
-  /** Log entries wanted from the disk; answer with `fetched`. At most one is out at a time. */
+  /** Log entries wanted from the disk, both ends included; answer with `fetched`. At most one is out at a time. */
   readonly fetch: { readonly from: Index; readonly to: Index; readonly bytesMax: number } | null
-  /** Followers to stream a snapshot to; answer with `snapshotSent`. */
+  /** Followers to stream a snapshot to; answer with `snapshotSent`. Not named again before that. */
   readonly snapshots: readonly ReplicaId[]
-  /** A leader offered this snapshot and it is wanted: pull it from `from`, install it, then step `installed`. */
+  /**
+   * A leader offered this snapshot and it is wanted: pull it from `from`, install it, then step `installed`. Offers
+   * are repeated until then: one that comes while the owner is pulling already is to be ignored.
+   */
   readonly install: {
     readonly from: ReplicaId
     readonly base: LogBase
@@ -172,6 +177,7 @@ export interface RaftInitial {
   /** The configuration in force at `configIndex` <= applied (or at the base, if later). */
   readonly config: GroupConfig
   readonly configIndex: Index
+  /** Between base.index and lastIndex. A state machine ahead of the log means that the log begins there. */
   readonly applied: Index
   /** Terms of all entries after the base as runs: (first index, term), ascending; and the last index. */
   readonly termRuns: readonly { readonly first: Index; readonly term: Term }[]

@@ -238,6 +238,7 @@ export function turn(lab: Lab, host: Host): boolean {
 
 function post(lab: Lab, host: Host, message: Message): void {
   onPosted(lab, host, message)
+  lab.tell(describeMessage(message))
   lab.flight.push(message)
 }
 
