@@ -1,4 +1,5 @@
 import {
+  assert,
   EMPTY,
   type KeyValue,
   type LeaseId,
@@ -15,8 +16,9 @@ import { encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './rec
 import { attachmentKey, currentKey, groupKey, historyKey, pastKey } from './rowKeys.js'
 
 /** A command whose writes exceed this is long: they go to the overlay step by step. */
-const SHORT_BYTES_MAX = 8 * LIMITS.pageBytesMax
-const SHORT_WRITES_MAX = 8 * LIMITS.pageRowsMax
+const SHORT_BYTES_MAX = 16 * LIMITS.pageBytesMax
+const SHORT_WRITES_MAX = 4 * LIMITS.pageRowsMax
+assert(SHORT_BYTES_MAX > 2 * LIMITS.requestBytesMax, () => 'a put that replaces its like is a short command')
 
 /**
  * What one entry has written so far. Nothing of a short command is anywhere else before its end, so it can

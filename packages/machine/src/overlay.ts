@@ -114,8 +114,9 @@ export function overlayFreeze(overlay: Overlay): { writes: StoreWrite[]; bytes: 
 
 /** The store has the batch that `overlayFreeze` returned under this id. */
 export function overlayDrop(overlay: Overlay, id: number): void {
-  const oldest = overlay.frozen.shift()
+  const oldest = overlay.frozen[0]
   assert(oldest !== undefined && oldest.id === id, () => `layer ${id} is not the oldest`)
+  overlay.frozen.shift()
   overlay.frozenBytes -= oldest.bytes
   overlay.dropped = id
   overlay.snapshot = null

@@ -18,7 +18,7 @@ import { addOwnDelete, addOwnPut, createOwnWrites, ownDeleted, type OwnWrites } 
 import { chargeOf, checkRevision, readRangeOp, type RangeSource } from './rangeRead.js'
 import { currentKey } from './rowKeys.js'
 import type { Step } from './step.js'
-import { type View, warmRows } from './view.js'
+import { warmRows } from './view.js'
 import { lookup, nextPage, openCursor } from './visible.js'
 
 /** An operation with its transactions resolved: only the chosen branches are left. */
@@ -151,9 +151,9 @@ function* runPut(run: Run, op: PutOp, position: number): Step<Result<OpReply>> {
 function* runDelete(run: Run, op: DeleteOp, position: number): Step<Result<OpReply>> {
   const prevs: KeyValue[] = []
   let deleted = 0
-  const cursor = openDelete(run.source.view, op, run.source.revision)
+  const cursor = openCursor(op.range, run.source.revision)
   for (;;) {
-    const page = yield* cursor()
+    const page = yield* nextPage(run.source.view, cursor)
     if (page === null) break
     for (const old of page) {
       if (ownDeleted(run.own, old.key)) continue
@@ -172,21 +172,6 @@ function* runDelete(run: Run, op: DeleteOp, position: number): Step<Result<OpRep
   }
   addOwnDelete(run.own, op.range)
   return ok({ kind: 'delete', deleted, prevs })
-}
-
-/** Pages of what a delete finds: one key needs no scan. */
-function openDelete(view: View, op: DeleteOp, revision: number): () => Step<KeyValue[] | null> {
-  if (!isPoint(op.range)) {
-    const cursor = openCursor(op.range, revision)
-    return () => nextPage(view, cursor)
-  }
-  let asked = false
-  return function* () {
-    if (asked) return null
-    asked = true
-    const old = yield* lookup(view, op.range.start, revision)
-    return old === null ? [] : [old]
-  }
 }
 
 /**

@@ -2,6 +2,7 @@ import {
   assert,
   compareBytes,
   isEmptyRange,
+  isPoint,
   type KeyRange,
   type KeyValue,
   LIMITS,
@@ -84,6 +85,8 @@ export interface KeyCursor {
   readonly range: KeyRange
   readonly revision: Revision
   readonly reverse: boolean
+  /** The range is one key, which is looked up: that is cheaper than a scan. */
+  readonly point: boolean
   current: StoreScan | null
   past: StoreScan | null
   done: boolean
@@ -96,6 +99,7 @@ export function openCursor(range: KeyRange, revision: Revision, reverse = false)
     range,
     revision,
     reverse,
+    point: isPoint(range),
     current: done ? null : firstScan(TABLES.current, range, reverse),
     past: done ? null : firstScan(TABLES.past, range, false),
     done,
@@ -113,16 +117,19 @@ export const firstScan = (table: number, range: KeyRange, reverse: boolean): Sto
   bytesMax: LIMITS.pageBytesMax,
 })
 
+function* onlyKey(view: View, cursor: KeyCursor): Step<KeyValue[]> {
+  cursor.done = true
+  const kv = yield* lookup(view, cursor.range.start, cursor.revision)
+  return kv === null ? [] : [kv]
+}
+
 /** The next versions, possibly none; null behind the last. */
 export function* nextPage(view: View, cursor: KeyCursor): Step<KeyValue[] | null> {
   if (cursor.done) return null
+  if (cursor.point) return yield* onlyKey(view, cursor)
   if (mustAskPast(view, cursor.revision)) return yield* nextOfBoth(view, cursor)
   const page = (yield* scanRows(view, [cursor.current!]))[0]!
-  cursor.current = continueAt(cursor.current!, page.next)
-  cursor.done = page.next === null
-  if (page.next !== null && !cursor.reverse) {
-    cursor.past = { ...cursor.past!, gte: withTable(TABLES.past, page.next) }
-  }
+  passCurrent(cursor, page.next)
   const found: KeyValue[] = []
   for (const row of page.rows) {
     const kv = decodeCurrent(view.checksum, row.key, userKey(row.key), row.value)
@@ -134,11 +141,20 @@ export function* nextPage(view: View, cursor: KeyCursor): Step<KeyValue[] | null
 const continueAt = (scan: StoreScan, next: Uint8Array | null): StoreScan | null =>
   next === null ? null : scan.reverse ? { ...scan, lt: next } : { ...scan, gte: next }
 
-function withTable(table: number, key: Uint8Array): Uint8Array {
-  const moved = Buffer.from(key)
-  moved[0] = table
-  return moved
+/**
+ * After a page of the current table alone. The past cursor goes with it, behind all versions of the last key:
+ * the command may be about to move one of them there, and must not meet it again when it begins to ask history.
+ */
+function passCurrent(cursor: KeyCursor, next: Uint8Array | null): void {
+  cursor.current = continueAt(cursor.current!, next)
+  cursor.done = next === null
+  if (next === null || cursor.reverse) return
+  const gte = Buffer.concat([next.subarray(0, next.length - 1), AFTER_ALL_VERSIONS])
+  gte[0] = TABLES.past
+  cursor.past = { ...cursor.past!, gte }
 }
+/** Greater than any descending revision. A continued scan starts at a row's key and one zero byte. */
+const AFTER_ALL_VERSIONS = Buffer.alloc(9, 0xff)
 
 function userKey(rowKey: Uint8Array): Uint8Array {
   const user = unescapeKey(rowKey, 1)
@@ -210,6 +226,7 @@ function advance(scan: StoreScan | null, page: MergedPage, taken: number): Store
 export function* countRest(view: View, cursor: KeyCursor): Step<number> {
   let count = 0
   while (!cursor.done) {
+    if (cursor.point) return (yield* onlyKey(view, cursor)).length
     if (mustAskPast(view, cursor.revision)) {
       count += (yield* nextOfBoth(view, cursor)).length
       continue
@@ -217,11 +234,7 @@ export function* countRest(view: View, cursor: KeyCursor): Step<number> {
     const scan = { ...cursor.current!, values: false, rowsMax: COUNT_ROWS_MAX }
     const page = (yield* scanRows(view, [scan]))[0]!
     count += page.rows.length
-    cursor.current = continueAt(cursor.current!, page.next)
-    if (page.next !== null && !cursor.reverse) {
-      cursor.past = { ...cursor.past!, gte: withTable(TABLES.past, page.next) }
-    }
-    cursor.done = page.next === null
+    passCurrent(cursor, page.next)
   }
   return count
 }
