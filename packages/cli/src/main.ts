@@ -27,5 +27,6 @@ const io: Io = {
 }
 
 void run(io, process.argv.slice(2)).then(status => {
-  process.exitCode = status
+  // A server that goes on running, or has said its own status, is not told another.
+  if (status !== 0) process.exitCode = status
 })

@@ -38,6 +38,12 @@ t.test('the command runs, and its status is the command’s', async t => {
     stdout: '',
     stderr: /there is no command "nonsense"/,
   })
+  t.match(await runNode([SHIM, 'server', '--help']), { status: 0, stdout: /^Usage: kvorum server/ })
+  t.match(await runNode([SHIM, 'server', '--nonsense']), {
+    status: 2,
+    stdout: '',
+    stderr: /no flag --nonsense/,
+  })
   const closed = await runNode([SHIM, 'get', 'k', '--endpoints', '127.0.0.1:1'])
   t.match(closed, { status: 1, stdout: '', stderr: /^Error: no server can be reached/ })
 })
