@@ -15,12 +15,13 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   const { values } = yield { gets: names.map(name => groupKey(group, name)), scans: [] }
   const [meta, config, applying, purge, installing] = values
   const machine = createMachine(options)
-  if (installing !== null && installing !== undefined) {
+  if (installing) {
     machine.installing = true
     return machine
   }
-  if (meta === null || meta === undefined) return null
-  readMeta(machine, meta)
+  // A first entry that was half written has no meta row yet, but left the mark.
+  if (!meta && !applying) return null
+  if (meta) readMeta(machine, meta)
   if (config) ({ config: machine.config, index: machine.configIndex } = readConfig(machine, config))
   if (applying) machine.applying = readApplying(machine, applying)
   if (purge) machine.purge = readPurge(machine, purge)

@@ -7,6 +7,7 @@ import {
   leaseId,
   type Op,
   pointRange,
+  toHex,
   toKeyString,
   utf8,
 } from '@kvorum/model'
@@ -63,9 +64,9 @@ t.test('escaped keys sort like the keys, whatever follows them, and come back', 
     const tail = Buffer.from([random.below(256)])
     const order = compareBytes(a, b)
     const rows = [Buffer.concat([escapeKey(a), tail]), Buffer.concat([escapeKey(b), Buffer.from([7])])]
-    if (order !== 0 && compareBytes(rows[0]!, rows[1]!) !== order) t.fail(`${a} and ${b}`)
+    if (order !== 0 && compareBytes(rows[0]!, rows[1]!) !== order) t.fail(`${toHex(a)} and ${toHex(b)}`)
     const back = unescapeKey(rows[0]!, 0)
-    if (back === null || compareBytes(back.key, a) !== 0 || back.end !== rows[0]!.length - 1) t.fail(`${a}`)
+    if (back === null || compareBytes(back.key, a) !== 0 || back.end !== rows[0]!.length - 1) t.fail(toHex(a))
   }
   t.equal(unescapeKey(Buffer.from('6100', 'hex'), 0), null, 'no end')
   t.equal(unescapeKey(Buffer.from('610005', 'hex'), 0), null, 'not an escape')
@@ -95,12 +96,12 @@ t.test('a merged page is what the store would say with the layers written', asyn
     let bounds = { gte: key(), lt: random.chance(0.3) ? Buffer.from([9]) : key() }
     if (compareBytes(bounds.gte, bounds.lt) >= 0) continue
     const whole = { ...bounds, reverse, values: true, rowsMax: 100, bytesMax: 1000 }
-    const wanted = written.page(whole).rows.map(row => `${Buffer.from(row.key).toString('hex')}=${row.value}`)
+    const wanted = written.page(whole).rows.map(row => `${toHex(row.key)}=${toHex(row.value)}`)
     const found: string[] = []
     for (let pages = 0; pages < 50; pages++) {
       const scan = { ...bounds, reverse, values: true, rowsMax: 1 + random.below(3), bytesMax: 1000 }
       const page = mergePage(overlaySnapshot(overlay).layers, scan, store.page(scan))
-      found.push(...page.rows.map(row => `${Buffer.from(row.key).toString('hex')}=${row.value}`))
+      found.push(...page.rows.map(row => `${toHex(row.key)}=${toHex(row.value)}`))
       if (page.next === null) break
       bounds = reverse
         ? { ...bounds, lt: Buffer.from(page.next) }
