@@ -8,15 +8,21 @@ import type { Disk, DiskFile, DiskOp } from './disk.js'
 
 /** Files only their owner may read: a log holds every value ever written. */
 const FILE_MODE = 0o600
-/** Handles kept open; beyond it the one used longest ago is closed. */
+/** Handles kept open; beyond it the one used longest ago is closed, if nobody is using it. */
 const HANDLES_MAX = 64
 /** Buffers given to one system call (IOV_MAX is 1024). */
 const CHUNKS_MAX = 512
 
 interface OpenFile {
   readonly handle: Promise<FileHandle>
+  /** Operations under way. */
+  users: number
+  /** To be closed when its last user is done. */
+  closing: boolean
   /** Length or creation are not on disk yet: fdatasync alone may leave them behind. */
   metadata: boolean
+  /** Written since the last sync. Stays open: a handle opened later may not hear of an error in writing it back. */
+  dirty: boolean
 }
 
 /** The disk of the operating system: one directory, handles of its own. */
@@ -25,6 +31,7 @@ export class FileDisk implements Disk {
   readonly #open = new Map<string, OpenFile>()
   #queue: Promise<void> = Promise.resolve()
   #directoryHandle: Promise<FileHandle> | null = null
+  readonly #closings = new Set<Promise<void>>()
   #closed = false
 
   /** The directory must exist. */
@@ -46,27 +53,10 @@ export class FileDisk implements Disk {
 
   async read(file: string, offset: number, length: number): Promise<Uint8Array> {
     try {
-      return await this.#readFully(file, offset, length)
+      return await this.#use(file, handle => readFully(handle, offset, length))
     } catch (error) {
-      // The handle was the one used longest ago, and was closed just now to make room.
-      if (codeOf(error) === 'EBADF' && !this.#closed && !this.#open.has(file))
-        return this.#readFully(file, offset, length).catch((again: unknown) => {
-          throw asDiskError(again, 'read', file)
-        })
       throw asDiskError(error, 'read', file)
     }
-  }
-
-  async #readFully(file: string, offset: number, length: number): Promise<Uint8Array> {
-    const handle = await this.#file(file).handle
-    const buffer = Buffer.allocUnsafeSlow(length)
-    let filled = 0
-    while (filled < length) {
-      const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return buffer.subarray(0, filled)
   }
 
   async list(): Promise<DiskFile[]> {
@@ -86,11 +76,10 @@ export class FileDisk implements Disk {
   async close(): Promise<void> {
     this.#closed = true
     await this.#queue
-    const names = [...this.#open.keys()]
-    await Promise.all(names.map(name => this.#release(name)))
-    const directory = this.#directoryHandle
+    for (const name of [...this.#open.keys()]) this.#release(name)
+    await Promise.all(this.#closings)
+    await (await this.#directoryHandle)?.close()
     this.#directoryHandle = null
-    if (directory !== null) await (await directory).close()
   }
 
   #path(file: string): string {
@@ -117,14 +106,14 @@ export class FileDisk implements Disk {
       case 'syncDirectory':
         return this.#syncDirectory()
       case 'rename':
-        await this.#release(op.from)
-        await this.#release(op.to)
+        this.#release(op.from)
+        this.#release(op.to)
         return rename(this.#path(op.from), this.#path(op.to))
-      case 'truncate': {
-        const opened = this.#file(op.file)
-        opened.metadata = true
-        return (await opened.handle).truncate(op.length)
-      }
+      case 'truncate':
+        return this.#use(op.file, (handle, opened) => {
+          opened.metadata = opened.dirty = true
+          return handle.truncate(op.length)
+        })
       case 'remove':
         return this.#remove(op.file)
       default:
@@ -135,38 +124,44 @@ export class FileDisk implements Disk {
   async #create(file: string): Promise<void> {
     const handle = open(this.#path(file), constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, FILE_MODE)
     await handle
-    await this.#release(file)
-    this.#open.set(file, { handle, metadata: true })
+    this.#release(file)
+    this.#open.set(file, { handle, users: 0, closing: false, metadata: true, dirty: false })
   }
 
   /** The system may take fewer bytes than it was given; the rest is given again. */
-  async #write(op: DiskOp & { kind: 'write' }): Promise<void> {
-    const handle = await this.#file(op.file).handle
-    let chunks = op.chunks.filter(({ length }) => length > 0)
-    let { offset } = op
-    while (chunks.length > 0) {
-      const { bytesWritten } = await handle.writev(chunks.slice(0, CHUNKS_MAX), offset)
-      if (bytesWritten === 0) throw new DiskError('EIO', -5, 'write', op.file)
-      offset += bytesWritten
-      chunks = without(chunks, bytesWritten)
-    }
+  #write(op: DiskOp & { kind: 'write' }): Promise<void> {
+    return this.#use(op.file, async (handle, opened) => {
+      opened.dirty = true
+      let chunks = op.chunks.filter(({ length }) => length > 0)
+      let { offset } = op
+      while (chunks.length > 0) {
+        const { bytesWritten } = await handle.writev(chunks.slice(0, CHUNKS_MAX), offset)
+        if (bytesWritten === 0) throw new DiskError('EIO', -5, 'write', op.file)
+        offset += bytesWritten
+        chunks = without(chunks, bytesWritten)
+      }
+    })
   }
 
-  async #sync(file: string): Promise<void> {
-    const opened = this.#file(file)
-    const handle = await opened.handle
-    if (!opened.metadata) return handle.datasync()
-    await handle.sync()
-    opened.metadata = false
+  #sync(file: string): Promise<void> {
+    return this.#use(file, async (handle, opened) => {
+      if (opened.metadata) await handle.sync()
+      else await handle.datasync()
+      opened.metadata = opened.dirty = false
+    })
   }
 
   async #syncDirectory(): Promise<void> {
-    this.#directoryHandle ??= open(this.#directory, constants.O_RDONLY)
+    if (this.#directoryHandle === null) {
+      const handle = open(this.#directory, constants.O_RDONLY)
+      await handle
+      this.#directoryHandle = handle
+    }
     await (await this.#directoryHandle).sync()
   }
 
   async #remove(file: string): Promise<void> {
-    await this.#release(file)
+    this.#release(file)
     try {
       await unlink(this.#path(file))
     } catch (error) {
@@ -174,36 +169,75 @@ export class FileDisk implements Disk {
     }
   }
 
-  /** The open file; moves it to the young end and closes the oldest where there are too many. */
+  async #use<Value>(
+    file: string,
+    work: (handle: FileHandle, opened: OpenFile) => Promise<Value>,
+  ): Promise<Value> {
+    const opened = this.#file(file)
+    opened.users++
+    try {
+      return await work(await opened.handle, opened)
+    } finally {
+      opened.users--
+      if (opened.closing) this.#closeIfIdle(opened)
+    }
+  }
+
+  /** The open file; moves it to the young end and closes an old one where there are too many. */
   #file(file: string): OpenFile {
     if (this.#closed) throw new DiskError('EBADF', -9, 'open', file)
     let opened = this.#open.get(file)
     if (opened === undefined) opened = this.#openFile(file)
     else this.#open.delete(file)
     this.#open.set(file, opened)
-    if (this.#open.size > HANDLES_MAX) this.#closeOldest()
+    if (this.#open.size > HANDLES_MAX) this.#closeOldest(file)
     return opened
   }
 
   #openFile(file: string): OpenFile {
     const handle = open(this.#path(file), constants.O_RDWR)
-    handle.catch(() => this.#open.delete(file))
     // Whether an earlier process synced the length is not known.
-    return { handle, metadata: true }
+    const opened = { handle, users: 0, closing: false, metadata: true, dirty: false }
+    handle.catch(() => {
+      if (this.#open.get(file) === opened) this.#open.delete(file)
+    })
+    return opened
   }
 
-  #closeOldest(): void {
-    const [oldest] = this.#open.keys()
-    // A handle that closes waits for its reads; nobody waits for it.
-    if (oldest !== undefined) this.#release(oldest).catch(() => undefined)
+  #closeOldest(except: string): void {
+    for (const [file, { users, dirty }] of this.#open)
+      if (users === 0 && !dirty && file !== except) return this.#release(file)
   }
 
-  async #release(file: string): Promise<void> {
+  /** Forgets the handle; it is closed when nobody uses it any more. */
+  #release(file: string): void {
     const opened = this.#open.get(file)
     if (opened === undefined) return
     this.#open.delete(file)
-    await (await opened.handle).close()
+    opened.closing = true
+    this.#closeIfIdle(opened)
   }
+
+  #closeIfIdle(opened: OpenFile): void {
+    if (opened.users > 0) return
+    const closing: Promise<void> = opened.handle
+      .then(handle => handle.close())
+      // It was never opened, or its operations have told already that it is broken.
+      .catch(() => undefined)
+      .finally(() => this.#closings.delete(closing))
+    this.#closings.add(closing)
+  }
+}
+
+async function readFully(handle: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const buffer = Buffer.allocUnsafeSlow(length)
+  let filled = 0
+  while (filled < length) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return buffer.subarray(0, filled)
 }
 
 function without(chunks: readonly Uint8Array[], bytes: number): Uint8Array[] {

@@ -475,6 +475,7 @@ function forge(disk: MemoryDisk, at: number, change: (bytes: Buffer) => void): v
   bytes.writeUInt32BE(crc32(bytes.subarray(at + 4, at + 28), segmentSalt(IDENTITY, 1)), at)
   for (let next = at; next < bytes.length;) {
     const end = next + 28 + bytes.readUInt32BE(next + 24)
+    if (end > bytes.length) break
     bytes.writeUInt32BE(crc32(bytes.subarray(next, end), bytes.readUInt32BE(next - 4)), end)
     next = end + 4
   }
@@ -527,9 +528,11 @@ t.test('bytes that a client wrote do not pass for records', async t => {
   const data = Buffer.from(other.readSync(segmentName(1), 0, 1 << 20))
   const ops = planBatch(log, batchOf(G1, { entries: [{ ...entry(4, 1), data }] }))
   disk.runSync(ops)
-  const start = log.segments.at(-1)!.bytes
-  disk.flip(segmentName(1), start + 30, 1)
+  const write = ops.findLast(op => op.kind === 'write')
+  if (write?.kind !== 'write') return t.fail('nothing was written')
+  disk.flip(write.file, write.offset + 30, 1)
   t.same(found(note(recoverDisk(disk))), ['tornTail'])
+  return undefined
 })
 
 t.test('purgedSegment: an interrupted purge is finished, damage in what it drops is nothing', async t => {
@@ -543,7 +546,7 @@ t.test('purgedSegment: an interrupted purge is finished, damage in what it drops
   for (let stop = removes; stop <= ops.length; stop++) {
     const half = disk.copy()
     half.runSync(ops.slice(0, stop))
-    if (stop < removes + 2) half.flip(segmentName(1), 500, 1)
+    if (stop < removes + 2) half.flip(segmentName(step.below - 1), 500, 1)
     const recovered = note(recoverDisk(half))
     if (stop < ops.length - 1) t.ok(found(recovered).includes('purgedSegment'))
     t.same(corruptOf(recovered), [null, null])
