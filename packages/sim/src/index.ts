@@ -34,3 +34,5 @@ export * from './invariants/violation.js'
 export * from './invariants/watches.js'
 
 export * from './swarm.js'
+export * from './invariants/logShadow.js'
+export * from './raftLens.js'

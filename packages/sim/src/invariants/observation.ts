@@ -18,7 +18,8 @@ import type { Station } from '../network/partition.js'
  * code under test wherever they can: what is durable is read from the simulated disk, what is sent from the
  * network.
  *
- * Within one turn of one replica the order is: appended, installed or purged; positions; role; sent; applied.
+ * After each step of one replica the order is: follower; appended, installed or purged; leader; positions; sent;
+ * applied. (A leader that steps down may truncate its log in the same step, so that comes first.)
  * `durable` and `storeDurable` come when the simulated disk completes, before the replica is told.
  */
 export type Observation = ReplicaObservation | StorageObservation | RevisionObservation | ClientObservation
