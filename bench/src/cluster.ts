@@ -22,6 +22,8 @@ interface Member {
   readonly clientPort: number
   readonly peerPort: number
   process: ChildProcess | null
+  /** How the last process ended. */
+  exit: string
 }
 
 export interface ClusterOptions {
@@ -51,6 +53,7 @@ export class Cluster {
       clientPort: ports[2 * i]!,
       peerPort: ports[2 * i + 1]!,
       process: null,
+      exit: '',
     }))
     return new Cluster(options.system, directory, members)
   }
@@ -96,8 +99,10 @@ export class Cluster {
     })
     closeSync(log)
     member.process = child
-    child.once('exit', () => {
-      if (member.process === child) member.process = null
+    child.once('exit', (code, signal) => {
+      if (member.process !== child) return
+      member.process = null
+      member.exit = signal ?? `code ${code}`
     })
   }
 
@@ -141,8 +146,9 @@ export class Cluster {
       if (await check().catch(() => false)) return
       const member = this.#member(index)
       if (member.process === null || performance.now() > deadline) {
-        const tail = readFileSync(this.#logPath(member), 'utf8').slice(-2_000)
-        throw new Error(`${this.system} ${member.name} is not ${what}; its log ends with\n${tail}`)
+        const why = member.process === null ? `ended with ${member.exit}` : `not within ${timeoutMs} ms`
+        const log = readFileSync(this.#logPath(member), 'utf8').trimEnd().slice(-2_000)
+        throw new Error(`${this.system} ${member.name} is not ${what}: ${why}; ${log || 'its log is empty'}`)
       }
       await new Promise(resolve => setTimeout(resolve, 10))
     }

@@ -1,14 +1,34 @@
-import { markdownTable, figure as digits } from './table.js'
+import { figure as digits, markdownTable } from './table.js'
 
-/** One promise with what was measured. It is kept when the value is below the limit. */
-export interface Figure {
+/** One promise. It is kept when what is measured is below the limit. */
+export interface Target {
   readonly title: string
   readonly limit: number
   readonly unit: 's' | 'ms' | 'MB'
+}
+
+export interface Measured {
   /** NaN: could not be measured, which counts as missed. */
   readonly value: number
   readonly note?: string
 }
+
+export type Figure = Target & Measured
+
+export const targetsFor = (keys: number) =>
+  ({
+    nodeUp: { title: 'node up', limit: 1, unit: 's' },
+    clusterServing: { title: 'cluster serving', limit: 3, unit: 's' },
+    idle: { title: 'idle RSS a node', limit: 120, unit: 'MB' },
+    killedLeader: { title: 'serving again after a killed leader', limit: 3, unit: 's' },
+    rollingRestart: { title: 'longest pause in a rolling restart', limit: 1, unit: 's' },
+    eventLoop: { title: 'event-loop delay p99.9 at 70 % of peak', limit: 100, unit: 'ms' },
+    load: { title: `RSS a node with ${keys} keys`, limit: 400, unit: 'MB' },
+    restart: { title: `restart with ${keys} keys`, limit: 5, unit: 's' },
+    deleteMemory: { title: `RSS a node, DeleteRange of ${keys} keys`, limit: 500, unit: 'MB' },
+    deletePause: { title: 'longest pause of reads meanwhile', limit: 1, unit: 's' },
+    turn: { title: "longest turn's CPU time, all trials", limit: 20, unit: 'ms' },
+  }) as const satisfies Record<string, Target>
 
 export const isMet = (figure: Figure): boolean => figure.value < figure.limit
 

@@ -36,6 +36,8 @@ export interface LoadPlan {
 /** Latency is kept in nanoseconds with three significant digits, up to a minute. */
 const NANOS_MAX = 60_000_000_000
 const OUTSTANDING_MAX = 20_000
+/** For the answers that are still out when a load ends. */
+const DRAIN_MS = 30_000
 
 /** Counts, and only while the window is open. */
 class Window {
@@ -106,7 +108,6 @@ export async function closedLoop(plan: LoadPlan, inFlight: number, hooks: Window
   const window = new Window()
   let stopping = false
   let running = inFlight
-  const { promise: idle, resolve: allAnswered } = deferred()
   const next = (connection: Http2Connection): void => {
     const since = performance.now()
     connection.request({
@@ -115,7 +116,7 @@ export async function closedLoop(plan: LoadPlan, inFlight: number, hooks: Window
       done: reply => {
         window.record(reply, requests.responseBytesMin, since)
         if (!stopping && !connection.closed) next(connection)
-        else if (--running === 0) allAnswered()
+        else running--
       },
     })
   }
@@ -125,7 +126,7 @@ export async function closedLoop(plan: LoadPlan, inFlight: number, hooks: Window
   await sleep(plan.measureMs)
   window.end(hooks)
   stopping = true
-  await idle
+  await drained(() => running)
   return window.result()
 }
 
@@ -164,12 +165,14 @@ export async function openLoop(plan: LoadPlan, perSecond: number, hooks: WindowH
   await sleep(plan.measureMs)
   window.end(hooks)
   clearInterval(timer)
-  while (outstanding > 0 && connections.some(connection => !connection.closed)) await sleep(5)
+  await drained(() => outstanding)
   return window.result()
 }
 
-function deferred(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = (): void => undefined
-  const promise = new Promise<void>(settle => (resolve = settle))
-  return { promise, resolve }
+async function drained(outstanding: () => number): Promise<void> {
+  const deadline = performance.now() + DRAIN_MS
+  while (outstanding() > 0) {
+    if (performance.now() > deadline) throw new Error(`${outstanding()} requests were never answered`)
+    await sleep(5)
+  }
 }

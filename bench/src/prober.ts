@@ -56,6 +56,7 @@ export class Prober {
   }
 
   #succeeded(): void {
+    if (this.#stopped) return
     this.#ok++
     const now = performance.now()
     this.#pause = Math.max(this.#pause, now - this.#last)
@@ -72,8 +73,9 @@ export class Prober {
     }
   }
 
+  /** Again after the first time: the same result. */
   async stop(): Promise<ProbeResult> {
-    this.#pause = Math.max(this.#pause, performance.now() - this.#last)
+    if (!this.#stopped) this.#pause = Math.max(this.#pause, performance.now() - this.#last)
     this.#stopped = true
     await Promise.all(this.#lanes)
     return { ok: this.#ok, failed: this.#failed, pauseMs: this.#pause }

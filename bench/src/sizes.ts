@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
-import { isInstalled, type System } from './cluster.js'
+import { isInstalled, type Cluster, type ClusterOptions, type System } from './cluster.js'
 import { Clusters } from './clusters.js'
-import { figuresTable, isMet, type Figure } from './figures.js'
+import { figuresTable, isMet, targetsFor, type Figure, type Measured, type Target } from './figures.js'
 import { machineLine, versionOf } from './machine.js'
 import { TurnWatch } from './metrics.js'
 import {
+  clusterServing,
   deleteMany,
   eventLoopAtLoad,
   idleMemory,
@@ -13,7 +14,6 @@ import {
   nodeUp,
   restarts,
   rollingRestart,
-  startCluster,
 } from './trials.js'
 
 /** Measures every promised size and time, prints them against their targets, and fails where one is missed. */
@@ -47,35 +47,81 @@ function readSettings(): Settings | null {
   return { system, keys, directory: directory === undefined ? {} : { directory } }
 }
 
-async function measureAll(
-  settings: Settings,
-  clusters: Clusters,
-  tell: (figure: Figure) => void,
-): Promise<void> {
-  const options = { system: settings.system, nodes: 3, ...settings.directory }
-  const turns = new TurnWatch()
-  tell(await nodeUp(clusters, { ...options, nodes: 1 }))
-  const { cluster, figure } = await startCluster(clusters, options)
-  tell(figure)
-  tell(await idleMemory(cluster))
-  tell(await killedLeaders(cluster, turns))
-  tell(await rollingRestart(cluster, turns))
-  tell(await eventLoopAtLoad(cluster, turns))
-  await clusters.close(cluster)
+/** Runs the trials, and goes on with a fresh cluster after one that failed: its promise counts as missed. */
+class Trials {
+  readonly figures: Figure[] = []
+  readonly #clusters: Clusters
+  readonly #options: ClusterOptions
+  #cluster: Cluster | null = null
 
-  const large = await clusters.start(options)
+  constructor(clusters: Clusters, options: ClusterOptions) {
+    this.#clusters = clusters
+    this.#options = options
+  }
+
+  tell(target: Target, measured: Measured): void {
+    this.figures.push({ ...target, ...measured })
+    process.stderr.write(
+      `${target.title}: ${measured.value.toFixed(3)} ${target.unit} ${measured.note ?? ''}\n`,
+    )
+  }
+
+  /** Without the cluster that other trials share. */
+  async alone(target: Target, run: () => Promise<Measured>): Promise<void> {
+    this.tell(target, await run().catch(failed))
+  }
+
+  async shared(target: Target, run: (cluster: Cluster) => Promise<Measured>): Promise<void> {
+    try {
+      this.#cluster ??= await this.#clusters.start(this.#options)
+      this.tell(target, await run(this.#cluster))
+    } catch (error) {
+      this.tell(target, failed(error))
+      await this.fresh()
+    }
+  }
+
+  /** The next trial starts a cluster of its own. */
+  async fresh(): Promise<void> {
+    this.#cluster = null
+    await this.#clusters.closeAll()
+  }
+}
+
+const failed = (error: unknown): Measured => {
+  const [text = 'failed'] = (error instanceof Error ? error.message : String(error)).split('\n')
+  return { value: NaN, note: text.slice(0, 100) }
+}
+
+async function measureAll(settings: Settings, clusters: Clusters, trials: Trials): Promise<void> {
+  const options = { system: settings.system, nodes: 3, ...settings.directory }
+  const targets = targetsFor(settings.keys)
+  const turns = new TurnWatch()
+  await trials.alone(targets.nodeUp, () => nodeUp(clusters, { ...options, nodes: 1 }))
+  await trials.alone(targets.clusterServing, () => clusterServing(clusters, options))
+  await trials.fresh()
+  await trials.shared(targets.idle, idleMemory)
+  await trials.shared(targets.killedLeader, cluster => killedLeaders(cluster, turns))
+  await trials.shared(targets.rollingRestart, cluster => rollingRestart(cluster, turns))
+  await trials.shared(targets.eventLoop, cluster => eventLoopAtLoad(cluster, turns))
+  await trials.fresh()
+
   const space = { prefix: 'many/', keys: settings.keys, valueBytes: 256 }
-  tell(await loadMany(large, space))
-  await turns.look(large)
-  tell(await restarts(large, space))
-  for (const each of await deleteMany(large, space)) tell(each)
-  await turns.look(large)
-  tell({
-    title: "longest turn's CPU time, all trials",
-    limit: 20,
-    unit: 'ms',
-    value: turns.maxSeconds * 1_000,
+  await trials.shared(targets.load, async cluster => {
+    const measured = await loadMany(cluster, space)
+    await turns.look(cluster)
+    return measured
   })
+  await trials.shared(targets.restart, cluster => restarts(cluster, space))
+  let pause: Measured = { value: NaN }
+  await trials.shared(targets.deleteMemory, async cluster => {
+    const measured = await deleteMany(cluster, space)
+    pause = measured.pause
+    await turns.look(cluster)
+    return measured.memory
+  })
+  trials.tell(targets.deletePause, pause)
+  trials.tell(targets.turn, { value: turns.maxSeconds * 1_000 })
 }
 
 async function main(): Promise<void> {
@@ -85,17 +131,14 @@ async function main(): Promise<void> {
     return
   }
   const clusters = new Clusters()
-  const figures: Figure[] = []
+  const trials = new Trials(clusters, { system: settings.system, nodes: 3, ...settings.directory })
   try {
-    await measureAll(settings, clusters, figure => {
-      figures.push(figure)
-      process.stderr.write(`${figure.title}: ${figure.value.toFixed(3)} ${figure.unit}\n`)
-    })
+    await measureAll(settings, clusters, trials)
   } finally {
     await clusters.closeAll()
-    console.log(`${machineLine()}. ${versionOf(settings.system)}.\n\n${figuresTable(figures)}`)
   }
-  if (!figures.every(isMet)) process.exitCode = 1
+  console.log(`${machineLine()}. ${versionOf(settings.system)}.\n\n${figuresTable(trials.figures)}`)
+  if (!trials.figures.every(isMet)) process.exitCode = 1
 }
 
 await main()

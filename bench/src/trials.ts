@@ -1,29 +1,49 @@
 import type { Cluster, ClusterOptions } from './cluster.js'
 import type { Clusters } from './clusters.js'
-import type { Figure } from './figures.js'
+import type { Measured } from './figures.js'
 import { fill } from './fill.js'
 import { closedLoop, openLoop } from './load.js'
-import { countRequest, deleteRangeRequest, METHOD, putRequest, rangeRequest } from './messages.js'
-import { readCount, readDeleted } from './messages.js'
+import {
+  countRequest,
+  deleteRangeRequest,
+  METHOD,
+  putRequest,
+  rangeRequest,
+  readCount,
+  readDeleted,
+} from './messages.js'
 import type { TurnWatch } from './metrics.js'
 import { residentBytes, ResidentPeak } from './processes.js'
-import { Prober } from './prober.js'
+import { Prober, type ProbeResult } from './prober.js'
 import { randomPuts, type KeySpace } from './requests.js'
 
 /** One function per promise. Each repeats itself where that is cheap and reports the worst. */
 
 const REPEATS = 3
 const IDLE_MS = 5_000
+const DELETE_TIMEOUT_MS = 300_000
 const MB = 1_000_000
 
 const sleep = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 const since = (start: number): number => (performance.now() - start) / 1_000
 const PROBE = putRequest(Buffer.from('probe'), Buffer.from('value'))
 
-const newProber = (cluster: Cluster): Prober => new Prober(cluster, METHOD.put, PROBE)
+/** Puts through every node while `act` runs, and their longest pause. */
+async function whilePutting(cluster: Cluster, act: (prober: Prober) => Promise<void>): Promise<ProbeResult> {
+  const prober = new Prober(cluster, METHOD.put, PROBE)
+  try {
+    // Every lane is under way before something happens.
+    await prober.more(50)
+    await act(prober)
+    await prober.more(50)
+  } finally {
+    await prober.stop()
+  }
+  return prober.stop()
+}
 
 /** From the start of the process until its port answers. */
-export async function nodeUp(clusters: Clusters, options: ClusterOptions): Promise<Figure> {
+export async function nodeUp(clusters: Clusters, options: ClusterOptions): Promise<Measured> {
   let worst = 0
   for (let i = 0; i < REPEATS; i++) {
     const cluster = await clusters.create(options)
@@ -33,27 +53,21 @@ export async function nodeUp(clusters: Clusters, options: ClusterOptions): Promi
     worst = Math.max(worst, since(start))
     await clusters.close(cluster)
   }
-  return { title: 'node up', limit: 1, unit: 's', value: worst, note: `worst of ${REPEATS}` }
+  return { value: worst, note: `worst of ${REPEATS}` }
 }
 
-/** From the start of empty processes until a put has succeeded through every node. The last cluster stays. */
-export async function startCluster(
-  clusters: Clusters,
-  options: ClusterOptions,
-): Promise<{ cluster: Cluster; figure: Figure }> {
+/** From the start of empty processes until a put has succeeded through every node. */
+export async function clusterServing(clusters: Clusters, options: ClusterOptions): Promise<Measured> {
   let worst = 0
-  for (let i = 1; ; i++) {
+  for (let i = 0; i < REPEATS; i++) {
     const cluster = await clusters.create(options)
     const start = performance.now()
     for (let node = 0; node < cluster.size; node++) cluster.spawn(node)
     for (let node = 0; node < cluster.size; node++) await untilServes(cluster, node, METHOD.put, PROBE)
     worst = Math.max(worst, since(start))
-    if (i === REPEATS) {
-      const note = `worst of ${REPEATS}`
-      return { cluster, figure: { title: 'cluster serving', limit: 3, unit: 's', value: worst, note } }
-    }
     await clusters.close(cluster)
   }
+  return { value: worst, note: `worst of ${REPEATS}` }
 }
 
 async function untilServes(cluster: Cluster, node: number, path: string, message: Buffer): Promise<Buffer> {
@@ -73,48 +87,42 @@ async function untilServes(cluster: Cluster, node: number, path: string, message
   }
 }
 
-export async function idleMemory(cluster: Cluster): Promise<Figure> {
+export async function idleMemory(cluster: Cluster): Promise<Measured> {
   await sleep(IDLE_MS)
   const largest = Math.max(...cluster.pids.map(residentBytes))
-  return { title: 'idle RSS a node', limit: 120, unit: 'MB', value: largest / MB }
+  return { value: largest / MB }
 }
 
 /** The longest pause of puts around a SIGKILL of the leader. */
-export async function killedLeaders(cluster: Cluster, turns: TurnWatch): Promise<Figure> {
+export async function killedLeaders(cluster: Cluster, turns: TurnWatch): Promise<Measured> {
   let worst = 0
   for (let i = 0; i < REPEATS; i++) {
     await turns.look(cluster)
     const leader = await cluster.leader()
-    const prober = newProber(cluster)
-    await prober.more(50)
-    await cluster.stop(leader, 'SIGKILL')
-    // Answers that were already on their way count among the first few.
-    await prober.more(50)
-    worst = Math.max(worst, (await prober.stop()).pauseMs)
+    const { pauseMs } = await whilePutting(cluster, () => cluster.stop(leader, 'SIGKILL'))
+    worst = Math.max(worst, pauseMs)
     cluster.spawn(leader)
     await cluster.healthy(leader, 20_000)
   }
-  const title = 'serving again after a killed leader'
-  return { title, limit: 3, unit: 's', value: worst / 1_000, note: `worst of ${REPEATS}` }
+  return { value: worst / 1_000, note: `worst of ${REPEATS}` }
 }
 
 /** Each node in turn: SIGTERM, start, healthy. The longest pause of puts over all of it. */
-export async function rollingRestart(cluster: Cluster, turns: TurnWatch): Promise<Figure> {
+export async function rollingRestart(cluster: Cluster, turns: TurnWatch): Promise<Measured> {
   await turns.look(cluster)
-  const prober = newProber(cluster)
-  await prober.more(50)
-  for (let node = 0; node < cluster.size; node++) {
-    await cluster.stop(node, 'SIGTERM')
-    cluster.spawn(node)
-    await cluster.healthy(node, 20_000)
-    await prober.more(50)
-  }
-  const { pauseMs, ok, failed } = await prober.stop()
+  const { pauseMs, ok, failed } = await whilePutting(cluster, async prober => {
+    for (let node = 0; node < cluster.size; node++) {
+      await cluster.stop(node, 'SIGTERM')
+      cluster.spawn(node)
+      await cluster.healthy(node, 20_000)
+      await prober.more(50)
+    }
+  })
   const note = `${ok} puts succeeded, ${failed} did not`
-  return { title: 'longest pause in a rolling restart', limit: 1, unit: 's', value: pauseMs / 1_000, note }
+  return { value: pauseMs / 1_000, note }
 }
 
-export async function eventLoopAtLoad(cluster: Cluster, turns: TurnWatch): Promise<Figure> {
+export async function eventLoopAtLoad(cluster: Cluster, turns: TurnWatch): Promise<Measured> {
   const connections = []
   for (let node = 0; node < cluster.size; node++) connections.push(await cluster.connect(node))
   const requests = randomPuts({ prefix: 'load/', keys: 10_000, valueBytes: 256 }, 1)
@@ -125,35 +133,27 @@ export async function eventLoopAtLoad(cluster: Cluster, turns: TurnWatch): Promi
   const delay = await turns.look(cluster)
   for (const connection of connections) connection.close()
   const note = `${rate} puts a second, p99 ${load.p99.toFixed(1)} ms, ${load.failed} failed`
-  return {
-    title: 'event-loop delay p99.9 at 70 % of peak',
-    limit: 100,
-    unit: 'ms',
-    value: delay * 1_000,
-    note,
-  }
+  return { value: delay * 1_000, note }
 }
 
 /** The largest node while and after the keys are written. */
-export async function loadMany(cluster: Cluster, space: KeySpace): Promise<Figure> {
-  const peak = new ResidentPeak(() => cluster.pids)
+export async function loadMany(cluster: Cluster, space: KeySpace): Promise<Measured> {
   const connection = await cluster.connect(await cluster.leader())
-  const start = performance.now()
-  await fill(connection, space)
-  const note = `written in ${since(start).toFixed(1)} s`
-  connection.close()
-  await sleep(IDLE_MS)
-  return {
-    title: `RSS a node with ${space.keys} keys`,
-    limit: 400,
-    unit: 'MB',
-    value: peak.stop() / MB,
-    note,
+  const peak = new ResidentPeak(() => cluster.pids)
+  try {
+    const start = performance.now()
+    await fill(connection, space)
+    const note = `written in ${since(start).toFixed(1)} s`
+    await sleep(IDLE_MS)
+    return { value: peak.stop() / MB, note }
+  } finally {
+    peak.stop()
+    connection.close()
   }
 }
 
 /** Each node in turn, from the start of its process until it counts every key, linearizably. */
-export async function restarts(cluster: Cluster, space: KeySpace): Promise<Figure> {
+export async function restarts(cluster: Cluster, space: KeySpace): Promise<Measured> {
   let worst = 0
   for (let node = 0; node < cluster.size; node++) {
     await cluster.stop(node, 'SIGTERM')
@@ -164,8 +164,7 @@ export async function restarts(cluster: Cluster, space: KeySpace): Promise<Figur
     const count = readCount(await untilServes(cluster, node, METHOD.range, countOf(space)))
     if (count !== space.keys) throw new Error(`${count} of ${space.keys} keys after a restart`)
   }
-  const title = `restart with ${space.keys} keys`
-  return { title, limit: 5, unit: 's', value: worst, note: `worst of ${cluster.size}` }
+  return { value: worst, note: `worst of ${cluster.size}` }
 }
 
 const endOf = (space: KeySpace): Buffer => {
@@ -176,33 +175,28 @@ const endOf = (space: KeySpace): Buffer => {
 const countOf = (space: KeySpace): Buffer => countRequest(Buffer.from(space.prefix, 'latin1'), endOf(space))
 
 /** One DeleteRange over everything, with linearizable reads of another key through every node meanwhile. */
-export async function deleteMany(cluster: Cluster, space: KeySpace): Promise<Figure[]> {
+export async function deleteMany(
+  cluster: Cluster,
+  space: KeySpace,
+): Promise<{ memory: Measured; pause: Measured }> {
   await untilServes(cluster, 0, METHOD.put, PROBE)
   const connection = await cluster.connect(await cluster.leader())
   const peak = new ResidentPeak(() => cluster.pids)
   const prober = new Prober(cluster, METHOD.range, rangeRequest(Buffer.from('probe')))
-  await prober.more(50)
-  const start = performance.now()
-  const message = deleteRangeRequest(Buffer.from(space.prefix, 'latin1'), endOf(space))
-  const deleted = await connection.call(METHOD.deleteRange, message, 300_000).then(readDeleted, failureText)
-  const seconds = since(start)
-  await prober.more(50)
-  connection.close()
-  const reads = await prober.stop()
-  const note =
-    typeof deleted === 'string' ? deleted : `${deleted} deleted in ${seconds.toFixed(1)} s, ${reads.ok} reads`
-  const rss = peak.stop() / MB
-  const done = deleted === space.keys
-  return [
-    {
-      title: `RSS a node, DeleteRange of ${space.keys} keys`,
-      limit: 500,
-      unit: 'MB',
-      value: done ? rss : NaN,
-      note,
-    },
-    { title: 'longest pause of reads meanwhile', limit: 1, unit: 's', value: reads.pauseMs / 1_000 },
-  ]
+  try {
+    await prober.more(50)
+    const start = performance.now()
+    const message = deleteRangeRequest(Buffer.from(space.prefix, 'latin1'), endOf(space))
+    const deleted = readDeleted(await connection.call(METHOD.deleteRange, message, DELETE_TIMEOUT_MS))
+    const seconds = since(start)
+    if (deleted !== space.keys) throw new Error(`${deleted} of ${space.keys} keys were deleted`)
+    await prober.more(50)
+    const { pauseMs, ok } = await prober.stop()
+    const note = `deleted in ${seconds.toFixed(1)} s, ${ok} reads meanwhile`
+    return { memory: { value: peak.stop() / MB, note }, pause: { value: pauseMs / 1_000 } }
+  } finally {
+    peak.stop()
+    connection.close()
+    await prober.stop()
+  }
 }
-
-const failureText = (error: unknown): string => (error instanceof Error ? error.message : String(error))
