@@ -93,7 +93,7 @@ function fetchBatch(turn: Turn, group: Group): void {
     ...applyingWork(group),
     step: fetchOnce(need),
     done: (later, answer) => {
-      shareAnswer(applying.batch, needs, answer as StoreAnswer, overlay)
+      shareAnswer(applying.batch, needs, answer, overlay)
       applying.waiting = false
       applyBatch(later, group)
     },
@@ -123,7 +123,7 @@ function shareAnswer(
 }
 
 /** What the store work of applying has in common: it ends without a trace when the group's state is dropped. */
-const applyingWork = (group: Group): Pick<Work, 'group' | 'view' | 'failed' | 'holdsLayers'> => ({
+const applyingWork = (group: Group): Pick<Work<unknown>, 'group' | 'view' | 'failed' | 'holdsLayers'> => ({
   group: group.id,
   view: null,
   failed: () => {
@@ -151,7 +151,7 @@ function applyBatch(turn: Turn, group: Group): void {
       done: (later, value) => {
         applying.waiting = false
         applying.at++
-        entryApplied(later, group, pending, value as Applied | null)
+        entryApplied(later, group, pending, value)
         progress.done = true
         // A long command comes back in a later turn, and takes the rest of the batch with it.
         if (!progress.inLoop) applyBatch(later, group)

@@ -1,6 +1,6 @@
 import { encodeReply, LIMITS, type LeaseId, type Millis } from '@kvorum/model'
 import { leaseKeys } from '@kvorum/machine'
-import { answerCall, openCall, type Call } from './calls.js'
+import { answerCall, finishCall, openCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { leads } from './membership.js'
@@ -147,7 +147,10 @@ export function timeToLive(turn: Turn, group: Group, call: Call, id: LeaseId, ke
     group: group.id,
     view,
     step: leaseKeys(reader, id),
-    done: (later, attached) => answerCall(later, call, header, reply(attached as readonly Uint8Array[])),
+    done: (later, attached) => {
+      if (attached.ok) answerCall(later, call, header, reply(attached.value))
+      else finishCall(later, call, attached)
+    },
     failed: later => placeCall(later, group, call),
     holdsLayers: false,
   })

@@ -1,5 +1,14 @@
-import { encodeReply, META_GROUP, type OpReply, type Revision, type Result } from '@kvorum/model'
-import { createReader, overlaySnapshot, readRange, readTxn, type Machine, type Reader } from '@kvorum/machine'
+import { encodeReply, META_GROUP, type OpReply, type RangeOp, type Result, type TxnOp } from '@kvorum/model'
+import {
+  createReader,
+  overlaySnapshot,
+  readRange,
+  readTxn,
+  type Machine,
+  type Reader,
+  type ReadReply,
+  type Step,
+} from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
 import { takeId, type Group, type Turn } from './state.js'
@@ -32,9 +41,8 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
   runTask(turn, {
     group: group.id,
     view,
-    step: request.op.kind === 'range' ? readRange(reader, request.op) : readTxn(reader, request.op),
-    done: (later, value) => {
-      const result = value as Result<{ revision: Revision; reply: OpReply }>
+    step: readOp(reader, request.op),
+    done: (later, result) => {
       if (!result.ok) {
         finishCall(later, call, result)
         return
@@ -46,6 +54,9 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
     holdsLayers: false,
   })
 }
+
+const readOp = (reader: Reader, op: RangeOp | TxnOp): Step<Result<ReadReply<OpReply>>> =>
+  op.kind === 'range' ? readRange(reader, op) : readTxn(reader, op)
 
 /** The shard at this moment: what is not in the store yet, and a view of the store that goes with it. */
 export function takeReadView(turn: Turn, shard: Machine): { reader: Reader; view: number } {

@@ -1,7 +1,7 @@
 import type { Group, Turn } from './state.js'
 import { hasReady, type Message, type Persist } from '@kvorum/raft'
 import { admissionRecorded, peerRecorded } from './identity.js'
-import { collectReady, routeMessages, stepGroup } from './consensus.js'
+import { collectReady, handOver, routeMessages, stepGroup } from './consensus.js'
 import { note } from './state.js'
 import type { PeerRecord, PersistOrder } from './types.js'
 
@@ -68,6 +68,7 @@ export function persistRefused(turn: Turn): void {
   const { out } = turn.state.persisting
   if (out === null) return
   out.retryAt = turn.now + RETRY_MS
+  for (const group of turn.state.groups.values()) handOver(turn, group)
   note(turn, 'error', 'The disk is full: this node cannot acknowledge anything until there is room', {})
 }
 

@@ -6,7 +6,7 @@ import {
   type SnapshotMeta,
   type StoreAnswer,
   type StoreNeed,
-  type StoreRow,
+  type StorePage,
   type StoreScan,
 } from '@kvorum/model'
 import {
@@ -100,9 +100,8 @@ function clearPage(turn: Turn, group: Group, installing: Installing, scans: Stor
     group: group.id,
     view: null,
     step: readPage(scans[0]!, turn.state.options.limits.pageRowsMax),
-    done: (later, value) => {
+    done: (later, page) => {
       if (group.installing !== installing) return
-      const page = value as { rows: readonly StoreRow[]; more: boolean }
       for (const { key } of page.rows) {
         if (inSnapshot(shard, key)) overlayPut(later.state.overlay, { key, value: null })
       }
@@ -119,9 +118,9 @@ function clearPage(turn: Turn, group: Group, installing: Installing, scans: Stor
   })
 }
 
-function* readPage(scan: StoreScan, rowsMax: number): Generator<StoreNeed, unknown, StoreAnswer> {
+function* readPage(scan: StoreScan, rowsMax: number): Generator<StoreNeed, StorePage, StoreAnswer> {
   const { pages } = yield { gets: [], scans: [{ ...scan, values: false, rowsMax }] }
-  return pages[0]
+  return pages[0]!
 }
 
 /** Asks for the next chunk when there is room for it, and gives up on a silent sender. */

@@ -124,9 +124,8 @@ export function openSources(turn: Turn): void {
       view,
       keepsView: true,
       step: openSource(turn.state.options.checksum, group, view),
-      done: (later, value) => {
+      done: (later, source) => {
         stream.busy = false
-        const source = value as Source | null
         if (!later.state.streams.has(stream.id) || source === null) {
           later.out.closeViews.push(view)
           if (later.state.streams.has(stream.id)) endStream(later, stream, false)
@@ -188,11 +187,11 @@ function readAndSend(turn: Turn, stream: SnapshotStream, source: Source, pull: n
     view: source.view,
     keepsView: true,
     step: readChunk(source, limits.pageRowsMax, limits.snapshotChunkBytes),
-    done: (later, value) => {
+    done: (later, rows) => {
       stream.busy = false
       if (!later.state.streams.has(stream.id)) return
       const chunk = source.last === null ? 0 : source.last.chunk + 1
-      source.last = { chunk, rows: value as StoreRow[], done: source.scans.length === 0 }
+      source.last = { chunk, rows, done: source.scans.length === 0 }
       sendChunk(later, stream, source, pull)
     },
     failed: later => endStream(later, stream, false),

@@ -13,7 +13,7 @@ import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
 import type { Installing } from './snapshotInstall.js'
 import type { SnapshotStream } from './snapshotSend.js'
-import type { Work } from './tasks.js'
+import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
 import type { Hub } from './watch/hub.js'
 import type { NodeOptions, Note, Orders, Parcel, RecoveredGroup } from './types.js'
@@ -32,7 +32,7 @@ export interface NodeState {
   readonly persisting: Persisting
   readonly timers: GroupTimers
   readonly calls: Calls
-  readonly tasks: Map<number, Work>
+  readonly tasks: Map<number, Task>
   readonly hub: Hub
   /** Snapshots being sent, by stream number. */
   readonly streams: Map<number, SnapshotStream>

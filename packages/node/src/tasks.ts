@@ -1,5 +1,5 @@
 import { CorruptRecordError } from '@kvorum/machine'
-import { MalformedError, type GroupId, type StoreAnswer, type StoreNeed } from '@kvorum/model'
+import type { GroupId, StoreAnswer, StoreNeed } from '@kvorum/model'
 import { quarantine } from './quarantine.js'
 import { takeId, type Turn } from './state.js'
 
@@ -7,11 +7,11 @@ import { takeId, type Turn } from './state.js'
  * Work that reads the store: it runs until it needs rows, orders them, and goes on in the turn that brings
  * them. One view serves all fetches of a piece of work, so a long read sees one moment.
  */
-export interface Work {
+export interface Work<Value> {
   readonly group: GroupId
   readonly view: number | null
-  readonly step: Generator<StoreNeed, unknown, StoreAnswer>
-  readonly done: (turn: Turn, value: unknown) => void
+  readonly step: Generator<StoreNeed, Value, StoreAnswer>
+  readonly done: (turn: Turn, value: Value) => void
   /** The work ends without a value: its group was quarantined, or its state replaced. */
   readonly failed: (turn: Turn) => void
   /** Overlay layers that were there when a fetch was ordered stay until it is answered. */
@@ -20,28 +20,35 @@ export interface Work {
   readonly keepsView?: boolean
 }
 
-export function runTask(turn: Turn, work: Work): void {
+/** Work that waits for rows, whatever its value will be. */
+export interface Task {
+  readonly group: GroupId
+  readonly holdsLayers: boolean
+  readonly resume: (turn: Turn, answer: StoreAnswer) => void
+  readonly drop: (turn: Turn) => void
+}
+
+export function runTask<Value>(turn: Turn, work: Work<Value>): void {
   // The first call of `next` takes no value.
   resume(turn, work, undefined as never)
 }
 
 export function fetched(turn: Turn, id: number, answer: StoreAnswer): void {
-  const work = turn.state.tasks.get(id)
-  if (work === undefined) return
+  const task = turn.state.tasks.get(id)
+  if (task === undefined) return
   turn.state.tasks.delete(id)
-  resume(turn, work, answer)
+  task.resume(turn, answer)
 }
 
-function resume(turn: Turn, work: Work, answer: StoreAnswer): void {
-  let result: IteratorResult<StoreNeed, unknown>
+function resume<Value>(turn: Turn, work: Work<Value>, answer: StoreAnswer): void {
+  let result: IteratorResult<StoreNeed, Value>
   try {
     result = work.step.next(answer)
   } catch (error) {
-    if (!(error instanceof CorruptRecordError) && !(error instanceof MalformedError)) throw error
-    closeView(turn, work)
-    work.failed(turn)
+    if (!(error instanceof CorruptRecordError)) throw error
+    drop(turn, work)
     const group = turn.state.groups.get(work.group)
-    if (group !== undefined) quarantine(turn, group, (error as Error).message)
+    if (group !== undefined) quarantine(turn, group, error.message)
     return
   }
   if (result.done === true) {
@@ -50,27 +57,36 @@ function resume(turn: Turn, work: Work, answer: StoreAnswer): void {
     return
   }
   const id = takeId(turn.state)
-  turn.state.tasks.set(id, work)
+  turn.state.tasks.set(id, {
+    group: work.group,
+    holdsLayers: work.holdsLayers,
+    resume: (later, rows) => resume(later, work, rows),
+    drop: later => drop(later, work),
+  })
   turn.out.fetch.push({ id, need: result.value, view: work.view })
 }
 
-function closeView(turn: Turn, work: Work): void {
+function drop<Value>(turn: Turn, work: Work<Value>): void {
+  closeView(turn, work)
+  work.failed(turn)
+}
+
+function closeView<Value>(turn: Turn, work: Work<Value>): void {
   if (work.view !== null && work.keepsView !== true) turn.out.closeViews.push(work.view)
 }
 
 /** The group's data was replaced or is no longer trusted: its work ends without answers from it. */
 export function dropTasks(turn: Turn, group: GroupId): void {
-  for (const [id, work] of turn.state.tasks) {
-    if (work.group !== group) continue
+  for (const [id, task] of turn.state.tasks) {
+    if (task.group !== group) continue
     turn.state.tasks.delete(id)
-    closeView(turn, work)
-    work.failed(turn)
+    task.drop(turn)
   }
 }
 
 /** The oldest fetch that still relies on the overlay layers of its time; Infinity when none does. */
 export function oldestHold(turn: Turn): number {
   let oldest = Infinity
-  for (const [id, work] of turn.state.tasks) if (work.holdsLayers && id < oldest) oldest = id
+  for (const [id, task] of turn.state.tasks) if (task.holdsLayers && id < oldest) oldest = id
   return oldest
 }

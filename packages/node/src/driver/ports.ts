@@ -27,7 +27,7 @@ export interface StorePort {
   /** Sees the store as it is at this call. */
   fetch(need: StoreNeed, view: number | null): Promise<StoreAnswer>
   /** The same without waiting, where that is cheap (a few single rows); null otherwise. */
-  fetchNow(need: StoreNeed, view: number | null): StoreAnswer | null
+  fetchNow(need: StoreNeed): StoreAnswer | null
   openView(): number
   closeView(view: number): void
   diskBytes(): number

@@ -124,7 +124,8 @@ export class NodeRuntime implements KvNode {
 
   status(): NodeStatus {
     const status = statusOf(this.#state, node => this.#transport?.queuedBytes(node as NodeId) ?? 0)
-    return { ...status, diskBytes: this.#options.store.diskBytes() }
+    const counters = { ...status.counters, ...this.meter.counts() }
+    return { ...status, counters, diskBytes: this.#options.store.diskBytes() }
   }
 
   members(): readonly Member[] {

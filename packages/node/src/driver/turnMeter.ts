@@ -8,6 +8,16 @@ export class TurnMeter {
   /** Microseconds. */
   readonly histogram: RecordableHistogram = createHistogram()
 
+  /** Seconds, for metrics. */
+  counts(): Record<'turnCpuSecondsMax' | 'turnCpuP99Seconds' | 'turnCpuP999Seconds', number> {
+    const { histogram } = this
+    return {
+      turnCpuSecondsMax: histogram.count === 0 ? 0 : histogram.max / 1e6,
+      turnCpuP99Seconds: histogram.percentile(99) / 1e6,
+      turnCpuP999Seconds: histogram.percentile(99.9) / 1e6,
+    }
+  }
+
   measure<Value>(work: () => Value): Value {
     const cpu = process.cpuUsage()
     const start = performance.now()

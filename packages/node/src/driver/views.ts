@@ -14,8 +14,13 @@ export class Views {
     return this.#store.fetch(need, this.#viewOf(view))
   }
 
+  /** Only before the view's first fetch, or without one, is "now" the moment to look at. */
   fetchNow(need: StoreNeed, view: number | null): StoreAnswer | null {
-    return this.#store.fetchNow(need, this.#viewOf(view))
+    if (view === null) return this.#store.fetchNow(need)
+    if (this.#open.has(view)) return null
+    const answer = this.#store.fetchNow(need)
+    if (answer !== null) this.#viewOf(view)
+    return answer
   }
 
   close(view: number): void {

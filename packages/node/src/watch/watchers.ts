@@ -1,7 +1,6 @@
 import {
   isEmptyRange,
   LIMITS,
-  type Result,
   type Revision,
   type RevisionEvents,
   type StreamId,
@@ -9,7 +8,7 @@ import {
   type WatchRequest,
 } from '@kvorum/model'
 import { routeRanges } from '@kvorum/placement'
-import { readHistory, type History, type Machine } from '@kvorum/machine'
+import { readHistory, type Machine } from '@kvorum/machine'
 import { shardOfGroup } from '../groupMachine.js'
 import { takeReadView } from '../localReads.js'
 import type { Group, Turn } from '../state.js'
@@ -198,12 +197,11 @@ function readBehind(turn: Turn, shard: Machine, watcher: Watcher): void {
       range: watcher.range,
       prev: watcher.prevKv,
     }),
-    done: (later, value) => {
+    done: (later, page) => {
       watcher.reading = false
       if (watcher.canceled) return
       const now = shardAt(later, watcher.shard)
       if (now === null) return
-      const page = value as Result<History>
       // Compacted meanwhile: the next look cancels it.
       if (page.ok) feed(later, now, watcher, page.value.events, page.value.next)
       later.out.again = true

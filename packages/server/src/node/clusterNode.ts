@@ -1,0 +1,211 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { crc32 } from 'node:zlib'
+import {
+  ALL_KEYS,
+  groupId,
+  incarnation,
+  LIMITS,
+  replicaId,
+  type BootIdentity,
+  type KvNode,
+  type Replica,
+} from '@kvorum/model'
+import { NodeRuntime, votersOf, type Bootstrap, type NodeInitial, type RecoveredGroup } from '@kvorum/node'
+import { PeerTransport } from '@kvorum/peer'
+import { EngineError, FileDisk, LevelEngine, createStore, openLog, type LogStore } from '@kvorum/storage'
+import { ETCD_API_VERSION } from '../version.js'
+import { StartError, type NodeSetup } from '../wiring.js'
+import { logPort } from './logPort.js'
+import { storePort } from './storePort.js'
+
+/**
+ * Puts a node together from its rooms:
+ *
+ *     data directory --> state store (its lock keeps other processes out) --> log, recovered
+ *                    --> a boot record, durable --> runtime --> peer transport
+ */
+export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
+  const directory = join(setup.config.dataDir, 'store-0')
+  const [stateDirectory, logDirectory] = [join(directory, 'state'), join(directory, 'log')]
+  for (const path of [stateDirectory, logDirectory]) mkdirSync(path, { recursive: true, mode: 0o700 })
+  const engine = await openEngine(stateDirectory)
+  const log = await openOwnLog(setup, engine, logDirectory)
+  const identity = await bootLog(log.store, log.boot)
+  const initial: NodeInitial = {
+    now: performance.now(),
+    identity,
+    admitted: log.admitted,
+    peers: log.peers,
+    groups: log.groups,
+    bootstrap: bootstrapOf(setup),
+  }
+  return startRuntime(setup, initial, log.store, engine)
+}
+
+async function startRuntime(
+  { config, cluster, self, members, logger, fatal }: NodeSetup,
+  initial: NodeInitial,
+  log: LogStore,
+  engine: LevelEngine,
+): Promise<KvNode> {
+  const peers = new Map(
+    members.filter(member => member.id !== self).map(member => [member.id, member.peerUrls.map(addressOf)]),
+  )
+  try {
+    return await NodeRuntime.start({
+      node: {
+        cluster,
+        self,
+        name: config.name,
+        clientUrls: config.advertiseClientUrls,
+        serverVersion: ETCD_API_VERSION,
+        seed: randomBytes(4).readUInt32BE(),
+        electionTimeoutMs: config.electionTimeoutMs,
+        heartbeatMs: config.heartbeatMs,
+        progressNotifyMs: config.watchProgressMs,
+        limits: { ...LIMITS, snapshotEntries: config.snapshotCount },
+        checksum: (bytes, seed) => crc32(bytes, seed),
+      },
+      initial,
+      log: logPort(log),
+      store: storePort(engine),
+      clock: { monotonic: () => performance.now(), wall: () => Date.now() },
+      logger,
+      fatal,
+      transport: events =>
+        PeerTransport.start({
+          cluster,
+          self,
+          listen: config.listenPeer,
+          peers,
+          random: Math.random,
+          events,
+        }),
+    })
+  } catch (error) {
+    await log.close()
+    await engine.close()
+    const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+    if (code === 'EADDRINUSE') throw new StartError(`The peer address ${address}:${port} is already in use.`)
+    if (code === 'EADDRNOTAVAIL' || code === 'EACCES') {
+      throw new StartError(`The peer address ${address}:${port} cannot be listened on (${code}).`)
+    }
+    throw error
+  }
+}
+
+async function openEngine(directory: string): Promise<LevelEngine> {
+  try {
+    return await LevelEngine.open(directory)
+  } catch (error) {
+    if (error instanceof EngineError) throw new StartError(error.message)
+    throw error
+  }
+}
+
+interface OwnLog {
+  readonly store: LogStore
+  readonly boot: BootIdentity | null
+  readonly admitted: boolean
+  readonly peers: NodeInitial['peers']
+  readonly groups: readonly RecoveredGroup[]
+}
+
+async function openOwnLog(setup: NodeSetup, engine: LevelEngine, directory: string): Promise<OwnLog> {
+  const { cluster, self, logger } = setup
+  const disk = new FileDisk(directory)
+  const opened = await openLog(disk, { clusterId: cluster, nodeId: self })
+  if (opened.kind === 'refused') throw new StartError(opened.reason)
+  if (opened.kind === 'fresh') {
+    if (!(await isEmpty(engine))) {
+      throw new StartError(
+        `${directory} has no log but the state store beside it has data: put the log back, or start this member anew with an empty directory.`,
+      )
+    }
+    const identity = {
+      clusterId: cluster,
+      nodeId: self,
+      incarnation: incarnation(randomBytes(8).readBigUInt64BE()),
+    }
+    return { store: await createStore(disk, identity), boot: null, admitted: false, peers: [], groups: [] }
+  }
+  const { recovered, store } = opened
+  for (const finding of recovered.findings)
+    logger.warn({ ...finding }, 'the log was found damaged or unfinished')
+  if (recovered.peersInDoubt) {
+    logger.warn(
+      {},
+      'what the log knew of the other members is lost: an old directory of theirs may go unnoticed',
+    )
+  }
+  const groups = recovered.groupsInDoubt ? failUnknown(setup, recovered.groups) : recovered.groups
+  return { store, boot: recovered.boot, admitted: recovered.admitted, peers: recovered.peers, groups }
+}
+
+/** Records are lost that may have been all that a group had: a group that seems new may not be. */
+function failUnknown(setup: NodeSetup, groups: readonly RecoveredGroup[]): readonly RecoveredGroup[] {
+  const missing = bootstrapGroups(bootstrapOf(setup)).filter(id => groups.every(({ group }) => group !== id))
+  return [
+    ...groups,
+    ...missing.map(group => ({
+      group,
+      hardState: { term: 0, vote: replicaId(0), commit: 0 },
+      base: { index: 0, term: 0 },
+      termRuns: [],
+      lastIndex: 0,
+      configs: [],
+      entries: [],
+      lastTime: 0,
+      corrupt: 'its records may be among those that the damaged log lost',
+    })),
+  ]
+}
+
+const bootstrapGroups = ({ shards }: Bootstrap): RecoveredGroup['group'][] => [
+  groupId(0),
+  ...shards.map(({ group }) => group),
+]
+
+async function isEmpty(engine: LevelEngine): Promise<boolean> {
+  const everything = { gte: Buffer.of(), lt: Buffer.alloc(16, 0xff), reverse: false, values: false }
+  const { pages } = await engine.fetch({ gets: [], scans: [{ ...everything, rowsMax: 1, bytesMax: 1 }] })
+  return pages[0]!.rows.length === 0
+}
+
+/** Counts this start, durably, before anybody hears of it. */
+async function bootLog(log: LogStore, last: BootIdentity | null): Promise<BootIdentity> {
+  const boot: BootIdentity = {
+    incarnation: incarnation(log.log.identity.incarnation),
+    boot: (last?.boot ?? 0) + 1,
+    nonce: randomBytes(8).readBigUInt64BE(),
+  }
+  if ((await log.append({ boot })) === 'noSpace') {
+    throw new StartError('The disk is full: there is no room for even the first record of this start.')
+  }
+  return boot
+}
+
+/** The cluster as --initial-cluster names it: the meta group and one data shard, on all members. */
+function bootstrapOf({ members }: NodeSetup): Bootstrap {
+  const replicas: Replica[] = members.map(({ id }, at) => ({ id: replicaId(at + 1), node: id }))
+  return {
+    nodes: members.map(({ id, peerUrls }) => ({
+      id,
+      name: '',
+      peerUrls,
+      clientUrls: [],
+      learner: false,
+      serverVersion: '',
+    })),
+    metaConfig: votersOf(replicas),
+    shards: [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas }],
+  }
+}
+
+function addressOf(url: string): { host: string; port: number } {
+  const { hostname, port } = new URL(url)
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) }
+}
