@@ -71,10 +71,13 @@ export class RaftGroup {
   readonly #mistake: Mistake
   readonly #messages: Message[] = []
   readonly #config: GroupConfig
+  /** Small ones make followers learn of commits before they hold the entries. */
+  readonly #appendBytesMax: number
 
   constructor(seed: number, size: number, mistake: Mistake = 'none') {
     this.#random = new Random(seed)
     this.#mistake = mistake
+    this.#appendBytesMax = this.#random.pick([1, 300, 2_000])
     this.schedule = new Schedule(this.#random.stream('schedule'))
     this.network = new Network(size, this.schedule, this.#random.stream('network'))
     const faults = drawLinkFaults(this.#random.stream('faults'))
@@ -116,7 +119,7 @@ export class RaftGroup {
     const last = disk.entries.length
     node.digest = ''
     node.role = ''
-    node.raft = createRaft(options(this.#random.uint32(), at), {
+    node.raft = createRaft(options(this.#random.uint32(), at, this.#appendBytesMax), {
       now: this.#now,
       hardState: disk.hardState,
       base: { index: 0, term: 0 },
@@ -249,13 +252,17 @@ export class RaftGroup {
   }
 }
 
-const options = (seed: number, { group, replica }: At): Parameters<typeof createRaft>[0] => ({
+const options = (
+  seed: number,
+  { group, replica }: At,
+  appendBytesMax: number,
+): Parameters<typeof createRaft>[0] => ({
   group,
   id: replica,
   seed,
   electionTimeoutMs: 500,
   heartbeatMs: 50,
-  appendBytesMax: 2_000,
+  appendBytesMax,
   inflightBytesMax: 20_000,
   inflightAppendsMax: 8,
   cacheBytesMax: 1_000_000,
