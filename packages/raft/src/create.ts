@@ -1,5 +1,5 @@
 import { assert } from '@kvorum/model'
-import type { ReplicaId } from '@kvorum/model'
+import type { ReplicaId, Term } from '@kvorum/model'
 import { createCache } from './cache.js'
 import { checkInvariants } from './invariants.js'
 import { seedRandom } from './random.js'
@@ -25,8 +25,7 @@ export function createRaft(options: RaftOptions, initial: RaftInitial): Raft {
     group: options.group,
     id: options.id,
     role: 'follower',
-    term: hardState.term,
-    vote: hardState.vote,
+    ...hardOf(initial),
     leader: NOBODY,
     // What was applied was committed, though the hard state may not have learnt it.
     commit: Math.max(hardState.commit, applied, base.index),
@@ -76,6 +75,16 @@ export function createRaft(options: RaftOptions, initial: RaftInitial): Raft {
 
 const NOBODY = 0 as ReplicaId
 
+/**
+ * A crash can leave entries, or an installed snapshot, of a later term than the hard state that was to follow them.
+ * That term was entered and never spoken of, so there is no vote in it; it is written before we speak.
+ */
+function hardOf({ base, hardState, termRuns }: RaftInitial): { term: Term; vote: ReplicaId } {
+  const newest = termRuns[termRuns.length - 1]?.term ?? base.term
+  const { term, vote } = hardState
+  return newest > term ? { term: newest, vote: NOBODY } : { term, vote }
+}
+
 function checkOptions(options: RaftOptions): void {
   const { electionTimeoutMs, heartbeatMs } = options
   assert(heartbeatMs > 0, () => 'heartbeatMs must be positive')
@@ -92,8 +101,6 @@ function checkInitial(initial: RaftInitial): void {
   assert(initial.stateLost || applied >= base.index, () => `the log begins after the applied ${applied}`)
   const runsFit = lastIndex === base.index ? termRuns.length === 0 : termRuns[0]?.first === base.index + 1
   assert(runsFit, () => 'the terms do not begin where the log does')
-  const newest = termRuns[termRuns.length - 1]?.term ?? base.term
-  assert(hardState.term >= newest, () => `the log is in term ${newest}, the hard state in ${hardState.term}`)
   const last = entries[entries.length - 1]
   assert(last === undefined || last.index === lastIndex, () => 'the entries do not end where the log does')
   assert(entries.length <= lastIndex - base.index, () => 'there are entries before the base')

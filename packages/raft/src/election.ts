@@ -89,7 +89,8 @@ export function countVote(raft: Raft, from: ReplicaId, granted: boolean): void {
   // The first answer counts: a repeated or late one changes nothing.
   if (!raft.votes.has(from)) raft.votes.set(from, granted)
   const result = tally(raft)
-  if (result === 'lost') becomeFollower(raft, raft.term, 0 as ReplicaId)
+  // A snapshot that was installed meanwhile may have taken our vote away.
+  if (result === 'lost' || !isPromotable(raft)) becomeFollower(raft, raft.term, 0 as ReplicaId)
   else if (result === 'won' && raft.role === 'preCandidate') campaign(raft, false)
   else if (result === 'won' && raft.votes.get(raft.id) === true) becomeLeader(raft)
 }

@@ -68,6 +68,8 @@ export function truncateLog(raft: Raft, index: Index): void {
   if (raft.writing) raft.writing.last = Math.min(raft.writing.last, last)
   truncateRuns(raft.runs, index)
   cacheTruncate(raft.cache, index)
+  // The side entries are a second cache, and would serve what was replaced.
+  raft.side = raft.side.filter(entry => entry.index < index)
   truncateConfigs(raft, index)
 }
 
@@ -81,9 +83,15 @@ export function dropPrefix(raft: Raft, index: Index): void {
   trimConfigs(raft, index)
 }
 
-/** Only what is durable and applied may leave the memory: the rest is still needed at once. */
-export const shrinkCache = (raft: Raft): void =>
-  cacheShrink(raft.cache, raft.options.cacheBytesMax, Math.min(raft.stable, raft.applied))
+/**
+ * What is durable and applied leaves the memory first. When applying is so slow that this is not enough, what is
+ * durable and committed leaves, too, and is fetched again for applying: the disk bounds the log, not the memory.
+ */
+export function shrinkCache(raft: Raft): void {
+  const { cacheBytesMax } = raft.options
+  cacheShrink(raft.cache, cacheBytesMax, Math.min(raft.stable, raft.applied))
+  cacheShrink(raft.cache, 2 * cacheBytesMax, Math.min(raft.stable, raft.commit))
+}
 
 /** Bytes of the cached entries in (from, to]. */
 export function bytesBetween(raft: Raft, from: Index, to: Index): number {

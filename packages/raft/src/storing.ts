@@ -76,6 +76,7 @@ function replaceLog(raft: Raft, base: LogBase): void {
   raft.lastIndex = base.index
   raft.runs.length = 0
   cacheReset(raft.cache, base.index + 1)
+  raft.side = []
   raft.configs.length = 1
 }
 

@@ -162,7 +162,7 @@ export interface RaftOptions {
   /** Appended but unacknowledged bytes per follower, and appends in flight. */
   readonly inflightBytesMax: number
   readonly inflightAppendsMax: number
-  /** Entries kept in memory for sending and applying once they are durable; older ones are fetched. */
+  /** Entries kept in memory for sending once they are applied, and twice as much before; older ones are fetched. */
   readonly cacheBytesMax: number
   /** Uncommitted bytes at the leader beyond which proposals are refused as busy. */
   readonly uncommittedBytesMax: number

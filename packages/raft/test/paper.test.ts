@@ -510,6 +510,15 @@ t.test('candidates (5.2)', t => {
     t.equal(due.size, 10)
     t.end()
   })
+  t.test('a configuration that comes with a snapshot can end a campaign', t => {
+    const raft = make({ term: 1 })
+    step(raft, { kind: 'campaign', now: 0 })
+    step(raft, { kind: 'installed', base: { index: 5, term: 1 }, config: configOf([2, 3]) })
+    receive(raft, 2, 2, { kind: 'preVoteReply', granted: true })
+    receive(raft, 3, 2, { kind: 'preVoteReply', granted: true })
+    t.match([raft.role, raft.term], ['follower', 1])
+    t.end()
+  })
   t.test('late answers after the election change nothing', t => {
     const raft = leader()
     receive(raft, 3, 1, { kind: 'voteReply', granted: false })
@@ -1045,10 +1054,8 @@ t.test('membership (thesis 4)', t => {
       addVoters: [replica(6)],
       addLearners: [replica(7)],
       promote: [rid(4)],
-      ...{
-        demote: [rid(2)],
-        remove: [rid(3), rid(5)],
-      },
+      demote: [rid(2)],
+      remove: [rid(3), rid(5)],
     }) as GroupConfig
     t.match(joint, { voters: [1, 4, 6], outgoing: [1, 2, 3], learners: [7], learnersNext: [2] })
     t.strictSame(
@@ -1291,6 +1298,25 @@ t.test('entries that left the memory are fetched', t => {
     t.strictSame(committedEntries(raft, 1e6), [])
     t.end()
   })
+  t.test('what is truncated after it was fetched is not used', t => {
+    const raft = make({ terms: [1, 1, 1], commit: 1, term: 2, cached: 0 })
+    committedEntries(raft, 1e6)
+    takeReady(raft, true)
+    step(raft, { kind: 'fetched', entries: entriesOf(1, 1, 1, 1) })
+    receive(raft, 2, 2, append(1, 1, entriesOf(2, 2), 2))
+    drain(raft)
+    t.strictSame(
+      [...committedEntries(raft, 1e6), ...committedEntries(raft, 1e6)].map(({ index, term }) => [
+        index,
+        term,
+      ]),
+      [
+        [1, 1],
+        [2, 2],
+      ],
+    )
+    t.end()
+  })
   t.test('a disk that brings nothing is asked again, but not at once', t => {
     const raft = make({ terms: [1, 1, 1], commit: 3, cached: 0 })
     committedEntries(raft, 1e6)
@@ -1303,15 +1329,30 @@ t.test('entries that left the memory are fetched', t => {
     t.match(takeReady(raft, true).fetch, { from: 1 })
     t.end()
   })
+  t.test(
+    'slow applying does not fill the memory: what is committed and durable leaves, and is fetched',
+    t => {
+      const raft = settled({}, { cacheBytesMax: 100 })
+      propose(raft, 0, items(20))
+      takeReady(raft, true)
+      acknowledge(raft, 2, 21)
+      acknowledge(raft, 3, 21)
+      step(raft, { kind: 'persisted' })
+      t.ok(raft.cache.bytes <= 200)
+      t.strictSame(committedEntries(raft, 1e6), [])
+      t.match(takeReady(raft, true).fetch, { from: 1 })
+      t.end()
+    },
+  )
   t.test('the cache keeps what is not applied, and shrinks below its bound after', t => {
-    const raft = settled({}, { cacheBytesMax: 100 })
+    const raft = settled({}, { cacheBytesMax: 300 })
     propose(raft, 0, items(10))
     drain(raft)
     acknowledge(raft, 2, 11)
     t.equal(raft.cache.first, 1)
     committedEntries(raft, 1e6)
     step(raft, { kind: 'applied', index: 8 })
-    t.equal(raft.cache.first, 9)
+    t.equal(raft.cache.first, 6)
     t.end()
   })
   t.end()
@@ -1323,7 +1364,6 @@ t.test('a start that contradicts itself is refused', t => {
     ['applied beyond the log', { applied: 9 }],
     ['log before its base', { base: { index: 9, term: 1 } }],
     ['terms from elsewhere', { termRuns: [{ first: 2, term: 1 }] }],
-    ['a log from the future', { hardState: { term: 0, vote: rid(0), commit: 0 } }],
     ['a configuration beyond the log', { configs: [{ index: 9, config: emptyConfig }] }],
   ]
   for (const [name, change] of wrong)
@@ -1335,6 +1375,23 @@ t.test('a start that contradicts itself is refused', t => {
   t.throws(() => make({}, { electionTimeoutMs: 10 }), /electionTimeoutMs/)
   t.end()
 })
+
+t.test(
+  'a log of a later term than the hard state: that term, no vote in it, and not a word before it is durable',
+  t => {
+    const raft = createRaft(
+      { ...defaults, id: rid(1) },
+      { ...initialOf({ terms: [1, 4] }), hardState: { term: 2, vote: rid(3), commit: 0 } },
+    )
+    t.match([raft.term, raft.vote], [4, 0])
+    receive(raft, 2, 4, append(2, 4))
+    const ready = takeReady(raft, true)
+    t.strictSame(ready.sendNow, [])
+    t.match(ready.persist, { hardState: { term: 4, vote: 0 } })
+    t.match(ready.sendAfterPersist, [{ kind: 'appendReply', match: 2 }])
+    t.end()
+  },
+)
 
 t.test('a restart knows what was applied, even when the hard state does not', t => {
   const raft = make({ terms: [1, 1, 1], commit: 1, applied: 2 })

@@ -201,27 +201,23 @@ function inRole(role: Role): ReturnType<typeof createRaft> {
       config: configOf([1, 2, 3]),
       configIndex: 0,
       applied: 0,
-      ...{
-        termRuns: [
-          {
-            first: 1,
-            term: 1,
-          },
-        ],
-        lastIndex: 1,
-        configs: [],
-        entries: [entry],
-        lastTime: 0,
-      },
+      termRuns: [
+        {
+          first: 1,
+          term: 1,
+        },
+      ],
+      lastIndex: 1,
+      configs: [],
+      entries: [entry],
+      lastTime: 0,
       hardState: {
         term: role === 'candidate' || role === 'leader' ? 1 : 2,
         vote: rid(0),
         commit: 1,
       },
-      ...{
-        mayVote: true,
-        stateLost: false,
-      },
+      mayVote: true,
+      stateLost: false,
     },
   )
   const hear = (message: MessageBody & { term: number }): void =>
