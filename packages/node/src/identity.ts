@@ -54,6 +54,8 @@ export function peerUp(turn: Turn, node: NodeId): void {
     node: state.options.self,
     identity: state.identity,
   })
+  // A welcome may have been due while there was no way to send it.
+  if (peer.trusted && peer.record !== null) welcome(turn, peer.record)
 }
 
 export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): void {
@@ -89,8 +91,11 @@ export function peerRecorded(turn: Turn, record: PeerRecord): void {
 function trust(turn: Turn, peer: Peer, record: PeerRecord): void {
   peer.record = record
   peer.trusted = true
-  const { incarnation, boot, nonce } = record
-  sendTo(turn, peer.node, { kind: 'welcome', identity: { incarnation, boot, nonce } })
+  welcome(turn, record)
+}
+
+function welcome(turn: Turn, { node, incarnation, boot, nonce }: PeerRecord): void {
+  sendTo(turn, node, { kind: 'welcome', identity: { incarnation, boot, nonce } })
 }
 
 export function receiveWelcome(turn: Turn, from: NodeId, identity: BootIdentity): void {
