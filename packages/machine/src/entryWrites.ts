@@ -39,7 +39,6 @@ export interface EntryWrites {
   logicalDelta: number
   /** Null: too many to hold; the history rows have them. */
   events: WatchEvent[] | null
-  eventBytes: number
 }
 
 export const openEntry = (machine: Machine, overlay: Overlay): EntryWrites => ({
@@ -53,7 +52,6 @@ export const openEntry = (machine: Machine, overlay: Overlay): EntryWrites => ({
   sum: 0,
   logicalDelta: 0,
   events: machine.applying === 0 ? [] : null,
-  eventBytes: 0,
 })
 
 export function write(entry: EntryWrites, key: Uint8Array, value: Uint8Array | null): void {

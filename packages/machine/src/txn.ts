@@ -17,7 +17,7 @@ import { type EntryWrites, isFull, spill, writeDelete, writePut } from './entryW
 import { addOwnDelete, addOwnPut, createOwnWrites, ownDeleted, type OwnWrites } from './ownWrites.js'
 import { chargeOf, checkRevision, readRangeOp, type RangeSource } from './rangeRead.js'
 import { currentKey } from './rowKeys.js'
-import type { Step } from './step.js'
+import { NO_NEED, type Step } from './step.js'
 import { warmRows } from './view.js'
 import { lookup, nextPage, openCursor } from './visible.js'
 
@@ -54,7 +54,12 @@ export interface Run {
   readonly responseBytesMax: number
   /** Size of the answer so far. */
   charge: number
+  /** Operations carried out. */
+  operations: number
 }
+
+/** After so many operations a transaction lets others have their turn, also if it had nothing to fetch. */
+const OPERATIONS_PER_TURN = 256
 
 export const openRun = (
   source: Omit<RangeSource, 'own'>,
@@ -63,7 +68,7 @@ export const openRun = (
   responseBytesMax: number,
 ): Run => {
   const own = createOwnWrites()
-  return { source: { ...source, own }, own, entry, plan, responseBytesMax, charge: 0 }
+  return { source: { ...source, own }, own, entry, plan, responseBytesMax, charge: 0, operations: 0 }
 }
 
 /** What must be known before the first operation has an effect: a transaction fails as a whole. */
@@ -92,7 +97,10 @@ function pointRow({ op }: Leaf): Uint8Array[] {
 
 /** Carries out the plan and answers. A refusal comes before any write has left the entry. */
 export function* runPlan(run: Run, plan: Plan): Step<Result<OpReply>> {
-  if (plan.kind === 'leaf') return yield* runLeaf(run, plan)
+  if (plan.kind === 'leaf') {
+    if (++run.operations % OPERATIONS_PER_TURN === 0) yield NO_NEED
+    return yield* runLeaf(run, plan)
+  }
   const responses: OpReply[] = []
   for (const part of plan.parts) {
     const reply = yield* runPlan(run, part)

@@ -3,6 +3,7 @@ import { encodeShardCommand, leaseId, toKeyString, utf8 } from '@kvorum/model'
 import {
   applyCommand,
   createReader,
+  hasPhysicalCompaction,
   hashKv,
   inSnapshot,
   leaseKeys,
@@ -219,6 +220,44 @@ t.test('a reader keeps its view while the shard moves on', async t => {
   purge(shard)
   const found = runStep(hashKv(reader, 0), need => pinned.answer(need))
   t.same(found, (before as { hash: unknown }).hash)
+})
+
+t.test(
+  'a compaction interrupted inside a revision leaves nothing behind when a later one takes over',
+  async t => {
+    const shards = [fork(), fork()]
+    for (const [i, shard] of shards.entries()) {
+      execute(shard, parseCommand('del a *'))
+      execute(shard, parseCommand(`compact ${shard.machine.revision}`))
+      const pages = i === 0 ? Infinity : Math.ceil(KEYS / 512) + 5
+      purge(shard, pages)
+      t.equal(hasPhysicalCompaction(shard.machine), i === 1, 'one of the two is in the middle')
+      flush(shard)
+      restart(shard)
+      execute(shard, parseCommand('put z 1'))
+      execute(shard, parseCommand(`compact ${shard.machine.revision}`))
+      purge(shard)
+      flush(shard)
+    }
+    t.same(shards[1]!.store.dump(), shards[0]!.store.dump())
+    const history = [...shards[1]!.store.rows.keys()].filter(
+      key => key.startsWith('H') || key.startsWith('P'),
+    )
+    t.equal(history.length, 1, 'the change at the compact revision')
+  },
+)
+
+t.test('a transaction of very many operations pauses', async t => {
+  const shard = createShard()
+  const some = (from: number): string =>
+    Array.from({ length: 100 }, (_, i) => `put ${name(from + i)} 1`).join(' ; ')
+  const nested = [0, 100, 200, 300, 400, 500].map(from => `if then ${some(from)} else end`).join(' ; ')
+  let pauses = 0
+  shard.atFetch = () => pauses++
+  const outcome = execute(shard, parseCommand(`if then ${nested} else end`))
+  t.equal(outcome.revision, 2)
+  t.equal(pauses, 3, 'one fetch for all keys, two pauses')
+  t.equal(outcome.events?.events.length, 600)
 })
 
 t.test('an answer that is too large is refused before anything is written', async t => {
