@@ -125,7 +125,7 @@ for (const [title, text] of Object.entries(COMMANDS)) {
 
   t.test(`${title}: applied again after a power loss at every step`, async t => {
     let half = 0
-    for (let step = 1; ; step += step < 12 ? 1 : 5) {
+    for (let step = 1; ; step += step < 12 ? 1 : 8) {
       const shard = fork()
       shard.log.push(encodeShardCommand(command))
       if (!dieAt(shard, step, step)) break
