@@ -159,6 +159,14 @@ const SCENARIOS: Record<string, string> = {
     put c 1                                  | 3 put
     if then get a * ; put b 2 ; get a * ; del a ; get a * ; put c 9 ; get a * limit=1 ; get a * desc else end | 4 yes@4 (a=1[2 2 1] c=1[3 3 1] of 2; put; a=1[2 2 1] b=2[4 4 1] c=1[3 3 1] of 3; deleted 1; b=2[4 4 1] c=1[3 3 1] of 2; put; b=2[4 4 1] of 2 more; c=9[3 4 2] b=2[4 4 1] of 2)
     if then put a 5 prev ; get a ; put b 6 prev ; get b count else end | 5 yes@5 (put; a=5[5 5 1] of 1; put was b=2[4 4 1]; of 1)`,
+  'txn: deletes may overlap, each key is deleted once': `
+    put b 1                                  | 2 put
+    put m 1                                  | 3 put
+    put z 1                                  | 4 put
+    if then del b n ; del a c ; get a * ; del a * ; get a * count else end | 5 yes@5 (deleted 2; deleted 0; z=1[4 4 1] of 1; deleted 1; of 0)
+    put b 1                                  | 6 put
+    put m 1                                  | 7 put
+    if then del a c ; del m n ; del b n ; del b m ; get a * count ; del a * else end | 8 yes@8 (deleted 1; deleted 1; deleted 0; deleted 0; of 0; deleted 0)`,
   'txn: a read at a revision is of the state before it': `
     put a 1                                  | 2 put
     if then put a 2 ; get a rev=2 ; get a rev=3 else end | 2 !futureRevision
