@@ -42,6 +42,11 @@ const READ_BYTES_MAX = 256 * 1024
 /** The range end behind every key that a store has. */
 const LAST_KEY = Buffer.alloc(64, 0xff)
 
+/** Rows handed over in one go. */
+const SLICE_ROWS = 512
+
+const nextRound = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
 /** The state store on LevelDB. */
 export class LevelEngine implements Engine {
   readonly #db: Database
@@ -75,22 +80,31 @@ export class LevelEngine implements Engine {
   }
 
   batch(writes: readonly StoreWrite[], options: { readonly sync: boolean }): Promise<void> {
-    const operations = writes.map(({ key, value }) =>
-      value === null ? ({ type: 'del', key } as const) : ({ type: 'put', key, value } as const),
-    )
     const written = this.#writes.then(async () => {
       this.#assertOpen()
       if (this.#failure !== null) throw this.#failure
       try {
-        // LevelDB takes no empty batch; a sync with nothing to write still has to reach the disk.
-        if (operations.length > 0) await this.#db.batch(operations, { sync: options.sync })
-        else if (options.sync) await this.#db.batch([{ type: 'del', key: LAST_KEY }], { sync: true })
+        await this.#write(writes, options.sync)
       } catch (error) {
         throw (this.#failure = ioError('written', error))
       }
     })
     this.#writes = written.catch(() => undefined)
     return written
+  }
+
+  /** Handing rows to LevelDB takes this thread's time: a large batch is handed over in slices. */
+  async #write(writes: readonly StoreWrite[], sync: boolean): Promise<void> {
+    // LevelDB takes no empty batch; a sync with nothing to write still has to reach the disk.
+    if (writes.length === 0 && !sync) return
+    const batch = this.#db.batch()
+    if (writes.length === 0) batch.del(LAST_KEY)
+    for (const [at, { key, value }] of writes.entries()) {
+      if (value === null) batch.del(key)
+      else batch.put(key, value)
+      if (at % SLICE_ROWS === SLICE_ROWS - 1) await nextRound()
+    }
+    await batch.write({ sync })
   }
 
   fetch(need: StoreNeed, view?: ViewId): Promise<StoreAnswer> {
