@@ -5,9 +5,8 @@ import { shardOfGroup } from './groupMachine.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { leads } from './membership.js'
 import type { Group, Turn } from './state.js'
-import { takeReadView } from './localReads.js'
+import { takeReadView } from './readView.js'
 import { runTask } from './tasks.js'
-import { placeCall } from './writes.js'
 
 /**
  * Deadlines of leases, on the leader's monotonic clock. A new leader gives every lease its full time again: it
@@ -91,13 +90,14 @@ export function expireLeases(turn: Turn, group: Group): void {
     setDeadline(leases, item.id, turn.now + REVOKE_RETRY_MS)
     turn.state.counters.leasesExpired++
     proposed++
+    turn.touched.add(group)
     const call = openCall(
       turn,
       { kind: 'self' },
       { kind: 'leaseRevoke', id: item.id },
       turn.now + REVOKE_RETRY_MS,
     )
-    if (call !== null) placeCall(turn, group, call)
+    if (call !== null) group.proposing.push(call)
   }
 }
 
@@ -151,7 +151,7 @@ export function timeToLive(turn: Turn, group: Group, call: Call, id: LeaseId, ke
       if (attached.ok) answerCall(later, call, header, reply(attached.value))
       else finishCall(later, call, attached)
     },
-    failed: later => placeCall(later, group, call),
+    failed: () => group.waiting.push(call),
     holdsLayers: false,
   })
 }

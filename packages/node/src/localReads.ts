@@ -1,19 +1,10 @@
 import { encodeReply, META_GROUP, type OpReply, type RangeOp, type Result, type TxnOp } from '@kvorum/model'
-import {
-  createReader,
-  overlaySnapshot,
-  readRange,
-  readTxn,
-  type Machine,
-  type Reader,
-  type ReadReply,
-  type Step,
-} from '@kvorum/machine'
+import { readRange, readTxn, type Reader, type ReadReply, type Step } from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
-import { takeId, type Group, type Turn } from './state.js'
+import { takeReadView } from './readView.js'
+import type { Group, Turn } from './state.js'
 import { runTask } from './tasks.js'
-import { placeCall } from './writes.js'
 
 /** Answers from this node's own state, as it is now. Whether that is fresh enough the caller has seen to. */
 export function readLocally(turn: Turn, group: Group, call: Call): void {
@@ -50,15 +41,10 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
       const { revision, reply } = result.value
       answerCall(later, call, { revision, term }, encodeReply({ kind: 'op', op: reply }))
     },
-    failed: later => placeCall(later, group, call),
+    failed: () => group.waiting.push(call),
     holdsLayers: false,
   })
 }
 
 const readOp = (reader: Reader, op: RangeOp | TxnOp): Step<Result<ReadReply<OpReply>>> =>
   op.kind === 'range' ? readRange(reader, op) : readTxn(reader, op)
-
-/** The shard at this moment: what is not in the store yet, and a view of the store that goes with it. */
-export function takeReadView(turn: Turn, shard: Machine): { reader: Reader; view: number } {
-  return { reader: createReader(shard, overlaySnapshot(turn.state.overlay)), view: takeId(turn.state) }
-}

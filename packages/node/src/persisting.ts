@@ -1,7 +1,8 @@
 import type { Group, Turn } from './state.js'
 import { hasReady, type Message, type Persist } from '@kvorum/raft'
 import { admissionRecorded, peerRecorded } from './identity.js'
-import { collectReady, handOver, routeMessages, stepGroup } from './consensus.js'
+import { handOver, routeMessages, stepGroup } from './consensus.js'
+import { collectReady } from './settle.js'
 import { note } from './state.js'
 import type { PeerRecord, PersistOrder } from './types.js'
 

@@ -5,7 +5,6 @@ import { renewLease, timeToLive } from './leases.js'
 import { readLocally } from './localReads.js'
 import { leads } from './membership.js'
 import { takeId, type Group, type Turn } from './state.js'
-import { placeCall } from './writes.js'
 
 /**
  * Linearizable reads (thesis 6.4): all that arrived in one turn share one round. The round's index is taken
@@ -84,7 +83,7 @@ function serve(turn: Turn, group: Group, call: Call): void {
     case 'leaseKeepAlive':
     case 'leaseTimeToLive':
       // The clock of leases is the leader's; if it is not here any more, the next leader is asked.
-      if (!leads(group)) placeCall(turn, group, call)
+      if (!leads(group)) group.waiting.push(call)
       else if (call.request.kind === 'leaseKeepAlive') renewLease(turn, group, call, call.request.id)
       else timeToLive(turn, group, call, call.request.id, call.request.keys)
       return

@@ -10,7 +10,7 @@ import {
 import { routeRanges } from '@kvorum/placement'
 import { readHistory, type Machine } from '@kvorum/machine'
 import { shardOfGroup } from '../groupMachine.js'
-import { takeReadView } from '../localReads.js'
+import { takeReadView } from '../readView.js'
 import type { Group, Turn } from '../state.js'
 import { runTask } from '../tasks.js'
 import {

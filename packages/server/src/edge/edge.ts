@@ -50,6 +50,8 @@ export interface EdgeState {
   /** Streams open, to be ended when the server stops. */
   readonly streams: Set<{ stop(): void }>
   stopping: boolean
+  /** Slow requests are told at most once a second. */
+  readonly slowLog: { quietUntil: number; unsaid: number }
 }
 
 export function createEdge(
@@ -66,7 +68,13 @@ export function createEdge(
     leader,
     metrics: createMetrics(node, { leaderChanges: leader.changes }),
     pickLeaseId: randomLeaseId,
-    state: { term: 0, pending: 0, streams: new Set(), stopping: false },
+    state: {
+      term: 0,
+      pending: 0,
+      streams: new Set(),
+      stopping: false,
+      slowLog: { quietUntil: 0, unsaid: 0 },
+    },
   }
 }
 

@@ -75,8 +75,20 @@ function finish(edge: Edge, rpc: AnyUnary, call: Call, begun: number, error: KvE
   edge.metrics.calls.handled(rpc.labels, code, took / 1000)
   if (took < edge.limits.slowRequestMs) return
   edge.metrics.calls.slow(rpc.labels)
-  edge.logger.warn(
-    { rpc: rpc.name, tookMs: Math.round(took), code, remote: call.meta.remote },
-    'a request took too long',
-  )
+  logSlow(edge, { rpc: rpc.name, tookMs: Math.round(took), code, remote: call.meta.remote })
+}
+
+/** An overloaded server has thousands of slow requests: one line a second says how many were not told. */
+const SLOW_LOG_EVERY_MS = 1000
+
+function logSlow({ state, logger }: Edge, facts: object): void {
+  const { slowLog } = state
+  const now = performance.now()
+  if (now < slowLog.quietUntil) {
+    slowLog.unsaid++
+    return
+  }
+  logger.warn({ ...facts, othersSinceLast: slowLog.unsaid }, 'a request took too long')
+  slowLog.quietUntil = now + SLOW_LOG_EVERY_MS
+  slowLog.unsaid = 0
 }

@@ -1,0 +1,94 @@
+import { hasReady, nextDue, propose, takeReady, type Ready } from '@kvorum/raft'
+import { failCall, type Call } from './calls.js'
+import { commandOf } from './commands.js'
+import { routeMessages } from './consensus.js'
+import { nextLeaseDue } from './leases.js'
+import { leadershipLost, leadershipWon } from './leadership.js'
+import { nodeOfReplica } from './membership.js'
+import { askReads, readsConfirmed } from './reads.js'
+import { beginInstall } from './snapshotInstall.js'
+import { beginStream } from './snapshotSend.js'
+import { note, type Group, type Turn } from './state.js'
+import { armTimer } from './timers.js'
+import { retryWaiting } from './writes.js'
+
+/**
+ * What comes out of raft: `collectReady` takes everything a group wants and acts on it, `settleGroup` does so
+ * at the end of a turn, after handing in what clients asked for.
+ */
+
+/** Takes what the group has to say and acts on all of it but the write, which is the caller's. */
+export function collectReady(turn: Turn, group: Group, diskFree: boolean): Ready {
+  const ready = takeReady(group.raft!, diskFree)
+  routeMessages(turn, group, ready.sendNow)
+  if (ready.changed) leadershipChanged(turn, group)
+  for (const read of ready.reads) readsConfirmed(turn, group, read)
+  if (ready.fetch !== null) {
+    turn.out.readLog.push({ group: group.id, ...ready.fetch })
+  }
+  for (const replica of ready.snapshots) beginStream(turn, group, replica)
+  if (ready.install !== null) beginInstall(turn, group, ready.install)
+  return ready
+}
+
+/** Everything a group does at the end of a turn except applying and writing. */
+export function settleGroup(turn: Turn, group: Group): void {
+  const { persisting, timers } = turn.state
+  if (group.raft === null) return
+  proposeCalls(turn, group)
+  askReads(turn, group)
+  if (hasReady(group.raft, false)) collectReady(turn, group, false)
+  if (hasReady(group.raft, true)) persisting.pending.add(group)
+  armTimer(timers, group.id, Math.min(nextDue(group.raft), nextLeaseDue(group)))
+}
+
+function leadershipChanged(turn: Turn, group: Group): void {
+  const { raft } = group
+  if (raft === null) return
+  const leads = raft.role === 'leader'
+  if (group.ledTerm !== 0 && (!leads || raft.term !== group.ledTerm)) {
+    group.ledTerm = 0
+    leadershipLost(turn, group)
+  }
+  if (leads && group.ledTerm === 0) {
+    group.ledTerm = raft.term
+    leadershipWon(turn, group)
+  }
+  if (raft.leader !== group.knownLeader) {
+    group.knownLeader = raft.leader
+    turn.state.counters.leaderChanges++
+    if (raft.leader !== 0) {
+      note(turn, 'info', 'A leader is known', {
+        group: group.id,
+        term: raft.term,
+        leader: (nodeOfReplica(group, raft.leader) ?? 0n).toString(16),
+      })
+    }
+  }
+  retryWaiting(turn, group)
+}
+
+/** One append for everything that clients asked of this group in this turn. */
+function proposeCalls(turn: Turn, group: Group): void {
+  if (group.proposing.length === 0 || group.raft === null) return
+  const calls = group.proposing.filter(call => !call.done)
+  group.proposing = []
+  if (calls.length === 0) return
+  const items = calls.map(call => ({ kind: 'normal' as const, data: commandOf(call.request) }))
+  const proposed = propose(group.raft, turn.wall, items)
+  if (!proposed.ok) {
+    for (const call of calls) refuseProposal(turn, group, call, proposed.refusal)
+    return
+  }
+  turn.state.counters.proposals += calls.length
+  turn.touched.add(group)
+  calls.forEach((call, i) => {
+    call.mayHaveEffect = true
+    group.proposals.set(proposed.index + i, { term: proposed.term, call })
+  })
+}
+
+function refuseProposal(turn: Turn, group: Group, call: Call, refusal: string): void {
+  if (refusal === 'busy') failCall(turn, call, 'tooManyRequests')
+  else group.waiting.push(call)
+}
