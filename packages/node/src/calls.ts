@@ -25,6 +25,8 @@ export interface Call {
   readonly arrived: Millis
   /** The group it was routed to; null until routed. */
   group: GroupId | null
+  /** The id under which it was sent on; null while it is here. */
+  forward: number | null
   /** Once true, a lost call is 'unknown' and is never sent again. */
   mayHaveEffect: boolean
   done: boolean
@@ -63,6 +65,7 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     due,
     arrived: turn.now,
     group: null,
+    forward: null,
     mayHaveEffect: false,
     done: false,
   }
@@ -95,6 +98,7 @@ export function finishCall(turn: Turn, call: Call, result: ClientResult): void {
   call.done = true
   const { calls } = turn.state
   calls.open--
+  if (call.forward !== null) calls.forwarded.delete(call.forward)
   switch (call.origin.kind) {
     case 'client':
       calls.byRequest.delete(call.origin.id)

@@ -48,6 +48,7 @@ export function receiveReply(turn: Turn, from: NodeId, id: number, result: Clien
   if (forwarded === undefined || forwarded.to !== from) return
   calls.forwarded.delete(id)
   const { call } = forwarded
+  call.forward = null
   const group = call.group === null ? undefined : turn.state.groups.get(call.group)
   const untaken = !result.ok && result.error.outcome === 'notApplied'
   if (untaken && group !== undefined && RETRIED.has(result.error.code)) {
@@ -67,6 +68,7 @@ export function forwardsLost(turn: Turn, node: NodeId): void {
   for (const [id, { call, to }] of calls.forwarded) {
     if (to !== node) continue
     calls.forwarded.delete(id)
+    call.forward = null
     const group = call.group === null ? undefined : groups.get(call.group)
     if (isIdempotent(call.request) && group !== undefined) group.waiting.push(call)
     else failCall(turn, call, 'timeoutConnectionLost', 'unknown')
@@ -79,6 +81,7 @@ export function forwardDropped(turn: Turn, id: number): void {
   const forwarded = calls.forwarded.get(id)
   if (forwarded === undefined) return
   calls.forwarded.delete(id)
+  forwarded.call.forward = null
   forwarded.call.mayHaveEffect = false
   if (forwarded.call.group !== null) groups.get(forwarded.call.group)?.waiting.push(forwarded.call)
 }
@@ -157,6 +160,7 @@ function sendToLeader(turn: Turn, group: Group, call: Call): void {
   }
   const id = state.calls.nextForward++
   state.calls.forwarded.set(id, { call, to: node })
+  call.forward = id
   state.counters.forwarded++
   call.mayHaveEffect = true
   sendTo(turn, node, { kind: 'request', id, group: group.id, request: call.request })
