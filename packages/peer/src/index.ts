@@ -1,6 +1,6 @@
 /** Node-to-node transport: msgpack frames over TCP, one connection per direction and lane. */
-export { decodeParcels, encodeParcels } from './codec.js'
-export { encodeFrame, FrameDecoder } from './frame.js'
-export type { Address } from './link.js'
-export { PeerTransport, type TransportEvents, type TransportOptions } from './transport.js'
+export { decodeParcels } from './codec.js'
+export { TIMING, type Address, type TransportEvents, type TransportTiming } from './events.js'
+export { encodeFrames, FrameDecoder, type Frame, type Frames } from './frame.js'
+export { PeerTransport, type TransportOptions } from './transport.js'
 export type { Parcel } from './types.js'

@@ -1,28 +1,33 @@
 import { connect, type Socket } from 'node:net'
-import { LIMITS, type NodeId } from '@kvorum/model'
-import { encodeFrame } from './frame.js'
+import { LIMITS, refuse, type NodeId } from '@kvorum/model'
+import type { Address, TransportEvents, TransportTiming } from './events.js'
+import { encodeFrames, type Frame } from './frame.js'
 import { encodePreface, PREFACE_OK, refusalOf, type Preface } from './preface.js'
-import type { TransportEvents } from './transport.js'
 import type { Parcel } from './types.js'
 
-export interface Address {
-  readonly host: string
-  readonly port: number
-}
-
-interface LinkOptions {
+export interface LinkOptions {
   readonly peer: NodeId
   readonly addresses: readonly Address[]
   readonly preface: Preface
   readonly random: () => number
+  readonly timing: TransportTiming
   readonly events: TransportEvents
 }
 
-const RECONNECT_MIN_MS = 50
-const RECONNECT_MAX_MS = 1_000
-const CONNECT_TIMEOUT_MS = 3_000
+/** What a bulk lane holds back while it is being dialled: what the receiver may have asked for, a little rounded up. */
+const WAITING_BYTES_MAX = 2 * LIMITS.snapshotCreditChunks * LIMITS.snapshotChunkBytes
 
-/** One outgoing connection, dialled again with back-off and jitter for as long as it is open. */
+/**
+ * One outgoing connection, dialled again with back-off and jitter for as long as it is open.
+ *
+ *     waiting (back-off) --> dialling --> ready --> lost --+
+ *          ^                    | refused, timed out       |
+ *          +--------------------+--------------------------+
+ *
+ * A peer that vanished without a word looks like one that is slow: TCP alone gives up after a quarter of an hour,
+ * and after a partition repeats itself at ever longer intervals. So the receiving side acknowledges with single
+ * bytes, and a connection that stays silent after something was sent on it is replaced.
+ */
 export class Link {
   readonly #options: LinkOptions
   #socket: Socket | null = null
@@ -30,6 +35,9 @@ export class Link {
   #closed = false
   #attempts = 0
   #timer: NodeJS.Timeout | null = null
+  #silence: NodeJS.Timeout | null = null
+  #waiting: Frame[] = []
+  #waitingBytes = 0
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -37,65 +45,157 @@ export class Link {
   }
 
   get queuedBytes(): number {
-    return this.#socket?.writableLength ?? 0
+    return this.#waitingBytes + (this.#socket?.writableLength ?? 0)
   }
 
+  /** Sends, or reports as dropped. A bulk lane that is being dialled holds back a little until that has ended. */
   send(parcels: readonly Parcel[]): void {
-    const { peer, events } = this.#options
-    const socket = this.#socket
-    if (socket === null || !this.#ready || socket.writableLength > LIMITS.peerQueueBytesMax) {
-      events.onDropped(peer, parcels)
+    const { preface } = this.#options
+    const connected = this.#ready && !this.#closed
+    const waits = preface.lane === 'bulk' && !this.#closed
+    if ((!connected && !waits) || this.queuedBytes >= LIMITS.peerQueueBytesMax) {
+      this.#dropped(parcels)
       return
     }
-    socket.write(encodeFrame(parcels))
+    const { frames, tooLarge } = encodeFrames(parcels)
+    this.#socket?.cork()
+    for (const frame of [...frames, ...this.#excuses(tooLarge)]) {
+      if (connected) this.#write(frame)
+      else this.#wait(frame)
+    }
+    this.#socket?.uncork()
   }
 
-  close(): void {
+  /** Lets what is queued leave for a moment; nothing is left behind and nothing is told any more. */
+  async close(): Promise<void> {
     this.#closed = true
+    this.#waiting = []
+    this.#waitingBytes = 0
     if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#socket?.destroy()
+    this.#heard()
+    const socket = this.#socket
+    if (socket === null) return
+    const linger = setTimeout(() => socket.destroy(), this.#options.timing.lingerMs)
+    await new Promise<void>(resolve => {
+      socket.once('close', () => resolve())
+      if (this.#ready) socket.destroySoon()
+      else socket.destroy()
+    })
+    clearTimeout(linger)
+  }
+
+  #write(frame: Frame): void {
+    const socket = this.#socket!
+    const queued = socket.writableLength
+    // An empty queue takes any one frame: the largest one and its header are more than the bound.
+    if (queued > 0 && queued + frame.bytes.length > LIMITS.peerQueueBytesMax) {
+      this.#dropped(frame.parcels)
+      return
+    }
+    // The loss of a control connection is told as such; a bulk connection has no one who waits for that.
+    if (this.#options.preface.lane === 'control') socket.write(frame.bytes)
+    else socket.write(frame.bytes, error => error != null && this.#dropped(frame.parcels))
+    this.#expectSign(socket)
+  }
+
+  #wait(frame: Frame): void {
+    if (this.#waiting.length > 0 && this.#waitingBytes + frame.bytes.length > WAITING_BYTES_MAX) {
+      this.#dropped(frame.parcels)
+      return
+    }
+    this.#waiting.push(frame)
+    this.#waitingBytes += frame.bytes.length
+  }
+
+  #takeWaiting(): Frame[] {
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    return waiting
+  }
+
+  #dropped(parcels: readonly Parcel[]): void {
+    if (parcels.length > 0 && !this.#closed) this.#options.events.onDropped(this.#options.peer, parcels)
+  }
+
+  /** An answer that no frame can hold becomes one that says so: whoever asked must not wait in vain. */
+  #excuses(tooLarge: readonly Parcel[]): readonly Frame[] {
+    const replies: Parcel[] = []
+    for (const parcel of tooLarge) {
+      if (parcel.kind === 'reply')
+        replies.push({ ...parcel, result: refuse('responseTooLarge', { outcome: 'applied' }) })
+    }
+    this.#dropped(tooLarge.filter(parcel => parcel.kind !== 'reply'))
+    return encodeFrames(replies).frames
   }
 
   #dial(): void {
-    const { addresses, preface } = this.#options
+    const { addresses, preface, timing } = this.#options
     const address = addresses[this.#attempts % addresses.length]
     if (address === undefined) return
     const socket = connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true })
     this.#socket = socket
-    const timeout = setTimeout(() => socket.destroy(), CONNECT_TIMEOUT_MS)
+    this.#timer = setTimeout(() => socket.destroy(), timing.connectMs)
     socket.on('error', () => socket.destroy())
     socket.once('connect', () => socket.write(encodePreface(preface)))
     socket.on('data', chunk => {
-      if (this.#ready || chunk.length === 0) return
-      clearTimeout(timeout)
-      this.#answered(chunk[0]!, socket)
+      if (this.#closed || chunk.length === 0) return
+      if (!this.#ready) this.#answered(chunk[0]!, socket, `${address.host}:${address.port}`)
+      else this.#proven()
     })
-    socket.once('close', () => {
-      clearTimeout(timeout)
-      this.#lost()
-    })
+    socket.once('close', () => this.#lost())
   }
 
-  #answered(byte: number, socket: Socket): void {
+  #answered(byte: number, socket: Socket, remote: string): void {
     const { peer, preface, events } = this.#options
+    if (this.#timer !== null) clearTimeout(this.#timer)
     if (byte === PREFACE_OK) {
       this.#ready = true
-      this.#attempts = 0
+      socket.cork()
+      for (const frame of this.#takeWaiting()) this.#write(frame)
+      socket.uncork()
       if (preface.lane === 'control') events.onUp(peer)
       return
     }
-    events.onRefused(peer, refusalOf(byte) ?? 'otherCluster')
+    const reason = refusalOf(byte)
+    if (reason === null) events.onStranger(remote, 'what listens there is not a kvorum peer')
+    else events.onRefused(peer, reason)
     socket.destroy()
   }
 
+  /** The peer takes what we send: only now is the next loss a first one. */
+  #proven(): void {
+    this.#attempts = 0
+    this.#heard()
+  }
+
+  #heard(): void {
+    if (this.#silence !== null) clearTimeout(this.#silence)
+    this.#silence = null
+  }
+
+  #expectSign(socket: Socket): void {
+    this.#silence ??= setTimeout(() => {
+      // After a stall of our own the sign may lie unread: look at the sockets once before judging.
+      const judged = this.#silence
+      setImmediate(() => {
+        if (this.#silence === judged) socket.destroy()
+      })
+    }, this.#options.timing.silenceMs)
+  }
+
   #lost(): void {
-    const { peer, preface, random, events } = this.#options
+    const { peer, preface, random, timing, events } = this.#options
     const wasReady = this.#ready
     this.#socket = null
     this.#ready = false
-    if (wasReady && preface.lane === 'control') events.onDown(peer)
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#heard()
     if (this.#closed) return
-    const delay = Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** Math.min(this.#attempts, 10))
+    if (wasReady && preface.lane === 'control') events.onDown(peer)
+    this.#dropped(this.#takeWaiting().flatMap(frame => frame.parcels))
+    const delay = Math.min(timing.reconnectMaxMs, timing.reconnectMinMs * 2 ** Math.min(this.#attempts, 10))
     this.#attempts++
     this.#timer = setTimeout(() => this.#dial(), delay * (0.5 + random() / 2))
   }

@@ -1,8 +1,9 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { MalformedError, type ClusterId, type NodeId, type PeerRefusal } from '@kvorum/model'
-import { FrameDecoder } from './frame.js'
-import { Link, type Address } from './link.js'
-import { decodePreface, PREFACE_BYTES, PREFACE_OK, refusalByte, type Lane } from './preface.js'
+import { createServer, type AddressInfo, type Server } from 'node:net'
+import type { ClusterId, NodeId } from '@kvorum/model'
+import { Acceptor } from './acceptor.js'
+import { TIMING, type Address, type TransportEvents, type TransportTiming } from './events.js'
+import { Link } from './link.js'
+import type { Lane } from './preface.js'
 import type { Parcel } from './types.js'
 
 /**
@@ -10,7 +11,7 @@ import type { Parcel } from './types.js'
  * dialled, what it receives comes over connections it accepted. Order holds within a lane of one connection;
  * what was in flight when a connection broke is lost, and the owner is told.
  *
- *     send(to, parcels) --> Link (control | bulk) --> TCP --> accept --> decode --> onParcels(from, parcels)
+ *     send(to, parcels) --> Link (control | bulk) --> TCP --> Acceptor --> decode --> onParcels(from, parcels)
  */
 export interface TransportOptions {
   readonly cluster: ClusterId
@@ -20,35 +21,29 @@ export interface TransportOptions {
   /** In [0, 1); spreads reconnects. */
   readonly random: () => number
   readonly events: TransportEvents
+  /** Other times than the usual ones; for tests and for odd networks. */
+  readonly timing?: Partial<TransportTiming>
 }
-
-export interface TransportEvents {
-  onParcels(from: NodeId, parcels: readonly Parcel[]): void
-  /** The connection on which this node sends to `peer` is ready, or is gone (what was queued is lost). */
-  onUp(peer: NodeId): void
-  onDown(peer: NodeId): void
-  /** Not sent, because the queue to that peer is full. */
-  onDropped(peer: NodeId, parcels: readonly Parcel[]): void
-  /** `peer` answered that it will not talk to us. */
-  onRefused(peer: NodeId, reason: PeerRefusal): void
-  /** Something odd at the door, for the log: who and why, never content. */
-  onStranger(remote: string, problem: string): void
-}
-
-/** An accepted connection must say who it is within this time. */
-const PREFACE_TIMEOUT_MS = 5_000
-/** Connections that have not said yet who they are. */
-const STRANGERS_MAX = 256
 
 export class PeerTransport {
   readonly #options: TransportOptions
+  readonly #timing: TransportTiming
+  readonly #acceptor: Acceptor
   readonly #links = new Map<string, Link>()
-  readonly #accepted = new Set<Socket>()
   #servers: Server[] = []
-  #strangers = 0
+  #closed = false
 
   private constructor(options: TransportOptions) {
+    const { cluster, self, peers, events } = options
     this.#options = options
+    this.#timing = { ...TIMING, ...options.timing }
+    this.#acceptor = new Acceptor({
+      cluster,
+      self,
+      isMember: node => peers.has(node),
+      timing: this.#timing,
+      events,
+    })
   }
 
   /** Listens, then begins to dial. Rejects when an address cannot be listened on. */
@@ -60,7 +55,7 @@ export class PeerTransport {
       await transport.close()
       throw error
     }
-    for (const [peer, addresses] of options.peers) transport.#link(peer, addresses, 'control')
+    for (const peer of options.peers.keys()) transport.#link(peer, 'control')
     return transport
   }
 
@@ -72,41 +67,54 @@ export class PeerTransport {
     })
   }
 
-  /** Queues messages to `peer`. What does not fit, or has no connection, is dropped and reported. */
+  /**
+   * Queues messages to `peer`. What does not fit, or has no connection, is dropped and reported. Snapshot chunks
+   * have a lane of their own, dialled when it is first needed; a few of them wait for that.
+   */
   send(peer: NodeId, parcels: readonly Parcel[]): void {
     const bulk = parcels.filter(parcel => parcel.kind === 'snapshotChunk')
-    if (bulk.length > 0) {
-      const addresses = this.#options.peers.get(peer)
-      if (addresses !== undefined) this.#link(peer, addresses, 'bulk').send(bulk)
-    }
     const control = bulk.length === 0 ? parcels : parcels.filter(parcel => parcel.kind !== 'snapshotChunk')
-    if (control.length > 0) this.#links.get(linkKey(peer, 'control'))?.send(control)
+    if (control.length > 0) this.#sendOn('control', peer, control)
+    if (bulk.length > 0) this.#sendOn('bulk', peer, bulk)
   }
 
+  /** Bytes that wait to leave for `peer`. */
   queuedBytes(peer: NodeId): number {
-    return this.#links.get(linkKey(peer, 'control'))?.queuedBytes ?? 0
+    const lanes: readonly Lane[] = ['control', 'bulk']
+    return lanes.reduce((sum, lane) => sum + (this.#links.get(linkKey(peer, lane))?.queuedBytes ?? 0), 0)
   }
 
+  /** Nothing is left open, and no event follows. May be called more than once. */
   async close(): Promise<void> {
-    for (const link of this.#links.values()) link.close()
-    for (const socket of this.#accepted) socket.destroy()
-    await Promise.all(this.#servers.map(server => new Promise<void>(done => server.close(() => done()))))
-    this.#servers = []
+    this.#closed = true
+    const servers = this.#servers.map(server => new Promise<void>(done => server.close(() => done())))
+    await Promise.all([...this.#links.values()].map(link => link.close()))
+    await this.#acceptor.close()
+    await Promise.all(servers)
   }
 
-  #link(peer: NodeId, addresses: readonly Address[], lane: Lane): Link {
+  #sendOn(lane: Lane, peer: NodeId, parcels: readonly Parcel[]): void {
+    if (this.#closed) return
+    const link = this.#link(peer, lane)
+    if (link === null) this.#options.events.onDropped(peer, parcels)
+    else link.send(parcels)
+  }
+
+  /** Null: there is no such peer. */
+  #link(peer: NodeId, lane: Lane): Link | null {
     const key = linkKey(peer, lane)
-    let link = this.#links.get(key)
-    if (link === undefined) {
-      const { cluster, self, random, events } = this.#options
-      link = new Link({ peer, addresses, preface: { cluster, from: self, to: peer, lane }, random, events })
-      this.#links.set(key, link)
-    }
+    const known = this.#links.get(key)
+    const { cluster, self, peers, random, events } = this.#options
+    const addresses = peers.get(peer)
+    if (known !== undefined || addresses === undefined) return known ?? null
+    const preface = { cluster, from: self, to: peer, lane }
+    const link = new Link({ peer, addresses, preface, random, timing: this.#timing, events })
+    this.#links.set(key, link)
     return link
   }
 
   #listen(address: Address): Promise<Server> {
-    const server = createServer({ noDelay: true }, socket => this.#accept(socket))
+    const server = createServer({ noDelay: true, keepAlive: true }, socket => this.#acceptor.accept(socket))
     return new Promise((resolve, reject) => {
       server.once('error', reject)
       server.listen(address.port, address.host, () => {
@@ -115,65 +123,6 @@ export class PeerTransport {
         resolve(server)
       })
     })
-  }
-
-  #accept(socket: Socket): void {
-    const remote = `${socket.remoteAddress}:${socket.remotePort}`
-    const { events } = this.#options
-    socket.on('error', () => socket.destroy())
-    if (this.#strangers >= STRANGERS_MAX) {
-      socket.destroy()
-      return
-    }
-    this.#accepted.add(socket)
-    this.#strangers++
-    let head = Buffer.alloc(0)
-    let known: { from: NodeId; decoder: FrameDecoder } | null = null
-    const timer = setTimeout(() => socket.destroy(), PREFACE_TIMEOUT_MS)
-    const settle = (): void => {
-      clearTimeout(timer)
-      if (known === null) this.#strangers--
-    }
-    socket.once('close', () => {
-      settle()
-      this.#accepted.delete(socket)
-    })
-    socket.on('data', chunk => {
-      try {
-        let rest = chunk
-        if (known === null) {
-          head = Buffer.concat([head, chunk])
-          if (head.length < PREFACE_BYTES) return
-          const from = this.#welcome(socket, head, remote)
-          if (from === null) return
-          settle()
-          known = { from, decoder: new FrameDecoder() }
-          rest = head.subarray(PREFACE_BYTES)
-        }
-        const parcels = known.decoder.push(rest)
-        if (parcels.length > 0) events.onParcels(known.from, parcels)
-      } catch (error) {
-        if (!(error instanceof MalformedError)) throw error
-        events.onStranger(remote, error.message)
-        socket.destroy()
-      }
-    })
-  }
-
-  /** Answers a preface; null when the connection was turned away. */
-  #welcome(socket: Socket, head: Buffer, remote: string): NodeId | null {
-    const preface = decodePreface(head)
-    const { cluster, self, peers, events } = this.#options
-    let refusal: PeerRefusal | null = null
-    if (preface.cluster !== cluster) refusal = 'otherCluster'
-    else if (preface.to !== self || !peers.has(preface.from)) refusal = 'unknownMember'
-    if (refusal === null) {
-      socket.write(Buffer.of(PREFACE_OK))
-      return preface.from
-    }
-    events.onStranger(remote, refusal)
-    socket.end(Buffer.of(refusalByte(refusal)))
-    return null
   }
 }
 

@@ -1,0 +1,140 @@
+import {
+  ByteReader,
+  ByteWriter,
+  groupId,
+  leaseId,
+  MalformedError,
+  readOp,
+  unreachable,
+  writeOp,
+  type ClientRequest,
+  type ClientResult,
+  type KvError,
+} from '@kvorum/model'
+import { isErrorCode, isOutcome } from './errorNames.js'
+import { bool, bytes, list, number, rangeFromWire, rangeToWire, signed, text, type Wire } from './wire.js'
+
+/** Clients' requests and their results, for the node that leads the shard. Numbers are never used twice. */
+const REQUESTS = {
+  write: 1,
+  read: 2,
+  compact: 3,
+  leaseGrant: 4,
+  leaseRevoke: 5,
+  leaseKeepAlive: 6,
+  leaseTimeToLive: 7,
+  leaseList: 8,
+  barrier: 9,
+  meta: 10,
+} as const
+
+export function requestToWire(request: ClientRequest): Wire {
+  const kind = REQUESTS[request.kind]
+  switch (request.kind) {
+    case 'write':
+      return [kind, request.ranges.map(rangeToWire), request.command]
+    case 'read': {
+      const out = new ByteWriter()
+      writeOp(out, request.op)
+      return [kind, out.finish(), request.serializable]
+    }
+    case 'compact':
+      return [kind, request.revision, request.physical]
+    case 'leaseGrant':
+      return [kind, request.id, request.ttl]
+    case 'leaseRevoke':
+    case 'leaseKeepAlive':
+      return [kind, request.id]
+    case 'leaseTimeToLive':
+      return [kind, request.id, request.keys]
+    case 'leaseList':
+    case 'barrier':
+      return [kind]
+    case 'meta':
+      return [kind, request.command]
+    default:
+      return unreachable(request)
+  }
+}
+
+export function requestFromWire(wire: Wire): ClientRequest {
+  switch (wire[0]) {
+    case REQUESTS.write:
+      return { kind: 'write', ranges: list(wire[1]).map(rangeFromWire), command: bytes(wire[2]) }
+    case REQUESTS.read: {
+      const input = new ByteReader(bytes(wire[1]))
+      const op = readOp(input, 0)
+      input.end()
+      if (op.kind !== 'range' && op.kind !== 'txn') throw new MalformedError(`a ${op.kind} is not a read`)
+      return { kind: 'read', op, serializable: bool(wire[2]) }
+    }
+    case REQUESTS.compact:
+      return { kind: 'compact', revision: number(wire[1]), physical: bool(wire[2]) }
+    case REQUESTS.leaseGrant:
+      return { kind: 'leaseGrant', id: leaseId(signed(wire[1])), ttl: number(wire[2]) }
+    case REQUESTS.leaseRevoke:
+      return { kind: 'leaseRevoke', id: leaseId(signed(wire[1])) }
+    case REQUESTS.leaseKeepAlive:
+      return { kind: 'leaseKeepAlive', id: leaseId(signed(wire[1])) }
+    case REQUESTS.leaseTimeToLive:
+      return { kind: 'leaseTimeToLive', id: leaseId(signed(wire[1])), keys: bool(wire[2]) }
+    case REQUESTS.leaseList:
+      return { kind: 'leaseList' }
+    case REQUESTS.barrier:
+      return { kind: 'barrier' }
+    case REQUESTS.meta:
+      return { kind: 'meta', command: bytes(wire[1]) }
+    default:
+      throw new MalformedError(`request kind ${String(wire[0])} is not known`)
+  }
+}
+
+export function resultToWire(result: ClientResult): Wire {
+  if (result.ok) return [true, result.value.header.revision, result.value.header.term, result.value.body]
+  const { code, outcome, detail, compactRevision, route } = result.error
+  return [
+    false,
+    code,
+    outcome,
+    detail ?? null,
+    compactRevision ?? null,
+    route === undefined ? null : [route.group, rangeToWire(route.range), route.epoch],
+  ]
+}
+
+export function resultFromWire(wire: Wire): ClientResult {
+  if (bool(wire[0])) {
+    return {
+      ok: true,
+      value: { header: { revision: number(wire[1]), term: number(wire[2]) }, body: bytes(wire[3]) },
+    }
+  }
+  return { ok: false, error: errorFromWire(wire) }
+}
+
+/**
+ * A later version may refuse for a reason that has no name here. What the caller must not lose is the outcome,
+ * so such a refusal arrives as internal, and an outcome without a name as unknown.
+ */
+function errorFromWire(wire: Wire): KvError {
+  const code = text(wire[1])
+  const outcome = text(wire[2])
+  const detail = wire[3] === null ? (isErrorCode(code) ? undefined : code) : text(wire[3])
+  const compactRevision = wire[4] === null ? undefined : number(wire[4])
+  const route = wire[5] === null ? undefined : list(wire[5])
+  return {
+    code: isErrorCode(code) ? code : 'internal',
+    outcome: isOutcome(outcome) ? outcome : 'unknown',
+    ...(detail === undefined ? {} : { detail }),
+    ...(compactRevision === undefined ? {} : { compactRevision }),
+    ...(route === undefined
+      ? {}
+      : {
+          route: {
+            group: groupId(number(route[0])),
+            range: rangeFromWire(route[1]),
+            epoch: number(route[2]),
+          },
+        }),
+  }
+}
