@@ -83,9 +83,12 @@ const unaryCall =
     const { calls } = edge.metrics
     const bytes = call.request
     calls.received(bytes.length)
-    // Cancelled: the client has gone, or its deadline has passed.
+    // Cancelled: the client has gone, or its deadline has passed. The library says so after every answer, too.
     const gone = new AbortController()
-    call.on('cancelled', () => gone.abort())
+    let answered = false
+    call.on('cancelled', () => {
+      if (!answered) gone.abort()
+    })
     const meta = metaOf(call.metadata, call.getPeer())
     void runUnary(
       edge,
@@ -99,6 +102,7 @@ const unaryCall =
         encode: response => asBuffer(rpc.response.encode(response as never)),
       },
     ).then(result => {
+      answered = true
       if (result.ok) calls.sent(result.value.length)
       if (result.ok) answer(null, result.value)
       else answer(statusOf(result.error))
