@@ -1,5 +1,5 @@
 import type { Group, NodeState } from './state.js'
-import { META_GROUP, type Member, type NodeId, type ReplicaId } from '@kvorum/model'
+import { META_GROUP, type Member, type NodeId, type ReplicaId, type Term } from '@kvorum/model'
 
 /** The other members, as far as this node knows them. */
 export const peersOf = (state: NodeState): NodeId[] => [...state.peers.keys()]
@@ -27,4 +27,10 @@ export function membersOf(state: NodeState): Member[] {
     clientUrls,
     learner,
   }))
+}
+
+/** The term that headers carry: the first data shard's while there is only one, so that all nodes tell the same. */
+export function headerTerm(state: NodeState): Term {
+  const first = state.shards.shards[0]
+  return first === undefined ? 0 : (state.groups.get(first.group)?.raft?.term ?? 0)
 }

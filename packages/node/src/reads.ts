@@ -3,7 +3,7 @@ import { readIndex, type ReadState } from '@kvorum/raft'
 import { answerCall, failCall, type Call } from './calls.js'
 import { renewLease, timeToLive } from './leases.js'
 import { readLocally } from './localReads.js'
-import { leads } from './membership.js'
+import { headerTerm, leads } from './membership.js'
 import { takeId, type Group, type Turn } from './state.js'
 
 /**
@@ -78,7 +78,7 @@ function serve(turn: Turn, group: Group, call: Call): void {
       readLocally(turn, group, call)
       return
     case 'barrier':
-      answerCall(turn, call, { revision: 0, term: group.raft?.term ?? 0 }, encodeReply({ kind: 'done' }))
+      answerCall(turn, call, { revision: 0, term: headerTerm(turn.state) }, encodeReply({ kind: 'done' }))
       return
     case 'leaseKeepAlive':
     case 'leaseTimeToLive':

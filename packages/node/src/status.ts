@@ -1,5 +1,5 @@
 import { META_GROUP, type GroupStatus, type NodeStatus } from '@kvorum/model'
-import { leaderNode, leads } from './membership.js'
+import { headerTerm, leaderNode, leads } from './membership.js'
 import type { Group, NodeState } from './state.js'
 
 /** What this node knows now, for Status, health and metrics. Copies only; nothing here changes anything. */
@@ -15,7 +15,7 @@ export function statusOf(
   const leader = meta === undefined ? null : leaderNode(meta)
   const problems = problemsOf(state)
   const revision = shard?.machine.shard?.revision ?? 0
-  const term = Math.max(meta?.raft?.term ?? 0, state.highestTerm)
+  const term = Math.max(headerTerm(state), state.highestTerm)
   return {
     header: { revision, term },
     leader: leader ?? 0n,
