@@ -1,5 +1,5 @@
 import t from 'tap'
-import { confirm, createLog, MemoryDisk, planBatch, planCover, releaseTo } from '@kvorum/storage'
+import { confirm, createLog, MemoryDisk, planBatch, planCover, planPurge, releaseTo } from '@kvorum/storage'
 import type { DiskOp, LogState } from '@kvorum/storage'
 import { applyBatch, copyModel, emptyModel, modelView, randomBatch, release } from './model.js'
 import type { Model } from './model.js'
@@ -29,6 +29,9 @@ function coversModel(found: View, model: View): boolean {
 
 const big = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value)
 
+/** How often a purge did something. */
+const steps = { move: 0, delete: 0 }
+
 interface Life {
   readonly disk: MemoryDisk
   log: LogState
@@ -42,6 +45,8 @@ function nextStep(life: Life, random: () => number): { ops: readonly DiskOp[] | 
   if (dice < 0.3) {
     const released = release(life.model, life.log, random)
     if (released !== null) releaseTo(life.log, released.group, released.index)
+    const step = planPurge(life.log)
+    if (step !== null) steps[step.kind]++
     return { ops: purgeOps(life.disk, life.log), after: life.model }
   }
   const batch = randomBatch(life.model, random, SHAPE)
@@ -89,10 +94,10 @@ function parse(text: string): Model['groups'] extends Map<unknown, { entries: (i
 
 t.test('a crash at every operation loses nothing that was acknowledged (I11, I18)', async t => {
   let crashes = 0
-  for (let seed = 1; seed <= 120; seed++) {
+  for (let seed = 1; seed <= 40; seed++) {
     const random = chance(seed)
     let life: Life = { disk: new MemoryDisk(), log: createLog(IDENTITY, OPTIONS), model: emptyModel() }
-    for (let steps = 0; steps < 25; steps++) {
+    for (let turn = 0; turn < 40; turn++) {
       const { ops, after } = nextStep(life, random)
       if (ops === null) continue
       // A crash before each operation, each on a disk of its own; the life itself goes on.
@@ -108,18 +113,19 @@ t.test('a crash at every operation loses nothing that was acknowledged (I11, I18
           if (life.log.segments.length > 0) throw new Error(`seed ${seed}: a log became fresh`)
           continue
         }
-        crashInRecovery(disk, life.model, after, random, `seed ${seed} step ${steps} op ${stop}`)
+        crashInRecovery(disk, life.model, after, random, `seed ${seed} step ${turn} op ${stop}`)
       }
       life.disk.runSync(ops)
       confirm(life.log)
       life.model = after
       if (random() < 0.1) {
         life.disk.crash(random)
-        life = checkAfterCrash(life.disk, life.model, life.model, `seed ${seed} step ${steps}`)
+        life = checkAfterCrash(life.disk, life.model, life.model, `seed ${seed} step ${turn}`)
       }
     }
   }
-  t.ok(crashes > 5000, `${crashes} crashes`)
+  t.ok(crashes > 4000, `${crashes} crashes`)
+  t.ok(steps.move > 10 && steps.delete > 20, `purges: ${JSON.stringify(steps)}`)
 })
 
 /** Recovery itself is interrupted, at a random operation, a few times over. */

@@ -1,10 +1,10 @@
 import { assert } from '@kvorum/model'
 import type { Entry, GroupId, Index } from '@kvorum/model'
 import type { DiskOp } from '../disk.js'
-import { segmentName } from './format.js'
+import { RECORD_OVERHEAD_BYTES, segmentName } from './format.js'
 import { oldestSegment, termOf } from './groupLog.js'
 import type { GroupLog } from './groupLog.js'
-import { runsOf } from './items.js'
+import { payloadBytes, runsOf } from './items.js'
 import type { LogItem } from './items.js'
 import { dropRows, rowAt } from './rows.js'
 import type { LogState } from './state.js'
@@ -14,8 +14,8 @@ import { writeBatch } from './write.js'
 /**
  * Getting rid of old segments. Two steps, repeated until there is nothing to do:
  *
- *     move     a group that pins more than `pinnedSegmentsMax` old segments: read its oldest entries, write them
- *              again at the end (planMove)
+ *     move     where more than `pinnedSegmentsMax` old segments are pinned by a few entries of lagging groups: read
+ *              the oldest ones, write them again at the end (planMove)
  *     delete   write again at the end whatever else only the doomed segments say (bases, hard states, boot,
  *              peers, admission), sync, and only then remove them, oldest first (planDelete)
  *
@@ -53,9 +53,35 @@ export function planPurge(log: LogState): PurgeStep | null {
       pinning = group
     }
   }
-  if (pinning !== null && current - below > log.options.pinnedSegmentsMax)
-    return moveStep(log, pinning, below)
-  return below > first ? { kind: 'delete', below } : null
+  if (below > first) return worthDeleting(log, below) ? { kind: 'delete', below } : null
+  return pinning !== null && worthMoving(log) ? moveStep(log, pinning, below) : null
+}
+
+/**
+ * What only the doomed segments say is written again, so it must be at most half of what goes; with very many
+ * groups a single segment may not be worth it. This also makes every purge end.
+ */
+function worthDeleting(log: LogState, below: number): boolean {
+  let freed = 0
+  for (const { number, bytes } of log.segments) if (number < below) freed += bytes
+  let written = 0
+  for (const item of forwardItems(log, below)) written += RECORD_OVERHEAD_BYTES + payloadBytes(item)
+  return written * 2 <= freed
+}
+
+/**
+ * Moving costs as much room as it moves, so at least half of what lies in the segments that are too old must be
+ * of no use to anybody. A log that is old because its groups need all of it stays as it is.
+ */
+function worthMoving(log: LogState): boolean {
+  const oldest = currentSegment(log) - log.options.pinnedSegmentsMax
+  let total = 0
+  for (const { number, bytes } of log.segments) if (number < oldest) total += bytes
+  if (total === 0) return false
+  let live = 0
+  for (const { rows } of log.groups.values())
+    for (let at = rows.head; at < rows.tail; at++) if (rows.segment[at]! < oldest) live += rows.length[at]!
+  return live * 2 <= total
 }
 
 /** The first entries of the group that lie in its oldest segment, as far as one step goes. */
@@ -94,12 +120,7 @@ export function planMove(log: LogState, group: GroupId, entries: readonly Entry[
 
 /** Deletes the segments below `below`, as a 'delete' step said. */
 export function planDelete(log: LogState, below: number): DiskOp[] {
-  const items: LogItem[] = []
-  for (const group of log.groups.values()) items.push(...forwardGroup(group, below))
-  if (log.boot !== null && log.boot.segment < below) items.push({ kind: 'boot', identity: log.boot.identity })
-  for (const { peer, segment } of log.peers.values()) if (segment < below) items.push({ kind: 'peer', peer })
-  if (log.admitted !== null && log.admitted < below) items.push({ kind: 'admitted' })
-  items.push({ kind: 'purged', below })
+  const items = [...forwardItems(log, below)]
   const doomed = log.segments.filter(({ number }) => number < below)
   assert(doomed.length < log.segments.length, () => 'the segment in use cannot be deleted')
   // Each name is made durable before the next goes, so that a crash leaves no gap between segments.
@@ -108,6 +129,15 @@ export function planDelete(log: LogState, below: number): DiskOp[] {
     { kind: 'syncDirectory' },
   ])
   return writeBatch(log, { items, after, removedBelow: below })
+}
+
+/** What is said below `below` only. */
+function* forwardItems(log: LogState, below: number): Generator<LogItem> {
+  for (const group of log.groups.values()) yield* forwardGroup(group, below)
+  if (log.boot !== null && log.boot.segment < below) yield { kind: 'boot', identity: log.boot.identity }
+  for (const { peer, segment } of log.peers.values()) if (segment < below) yield { kind: 'peer', peer }
+  if (log.admitted !== null && log.admitted < below) yield { kind: 'admitted' }
+  yield { kind: 'purged', below }
 }
 
 function* forwardGroup(group: GroupLog, below: number): Generator<LogItem> {

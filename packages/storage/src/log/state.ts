@@ -37,7 +37,7 @@ export interface LogOptions {
   /** A segment that a batch would push beyond this is closed. A larger batch gets a segment of its own. */
   readonly segmentBytes: number
   readonly reserveBytes: number
-  /** Old segments that a lagging group may pin before its entries are written again further on. */
+  /** Old segments that lagging groups may pin before their entries are written again further on. */
   readonly pinnedSegmentsMax: number
   /** Entry bytes written again in one step; more wait for the next step. */
   readonly moveBytesMax: number
