@@ -1,0 +1,135 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import { ServerProcess, type ServerPlan } from './serverProcess.js'
+import { until } from './until.js'
+
+const HOST = '127.0.0.1'
+const TAIL_LINES = 40
+
+export interface ClusterOptions {
+  readonly nodes?: number
+  /** Given to every server. */
+  readonly flags?: readonly string[]
+  /** Where one server's data goes; `directory` is the cluster's own. */
+  readonly dataDir?: (directory: string, name: string) => string
+}
+
+/** Server processes on free ports of the loopback. Whatever happens in the test, none of them outlives it. */
+export class Cluster {
+  /** Temporary, and gone with the test. */
+  readonly directory: string
+  readonly nodes: readonly ServerProcess[]
+
+  private constructor(directory: string, nodes: readonly ServerProcess[]) {
+    this.directory = directory
+    this.nodes = nodes
+  }
+
+  /** Not started yet. */
+  static async create(t: Test, options: ClusterOptions = {}): Promise<Cluster> {
+    const directory = mkdtempSync(join(tmpdir(), 'kvorum-process-'))
+    const plans = await planServers(directory, options)
+    const cluster = new Cluster(
+      directory,
+      plans.map(plan => new ServerProcess(plan)),
+    )
+    t.teardown(() => cluster.#close(t))
+    return cluster
+  }
+
+  static async start(t: Test, options: ClusterOptions = {}): Promise<Cluster> {
+    const cluster = await Cluster.create(t, options)
+    for (const node of cluster.nodes) node.start()
+    await cluster.healthy()
+    return cluster
+  }
+
+  get endpoints(): string[] {
+    return this.nodes.map(node => node.plan.clientUrl)
+  }
+
+  async healthy(nodes = this.nodes): Promise<void> {
+    for (const node of nodes) await node.healthy()
+  }
+
+  /** The node that calls itself leader in the newest term that any of `among` knows. */
+  leader(among = this.nodes): Promise<ServerProcess> {
+    return until('a leader', async () => {
+      const views = await Promise.all(among.map(async node => ({ node, status: await node.status() })))
+      const newest = Math.max(...views.map(({ status }) => status?.term ?? 0))
+      const leads = views.find(
+        ({ status }) => status !== null && status.term === newest && status.leader === status.member,
+      )
+      return leads?.node ?? null
+    })
+  }
+
+  others(than: ServerProcess): ServerProcess[] {
+    return this.nodes.filter(node => node !== than)
+  }
+
+  async #close(t: Test): Promise<void> {
+    await Promise.all(this.nodes.map(node => node.stop('SIGKILL')))
+    const surprises = this.nodes.flatMap(({ plan, surprises: ends }) =>
+      ends.map(end => `${plan.name}: ${end}`),
+    )
+    if (!t.passing() || surprises.length > 0) {
+      for (const { plan, log } of this.nodes) {
+        const tail = log.trimEnd().split('\n').slice(-TAIL_LINES).join('\n')
+        process.stderr.write(`--- ${t.name}: ${plan.name} said at last\n${tail}\n`)
+      }
+    }
+    rmSync(this.directory, { recursive: true, force: true })
+    if (surprises.length > 0) throw new Error(`servers ended by themselves: ${surprises.join(', ')}`)
+  }
+}
+
+async function planServers(directory: string, options: ClusterOptions): Promise<ServerPlan[]> {
+  const names = Array.from({ length: options.nodes ?? 3 }, (_, i) => `n${i + 1}`)
+  const ports = await freePorts(names.length * 2)
+  const peerUrl = (at: number): string => `http://${HOST}:${ports[2 * at + 1]!}`
+  const initial = names.map((name, at) => `${name}=${peerUrl(at)}`).join()
+  return names.map((name, at) => {
+    const clientUrl = `http://${HOST}:${ports[2 * at]!}`
+    const dataDir = options.dataDir?.(directory, name) ?? join(directory, name)
+    const flags = [
+      `--name=${name}`,
+      `--data-dir=${dataDir}`,
+      `--listen-client-urls=${clientUrl}`,
+      `--listen-peer-urls=${peerUrl(at)}`,
+      `--initial-cluster=${initial}`,
+      `--initial-cluster-token=${directory}`,
+      '--heartbeat-interval=50',
+      '--election-timeout=500',
+      ...(options.flags ?? []),
+    ]
+    return { name, clientUrl, dataDir, logFile: join(directory, `${name}.log`), flags }
+  })
+}
+
+/**
+ * Below the range from which connections take their ports: there, a port of a server that is down for a moment
+ * could be somebody's by the time it is up again.
+ */
+const PORT_LOW = 20_000
+const PORT_HIGH = 32_000
+
+export async function freePorts(count: number): Promise<number[]> {
+  const found = new Set<number>()
+  while (found.size < count) {
+    const port = PORT_LOW + Math.floor(Math.random() * (PORT_HIGH - PORT_LOW))
+    if (await isFree(port)) found.add(port)
+  }
+  return [...found]
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: HOST }, () => server.close(() => resolve(true)))
+  })
+}
