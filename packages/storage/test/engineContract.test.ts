@@ -406,7 +406,10 @@ t.test('MemoryEngine: a crash loses a suffix of the unsynced batches, never one 
       'views die with the process',
     )
   }
-  t.same([...lengths].sort(), [4, 5, 6, 7, 8, 9])
+  t.same(
+    [...lengths].sort((a, b) => a - b),
+    [4, 5, 6, 7, 8, 9],
+  )
 })
 
 t.test('MemoryEngine: an error sticks until the store is opened again', async t => {

@@ -91,7 +91,7 @@ export const peer = (node: bigint, boot: number): PeerRecord => ({
   node: nodeId(node),
   incarnation: incarnation(node * 7n),
   boot,
-  nonce: node * 31n,
+  nonce: BigInt.asUintN(64, node * 31n),
 })
 
 /** Runs a plan to its end. */
