@@ -84,10 +84,9 @@ export function applyMetaCommand(state: MetaState, command: MetaCommand): void {
   }
 }
 
-/** Order of `X.Y.Z` versions; the empty string is before all. */
+/** Order of `X.Y.Z` versions; the empty string, and what is no version, is before all. */
 export function compareVersions(a: string, b: string): number {
-  const parts = (version: string): number[] => (version === '' ? [-1] : version.split('.').map(Number))
-  const [left, right] = [parts(a), parts(b)]
+  const [left, right] = [versionParts(a), versionParts(b)]
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const difference = (left[i] ?? 0) - (right[i] ?? 0)
     if (difference !== 0) return difference
@@ -95,13 +94,20 @@ export function compareVersions(a: string, b: string): number {
   return 0
 }
 
-/** What the cluster version should be: the least minor version (`X.Y.0`) of all nodes, once all have announced one. */
+const versionParts = (version: string): number[] =>
+  /^\d{1,9}(\.\d{1,9})*$/.test(version) ? version.split('.').map(Number) : [-1]
+
+/**
+ * What the cluster version should be: the least minor version (`X.Y.0`) of all nodes, once all have announced
+ * one. Null before that, and while one of them cannot be read.
+ */
 export function clusterVersionOf(state: MetaState): string | null {
   let least: string | null = null
   for (const node of state.nodes) {
-    if (node.serverVersion === '') return null
-    const minor = node.serverVersion.split('.').slice(0, 2).join('.') + '.0'
-    if (least === null || compareVersions(minor, least) < 0) least = minor
+    const minor = /^\d{1,9}\.\d{1,9}(?=\.|$)/.exec(node.serverVersion)?.[0]
+    if (minor === undefined) return null
+    const version = `${minor}.0`
+    if (least === null || compareVersions(version, least) < 0) least = version
   }
   return least
 }

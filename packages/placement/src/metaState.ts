@@ -12,7 +12,7 @@ import {
   type NodeId,
   type Term,
 } from '@kvorum/model'
-import { checkShardMap, type ShardDescriptor, type ShardMap } from './shardMap.js'
+import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
 /** A member of the cluster as the meta group's log knows it. */
 export interface NodeRecord {
@@ -99,7 +99,8 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
   }
   input.end()
-  checkShardMap(state.shards)
+  const problem = shardMapProblem(state.shards)
+  if (problem !== null) throw new MalformedError(problem)
   return state
 }
 

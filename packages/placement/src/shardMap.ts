@@ -31,17 +31,20 @@ export interface ShardMap {
   readonly shards: readonly ShardDescriptor[]
 }
 
-export function checkShardMap(map: ShardMap): void {
+/** What is wrong with a map (I43), or null. */
+export function shardMapProblem(map: ShardMap): string | null {
   let at: Uint8Array | null = new Uint8Array(0)
-  for (const shard of map.shards) {
-    const start: Uint8Array | null = at
-    assert(
-      start !== null && compareBytes(shard.range.start, start) === 0 && !isEmptyRange(shard.range),
-      () => `shard map ${map.version} has a gap or an overlap at group ${shard.group}`,
-    )
-    at = shard.range.end
+  for (const { group, range } of map.shards) {
+    if (at === null || compareBytes(range.start, at) !== 0 || isEmptyRange(range))
+      return `shard map ${map.version} has a gap or an overlap at group ${group}`
+    at = range.end
   }
-  assert(at === null, () => `shard map ${map.version} ends before the keyspace does`)
+  return at === null ? null : `shard map ${map.version} ends before the keyspace does`
+}
+
+export function checkShardMap(map: ShardMap): void {
+  const problem = shardMapProblem(map)
+  assert(problem === null, () => problem ?? '')
 }
 
 /** The shard that owns `key`. */
