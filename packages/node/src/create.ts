@@ -91,6 +91,7 @@ const emptyGroup = (
   durableApplied: 0,
   ledTerm: 0,
   knownLeader: NO_REPLICA,
+  electionOpened: false,
 })
 
 const neverWritten = (group: GroupId): RecoveredGroup => ({
@@ -134,7 +135,10 @@ function groupLoaded(turn: Turn, group: Group): void {
   const { state } = turn
   if (machine.meta !== null) state.shards = machine.meta.shards
   if (machine.shard !== null) state.hub.shards.set(group.id, createShardHub(group.id, machine.shard.revision))
-  state.flushing.flushed.set(group.id, { applied: machine.applied, whole: true })
+  state.flushing.flushed.set(group.id, {
+    applied: machine.applied,
+    whole: machine.shard === null || machine.shard.applying === 0,
+  })
   group.durableApplied = group.recovered!.base.index
   startRaft(turn, group)
 }

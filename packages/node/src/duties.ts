@@ -1,8 +1,9 @@
 import { META_GROUP } from '@kvorum/model'
 import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand } from '@kvorum/placement'
+import { hasQuorum } from '@kvorum/raft'
 import { openCall } from './calls.js'
-import { handOver } from './consensus.js'
-import { leaderNode, leads } from './membership.js'
+import { handOver, stepGroup } from './consensus.js'
+import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
 import type { Group, Turn } from './state.js'
@@ -15,6 +16,7 @@ export function doDuties(turn: Turn): void {
   if (turn.now < state.dutiesAt) return
   state.dutiesAt = turn.now + state.options.heartbeatMs
   for (const group of state.groups.values()) {
+    openElection(turn, group)
     retryWaiting(turn, group)
     driveInstall(turn, group)
     if (state.draining) handOver(turn, group)
@@ -26,6 +28,23 @@ export function doDuties(turn: Turn): void {
   announce(turn, meta)
   decideClusterVersion(turn, meta)
   followMetaLeader(turn, meta)
+}
+
+/**
+ * After a start nobody need wait for an election timeout: of those who can reach a majority, the first voter
+ * asks at once, and only once. Where there is a leader, the pre-vote finds out and nothing happens.
+ */
+function openElection(turn: Turn, group: Group): void {
+  const { state } = turn
+  const { raft } = group
+  if (raft === null || group.electionOpened || raft.leader !== 0 || !state.admission.admitted) return
+  const present = raft.config.voters.filter(voter => {
+    const node = nodeOfReplica(group, voter)
+    return node === state.options.self || (node !== null && state.peers.get(node)?.trusted === true)
+  })
+  if (present[0] !== raft.id || !hasQuorum(raft.config, new Set(present))) return
+  group.electionOpened = true
+  stepGroup(turn, group, { kind: 'campaign', now: turn.now })
 }
 
 /** Tells the cluster this node's name, URLs and version, until the meta group's state says so. */

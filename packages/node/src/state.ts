@@ -100,6 +100,8 @@ export interface Group {
   /** The last role change that was acted upon. */
   ledTerm: Term
   knownLeader: ReplicaId
+  /** The first election of this start was asked for without waiting. */
+  electionOpened: boolean
 }
 
 /** One turn in progress. */
