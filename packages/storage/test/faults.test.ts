@@ -50,6 +50,7 @@ function grown(
     const batch = randomBatch(model, random, SHAPE)
     carryOut(disk, log, planBatch(log, batch))
     applyBatch(model, batch)
+    if (step % 6 === 5) purgeAll(disk, log)
   }
   carryOut(disk, log, planCover(log))
   return { disk, log, model }
@@ -60,7 +61,7 @@ t.test('a flipped bit below the watermark never yields wrong data (I20)', async 
   let identical = 0
   let refused = 0
   for (let seed = 1; seed <= 40; seed++) {
-    const { disk, log, model } = grown(seed, 20)
+    const { disk, log, model } = grown(seed, 30)
     const random = chance(seed * 1000)
     const truth = modelView(model)
     for (let flips = 0; flips < 40; flips++) {

@@ -1,4 +1,4 @@
-import { assert } from '@kvorum/model'
+import { assert, NO_REPLICA } from '@kvorum/model'
 import type { GroupId, HardState, Index, LogBase, Millis, Term } from '@kvorum/model'
 import { createRows, dropRows, findRow, placeRow, pushRow, rowCount, truncateRows } from './rows.js'
 import type { Row, Rows } from './rows.js'
@@ -30,7 +30,7 @@ export interface GroupLog {
   corrupt: string | null
 }
 
-const NO_HARD_STATE: HardState = { term: 0, vote: 0 as HardState['vote'], commit: 0 }
+const NO_HARD_STATE: HardState = { term: 0, vote: NO_REPLICA, commit: 0 }
 
 /** A group not seen before. Its first records say base and hard state; until then they are in doubt. */
 export const createGroupLog = (group: GroupId): GroupLog => ({

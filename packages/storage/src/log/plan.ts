@@ -1,4 +1,4 @@
-import { assert } from '@kvorum/model'
+import { assert, NO_REPLICA } from '@kvorum/model'
 import type { BootIdentity, Entry, GroupId, Index } from '@kvorum/model'
 import type { Persist } from '@kvorum/raft'
 import type { DiskOp } from '../disk.js'
@@ -65,7 +65,7 @@ function groupItems(items: LogItem[], group: GroupId, known: GroupLog | undefine
     items.push(...runsOf('entries', group, entries))
   }
   const hardState =
-    persist.hardState ?? (known === undefined ? { term: 0, vote: 0 as never, commit: 0 } : null)
+    persist.hardState ?? (known === undefined ? { term: 0, vote: NO_REPLICA, commit: 0 } : null)
   if (hardState !== null) items.push({ kind: 'hardState', group, hardState })
 }
 

@@ -1,28 +1,10 @@
 import { groupId } from '@kvorum/model'
-import type {
-  BootIdentity,
-  ClusterId,
-  Entry,
-  GroupId,
-  HardState,
-  Index,
-  LogBase,
-  Millis,
-  NodeId,
-  Term,
-} from '@kvorum/model'
+import type { BootIdentity, Entry, GroupId, HardState, Index, LogBase, Millis, Term } from '@kvorum/model'
 import type { DiskFile, DiskOp } from '../disk.js'
-import {
-  asBuffer,
-  decodeSegmentHeader,
-  RESERVE_FILE,
-  SEGMENT_HEADER_BYTES,
-  segmentName,
-  segmentNumber,
-  segmentSalt,
-  TEMPORARY_SUFFIX,
-} from './format.js'
-import type { LogIdentity, SegmentHeader } from './format.js'
+import { identityOf, onlyUnused, readDirectory, RefusedError } from './directory.js'
+import type { Directory, Expected, Segment, Steps } from './directory.js'
+import { asBuffer, SEGMENT_HEADER_BYTES, segmentName, segmentSalt } from './format.js'
+import type { LogIdentity } from './format.js'
 import { missingIn, termRunsOf } from './groupLog.js'
 import type { PeerRecord } from './items.js'
 import { finding, RECOVERY_TABLE } from './recoveryTable.js'
@@ -75,17 +57,6 @@ export interface RecoverOptions extends Partial<LogOptions> {
   readonly cacheBytesMax?: number
 }
 
-/** Whose log it must be; null accepts any (and says in `log.identity` whose it is). */
-export type Expected = { readonly clusterId: ClusterId; readonly nodeId: NodeId } | null
-
-export interface ReadRequest {
-  readonly file: string
-  readonly offset: number
-  readonly length: number
-}
-
-type Steps<Value> = Generator<ReadRequest, Value, Uint8Array>
-
 const CACHE_BYTES_MAX = 1024 * 1024
 
 /** Recovery over a disk that answers at once. */
@@ -120,29 +91,6 @@ export async function recoverAsync(
   return step.value
 }
 
-interface Segment {
-  readonly number: number
-  readonly file: string
-  readonly bytes: number
-  readonly header: SegmentHeader | null
-}
-
-interface Directory {
-  readonly segments: readonly Segment[]
-  readonly reserve: boolean
-  readonly repairs: DiskOp[]
-  readonly findings: Finding[]
-}
-
-class RefusedError extends Error {
-  override readonly name = 'RefusedError'
-  readonly finding: Finding
-  constructor(found: Finding) {
-    super(found.detail)
-    this.finding = found
-  }
-}
-
 /** Yields what must be read, is told the bytes, returns what was found. */
 export function* recoverySteps(
   files: readonly DiskFile[],
@@ -151,7 +99,7 @@ export function* recoverySteps(
 ): Steps<Recovered> {
   const findings: Finding[] = []
   try {
-    const directory = yield* readDirectory(files, findings, options)
+    const directory = yield* readDirectory(files, findings, options.reserveBytes)
     if (directory.segments.length === 0) return fresh(directory)
     const identity = identityOf(directory.segments, expected)
     if (identity === null) return fresh(yield* onlyUnused(directory))
@@ -167,93 +115,6 @@ export function* recoverySteps(
 function fresh({ repairs, findings }: Directory): Recovered {
   if (findings.length === 0) findings.push(finding('emptyDirectory', '', 0, ''))
   return { kind: 'fresh', repairs, findings }
-}
-
-/** Sorts the files and reads the segments' headers. */
-function* readDirectory(
-  files: readonly DiskFile[],
-  findings: Finding[],
-  options: RecoverOptions,
-): Steps<Directory> {
-  const segments: Segment[] = []
-  const repairs: DiskOp[] = []
-  const reserveBytes = createLog(NOBODY, options).options.reserveBytes
-  let reserve = false
-  for (const { name, bytes } of files) {
-    const number = segmentNumber(name)
-    if (number !== null) {
-      const head = yield { file: name, offset: 0, length: SEGMENT_HEADER_BYTES }
-      segments.push({ number, file: name, bytes, header: readHeader(head, name, number) })
-    } else if (name === RESERVE_FILE && bytes === reserveBytes) {
-      reserve = true
-    } else if (name === RESERVE_FILE || name.endsWith(TEMPORARY_SUFFIX)) {
-      repairs.push({ kind: 'remove', file: name })
-      findings.push(finding(name === RESERVE_FILE ? 'partialReserve' : 'temporaryFile', name, 0, ''))
-    } else {
-      findings.push(finding('foreignFile', name, 0, ''))
-    }
-  }
-  segments.sort((a, b) => a.number - b.number)
-  return { segments, reserve, repairs, findings }
-}
-
-const NOBODY = { clusterId: 0n, nodeId: 0n, incarnation: 0n } as LogIdentity
-
-function readHeader(head: Uint8Array, file: string, number: number): SegmentHeader | null {
-  const read = decodeSegmentHeader(head)
-  if (read.kind === 'unknownFormat')
-    throw new RefusedError(finding('unknownFormat', file, 0, `format ${read.format} in ${file}`))
-  if (read.kind === 'damaged') return null
-  if (read.header.segment !== number)
-    throw new RefusedError(
-      finding('mixedSegments', file, 0, `${file} says that it is segment ${read.header.segment}`),
-    )
-  return read.header
-}
-
-function identityOf(segments: readonly Segment[], expected: Expected): LogIdentity | null {
-  let identity: LogIdentity | null = null
-  for (const { header, file } of segments) {
-    if (header === null) continue
-    identity ??= header.identity
-    const { clusterId, nodeId, incarnation } = header.identity
-    if (
-      clusterId !== identity.clusterId ||
-      nodeId !== identity.nodeId ||
-      incarnation !== identity.incarnation
-    )
-      throw new RefusedError(finding('mixedSegments', file, 0, file))
-  }
-  if (identity === null || expected === null) return identity
-  if (identity.clusterId !== expected.clusterId)
-    throw new RefusedError(
-      finding('otherCluster', '', 0, `cluster ${hex(identity.clusterId)}, not ${hex(expected.clusterId)}`),
-    )
-  if (identity.nodeId !== expected.nodeId)
-    throw new RefusedError(
-      finding('otherNode', '', 0, `node ${hex(identity.nodeId)}, not ${hex(expected.nodeId)}`),
-    )
-  return identity
-}
-
-const hex = (id: bigint): string => id.toString(16)
-
-/** No header can be read: a new directory whose first segment was being made, unless something follows a header. */
-function* onlyUnused(directory: Directory): Steps<Directory> {
-  const { segments, repairs, findings } = directory
-  for (const { file, bytes } of segments) {
-    const rest = yield {
-      file,
-      offset: SEGMENT_HEADER_BYTES,
-      length: Math.max(0, bytes - SEGMENT_HEADER_BYTES),
-    }
-    if (segments.length > 1 || rest.some(byte => byte !== 0))
-      throw new RefusedError(finding('headersDamaged', file, 0, file))
-    repairs.push({ kind: 'remove', file })
-    findings.push(finding('unusedSegment', file, 0, ''))
-  }
-  repairs.push({ kind: 'syncDirectory' })
-  return directory
 }
 
 function* replayAll(directory: Directory, identity: LogIdentity, options: RecoverOptions): Steps<Recovered> {
@@ -278,7 +139,8 @@ function* replayAll(directory: Directory, identity: LogIdentity, options: Recove
     if (segments[0]!.number > below) missingStart(replay, segments[0]!.file)
     const { findings } = directory
     findings.push(...replay.findings)
-    return conclude(replay, [...directory.repairs, ...removals, ...end], findings)
+    // What allows the removals is made durable before them.
+    return conclude(replay, [...directory.repairs, ...end, ...removals], findings)
   }
 }
 
@@ -365,8 +227,8 @@ function secureEnd(content: SegmentBytes, end: ScanEnd): DiskOp[] {
   // The last batch may not be on disk although it can be read: the process may have ended before its sync, or
   // because of it, and after a failed sync the kernel calls pages clean that it never wrote. So it is written
   // again, in the same place.
-  const last = Buffer.from(bytes.subarray(end.lastStart, end.end))
-  if (last.length > 0) ops.push({ kind: 'write', file, offset: end.lastStart, chunks: [last] })
+  const offset = end.lastStart > SEGMENT_HEADER_BYTES ? end.lastStart : 0
+  ops.push({ kind: 'write', file, offset, chunks: [Buffer.from(bytes.subarray(offset, end.end))] })
   ops.push({ kind: 'sync', file }, { kind: 'syncDirectory' })
   return ops
 }
