@@ -133,8 +133,11 @@ async function openOwnLog(setup: NodeSetup, engine: LevelEngine, directory: stri
     return { store: await createStore(disk, identity), boot: null, admitted: false, peers: [], groups: [] }
   }
   const { recovered, store } = opened
-  for (const finding of recovered.findings)
-    logger.warn({ ...finding }, 'the log was found damaged or unfinished')
+  for (const finding of recovered.findings) {
+    if (finding.decision === 'use') continue
+    const level = finding.decision === 'remove' || finding.decision === 'cut' ? 'info' : 'warn'
+    logger[level]({ ...finding }, 'the log was not found as a clean stop leaves it')
+  }
   if (recovered.peersInDoubt) {
     logger.warn(
       {},
