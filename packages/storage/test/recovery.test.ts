@@ -411,6 +411,75 @@ t.test('missingSegment: in the middle, and before the first', async t => {
   }
 })
 
+t.test('a missing segment before a damaged header is not overlooked', async t => {
+  const { disk } = severalSegments()
+  disk.runSync([{ kind: 'remove', file: segmentName(2) }, { kind: 'syncDirectory' }])
+  disk.flip(segmentName(3), 20, 1)
+  const recovered = note(recoverDisk(disk))
+  t.same(found(recovered).slice(0, 2), ['missingSegment', 'damagedHeader'])
+  t.match(recovered, { groupsInDoubt: true, peersInDoubt: true })
+  t.ok(corruptOf(recovered).every(each => each !== null))
+})
+
+t.test('a group whose first records were lost is not whole because later ones look so', async t => {
+  const disk = new MemoryDisk()
+  const log = createLog(IDENTITY, OPTIONS)
+  const fill = (): void => {
+    const segment = log.segments.at(-1)?.number ?? 0
+    for (let i = 0; (log.segments.at(-1)?.number ?? 0) === segment; i++)
+      carryOut(
+        disk,
+        log,
+        planBatch(
+          log,
+          batchOf(G1, {
+            reset: { base: { index: i, term: 1 }, keep: false },
+            entries: entriesFrom(i + 1, 1, 1, 500),
+          }),
+        ),
+      )
+  }
+  fill()
+  fill()
+  carryOut(
+    disk,
+    log,
+    planBatch(log, batchOf(G2, { entries: entriesFrom(1, 10, 1), hardState: hard(1, 1, 0) })),
+  )
+  fill()
+  carryOut(
+    disk,
+    log,
+    planBatch(
+      log,
+      batchOf(G2, { reset: { base: { index: 3, term: 1 }, keep: true }, hardState: hard(1, 1, 3) }),
+    ),
+  )
+  carryOut(disk, log, planCover(log))
+  t.equal(reopen(disk).groups[1]!.lastIndex, 10)
+  disk.runSync([{ kind: 'remove', file: segmentName(2) }, { kind: 'syncDirectory' }])
+  t.match(note(recoverDisk(disk)), {
+    groups: [{ group: G1 }, { group: G2, corrupt: /entries at the end of its log may be lost/ }],
+  })
+})
+
+t.test('nothing is purged while damage keeps a group out', async t => {
+  const { disk } = severalSegments()
+  const target = recordsIn(disk, 1).filter(({ kind }) => kind === 4)[1]!
+  disk.flip(segmentName(1), target.at + 17, 1)
+  const { log } = reopen(disk)
+  const G3 = groupId(3)
+  for (let i = 1; i < 40; i++) {
+    carryOut(disk, log, planBatch(log, batchOf(G3, { entries: entriesFrom(i, 1, 1, 300) })))
+    releaseTo(log, G3, i)
+  }
+  t.equal(planPurge(log), null)
+  carryOut(disk, log, planBatch(log, { removed: [G1, G2] }))
+  t.ok(purgeAll(disk, log) > 0)
+  const opened = reopen(disk)
+  t.match(opened, { groupsInDoubt: false, groups: [{ group: G3, corrupt: null, lastIndex: 39 }] })
+})
+
 t.test('damagedHeader: of consequence for nobody while records are whole', async t => {
   const { disk, log } = severalSegments()
   for (const { number } of log.segments)

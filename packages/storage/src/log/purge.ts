@@ -17,7 +17,7 @@ import { writeBatch } from './write.js'
  *     move     where more than `pinnedSegmentsMax` old segments are pinned by a few entries of lagging groups: read
  *              the oldest ones, write them again at the end (planMove)
  *     delete   write again at the end whatever else only the doomed segments say (bases, hard states, boot,
- *              peers, admission), sync, and only then remove them, oldest first (planDelete)
+ *              peers, admission), sync, and only then remove them (planDelete)
  *
  * Nothing is deleted while a group is corrupt: the damage is the evidence, and it must be found again.
  */
@@ -123,11 +123,9 @@ export function planDelete(log: LogState, below: number): DiskOp[] {
   const items = [...forwardItems(log, below)]
   const doomed = log.segments.filter(({ number }) => number < below)
   assert(doomed.length < log.segments.length, () => 'the segment in use cannot be deleted')
-  // Each name is made durable before the next goes, so that a crash leaves no gap between segments.
-  const after = doomed.flatMap(({ number }): DiskOp[] => [
-    { kind: 'remove', file: segmentName(number) },
-    { kind: 'syncDirectory' },
-  ])
+  // In any order: the purge record says that none of them is needed, and a restart removes those that are left.
+  const after: DiskOp[] = doomed.map(({ number }) => ({ kind: 'remove', file: segmentName(number) }))
+  after.push({ kind: 'syncDirectory' })
   return writeBatch(log, { items, after, removedBelow: below })
 }
 

@@ -130,9 +130,10 @@ function* replayAll(directory: Directory, identity: LogIdentity, options: Recove
     if (needed.length < segments.length && needed.length > 0) {
       // The interrupted purge is finished, and the log is read as it will be afterwards.
       for (const { file } of segments.slice(0, segments.length - needed.length)) {
-        removals.push({ kind: 'remove', file }, { kind: 'syncDirectory' })
+        removals.push({ kind: 'remove', file })
         directory.findings.push(finding('purgedSegment', file, 0, ''))
       }
+      removals.push({ kind: 'syncDirectory' })
       segments = needed
       continue
     }
