@@ -1,0 +1,88 @@
+import { META_GROUP, type GroupId } from '@kvorum/model'
+import { Recorder } from '../check/history.js'
+import type { ListResult, ListTxn } from '../check/listAppend.js'
+import type { KvRequest, KvResult } from '../check/models/kv.js'
+import { Coverage } from '../coverage.js'
+import { Network } from '../network/network.js'
+import { Random } from '../random.js'
+import { Schedule, type Micros } from '../schedule.js'
+import { structuredFrames, wireFrames } from './frames.js'
+import { Observer } from './observer.js'
+import type { RunPlan } from './plan.js'
+import { SimNode, type World } from './simNode.js'
+
+/** How long a process that ended by itself stays away. */
+const RESTART_AFTER: Micros = 200_000
+
+/** All nodes of a run with what lies between and around them. */
+export class Cluster {
+  readonly plan: RunPlan
+  readonly random: Random
+  readonly schedule: Schedule
+  readonly network: Network
+  readonly observer: Observer
+  readonly coverage = new Coverage()
+  readonly nodes: readonly SimNode[]
+  readonly dataGroups: readonly GroupId[]
+  readonly histories = new Map<GroupId, Recorder<KvRequest, KvResult>>()
+  readonly lists = new Map<GroupId, Recorder<ListTxn, ListResult>>()
+  readonly world: World
+  #clients = 0
+  #connections = 0
+
+  constructor(plan: RunPlan) {
+    this.plan = plan
+    this.random = new Random(plan.seed).stream('cluster')
+    this.schedule = new Schedule(this.random.stream('schedule'))
+    const { nodes, heartbeatMs, electionTimeoutMs } = plan.swarm.cluster
+    this.network = new Network(nodes, this.schedule, this.random.stream('network'))
+    const now = (): Micros => this.schedule.now
+    this.observer = new Observer({ groups: plan.groups, drift: plan.swarm.faults.clock.driftMax, now })
+    this.dataGroups = plan.groups.filter(group => group !== META_GROUP)
+    for (const group of this.dataGroups) {
+      this.histories.set(group, new Recorder(now))
+      this.lists.set(group, new Recorder(now))
+    }
+    this.world = {
+      schedule: this.schedule,
+      network: this.network,
+      codec: plan.wire ? wireFrames(this.random.stream('wire')) : structuredFrames(),
+      observer: this.observer,
+      diskFaults: plan.swarm.faults.disk,
+      started: () => undefined,
+      ended: node => {
+        if (node.status === 'down') this.schedule.after(RESTART_AFTER, 'restart', () => node.start())
+      },
+    }
+    this.nodes = Array.from(
+      { length: nodes },
+      (_, station) =>
+        new SimNode(
+          {
+            station,
+            stations: nodes,
+            bootstrap: plan.bootstrap,
+            electionTimeoutMs,
+            heartbeatMs,
+            limits: plan.limits,
+            log: plan.log,
+            recoveredEntriesMax: plan.recoveredEntriesMax,
+          },
+          this.world,
+          this.random.stream(`node ${station}`),
+        ),
+    )
+  }
+
+  nextClient(): number {
+    return ++this.#clients
+  }
+
+  nextConnection(): number {
+    return ++this.#connections
+  }
+
+  leaderOf(group: GroupId): SimNode | undefined {
+    return this.nodes.find(node => node.state?.groups.get(group)?.raft?.role === 'leader')
+  }
+}

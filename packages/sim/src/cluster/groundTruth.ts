@@ -1,0 +1,106 @@
+import {
+  ALL_KEYS,
+  decodeShardCommand,
+  type Entry,
+  type GroupId,
+  type Index,
+  type LeaseId,
+  type Op,
+  type RevisionEvents,
+  type ShardCommand,
+} from '@kvorum/model'
+import { evaluate } from '../check/kvReference.js'
+import { deletedKey, Truth } from '../check/kvView.js'
+import type { EntryMark } from '../invariants/observation.js'
+
+/** What an entry came to, by the reference. */
+export interface Deed {
+  readonly command: ShardCommand | null
+  readonly refused: boolean
+  /** Null when no key changed. */
+  readonly change: RevisionEvents | null
+}
+
+/**
+ * What one group's committed log says that its state must be: entries are carried out by the reference, in the
+ * order in which the first replica applied them. Everything clients saw is compared with it.
+ */
+export class GroundTruth {
+  readonly group: GroupId
+  readonly truth = new Truth()
+  readonly leases = new Map<LeaseId, number>()
+  /** The committed log, from index 1. */
+  readonly entries: Entry[] = []
+  readonly #contents = new Map<string, Entry>()
+  readonly #keyed: boolean
+
+  /** `keyed` false: the meta group, whose commands are not the shards'. */
+  constructor(group: GroupId, keyed: boolean) {
+    this.group = group
+    this.#keyed = keyed
+  }
+
+  get applied(): Index {
+    return this.entries.length
+  }
+
+  /** An entry was seen in some replica's log. */
+  remember(entry: Entry): void {
+    this.#contents.set(`${entry.index} ${entry.term}`, entry)
+  }
+
+  entryOf({ index, term }: EntryMark): Entry | undefined {
+    return this.#contents.get(`${index} ${term}`)
+  }
+
+  /** The next committed entry, applied for the first time anywhere. */
+  apply(entry: Entry): Deed {
+    this.entries.push(entry)
+    if (!this.#keyed || entry.kind !== 'normal') return { command: null, refused: false, change: null }
+    const command = decodeShardCommand(entry.data)
+    const deed = this.#carryOut(command)
+    if (deed.change !== null) this.truth.append(deed.change)
+    return deed
+  }
+
+  #carryOut(command: ShardCommand): Deed {
+    const refused: Deed = { command, refused: true, change: null }
+    const { truth, leases } = this
+    switch (command.kind) {
+      case 'write':
+        return this.#write(command, command.op) ?? refused
+      case 'compact':
+        if (command.revision > truth.revision || command.revision <= truth.compacted) return refused
+        truth.compact(command.revision)
+        return { command, refused: false, change: null }
+      case 'leaseGrant':
+        if (leases.has(command.id)) return refused
+        leases.set(command.id, command.ttl)
+        return { command, refused: false, change: null }
+      case 'leaseRevoke': {
+        if (!leases.delete(command.id)) return refused
+        const revision = truth.revision + 1
+        const gone = truth
+          .view(truth.revision)
+          .scan(ALL_KEYS)
+          .filter(kv => kv.lease === command.id)
+        const events = gone.map(prev => ({
+          kind: 'delete' as const,
+          kv: deletedKey(prev.key, revision),
+          prev,
+        }))
+        return { command, refused: false, change: events.length === 0 ? null : { revision, events } }
+      }
+    }
+  }
+
+  #write(command: ShardCommand, op: Op): Deed | null {
+    const { truth, leases } = this
+    const revision = truth.revision + 1
+    const effect = evaluate(truth.view(truth.revision), op, revision)
+    if (effect === null) return null
+    const { events } = effect
+    if (events.some(({ kind, kv }) => kind === 'put' && kv.lease !== 0n && !leases.has(kv.lease))) return null
+    return { command, refused: false, change: events.length === 0 ? null : { revision, events } }
+  }
+}

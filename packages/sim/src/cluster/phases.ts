@@ -1,0 +1,220 @@
+import { toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
+import {
+  applyCommand,
+  applyConfig,
+  applyNoop,
+  createMachine,
+  createOverlay,
+  createReader,
+  hashKv,
+  overlaySnapshot,
+  readRange,
+  runStep,
+  type Machine,
+} from '@kvorum/machine'
+import type { Group } from '@kvorum/node'
+import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
+import { Client } from './client.js'
+import type { Cluster } from './cluster.js'
+import { Failure } from './failure.js'
+import { keyPrefix } from './plan.js'
+import { get, put, range } from './requests.js'
+import type { SimNode } from './simNode.js'
+import { checksum } from './storedState.js'
+import type { Watchers } from './watchers.js'
+import type { Workload } from './workload.js'
+
+/** What must come true after the faults have ended, each within its time. */
+const FRESH_WRITES = 10
+
+/** Replicas that are expected to take part: those whose log was not damaged by the simulator. */
+export function* sound(cluster: Cluster): Generator<{ node: SimNode; group: Group }> {
+  for (const node of cluster.nodes) {
+    for (const group of node.state?.groups.values() ?? []) {
+      if (!node.corruptGroups.includes(group.id) && group.quarantined === null) yield { node, group }
+    }
+  }
+}
+
+export function demandProgress(cluster: Cluster, workload: Workload, watchers: Watchers): void {
+  const { electionTimeoutMs } = cluster.plan.swarm.cluster
+  const elections = 10 * electionTimeoutMs * MILLISECOND + 2 * SECOND
+  demand(cluster, 'a leader in every group', elections, () =>
+    cluster.plan.groups.every(group => leads(cluster, group)),
+  )
+  workload.stop()
+  const { requestTimeout } = cluster.plan.swarm.workload
+  demand(cluster, 'every request ends', requestTimeout + SECOND, () => workload.busy === 0)
+  for (const group of cluster.dataGroups) freshWrites(cluster, group)
+  demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
+  demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
+  for (const watching of watchers.all) watching.finish()
+  demand(cluster, 'queues are back to nothing', 10 * SECOND, () => quiet(cluster))
+}
+
+function demand(cluster: Cluster, what: string, time: Micros, holds: () => boolean): void {
+  const { schedule } = cluster
+  const deadline = schedule.now + time
+  if (schedule.runWhile(() => !holds(), deadline)) return
+  if (holds()) return
+  const replicas = [...sound(cluster)].map(({ node, group }) => {
+    const { raft, machine } = group
+    const positions =
+      raft === null ? 'loading' : `${raft.role} t${raft.term} c${raft.commit} l${raft.lastIndex}`
+    return `n${node.station}g${group.id} ${positions} a${machine.applied}${machine.installing ? ' installing' : ''}`
+  })
+  throw new Failure(`no progress: ${what}`, {
+    seconds: time / SECOND,
+    up: cluster.nodes.map(node => node.status).join(' '),
+    replicas: replicas.join('; '),
+  })
+}
+
+function leads(cluster: Cluster, group: GroupId): boolean {
+  for (const one of sound(cluster)) {
+    if (one.group.id === group && one.group.raft?.role === 'leader' && one.group.raft.leader !== 0)
+      return true
+  }
+  return false
+}
+
+/** One after the other, at any node: all must succeed. */
+function freshWrites(cluster: Cluster, group: GroupId): void {
+  const client = new Client(cluster, cluster.random.stream(`fresh ${group}`))
+  const recorder = cluster.histories.get(group)!
+  let left = FRESH_WRITES
+  let refused = 0
+  const write = (): void => {
+    const key = `${keyPrefix(group)}fresh${left % 3}`
+    client.askKv(group, recorder, { kind: 'write', op: put(key, `fresh ${group} ${left} ${refused}`) }, outcome => {
+      if (outcome.kind !== 'ok') refused++
+      client.askKv(group, recorder, { kind: 'read', op: get(key), serializable: false }, read => {
+        if (read.kind !== 'ok') refused++
+        if (outcome.kind === 'ok' && read.kind === 'ok') left--
+        // A connection that broke with the faults may be told of late; nothing else excuses a failure.
+        if (left > 0 && refused < 5) write()
+      })
+    })
+  }
+  write()
+  demand(cluster, `fresh writes in group ${group}`, 30 * SECOND, () => left === 0)
+}
+
+function converged(cluster: Cluster): boolean {
+  const positions = new Map<GroupId, string>()
+  for (const { group } of sound(cluster)) {
+    const { raft, machine } = group
+    if (raft === null || machine.installing || machine.applied !== raft.lastIndex) return false
+    const position = `${machine.applied} ${machine.shard?.digest ?? ''}`
+    const other = positions.get(group.id)
+    if (other !== undefined && other.split(' ')[0] !== `${machine.applied}`) return false
+    if (other !== undefined && other !== position) {
+      throw new Failure('replicas differ', { group: group.id, one: other, other: position })
+    }
+    positions.set(group.id, position)
+  }
+  return positions.size === cluster.plan.groups.length
+}
+
+const askedAt = new WeakMap<Watchers, Micros>()
+
+function caughtUp(cluster: Cluster, watchers: Watchers): boolean {
+  const { schedule, observer } = cluster
+  const last = askedAt.get(watchers) ?? -Infinity
+  if (schedule.now - last > SECOND) {
+    askedAt.set(watchers, schedule.now)
+    for (const watching of watchers.all) watching.askProgress()
+  }
+  return watchers.all.every(
+    watching => watching.created && watching.progress >= observer.truths.get(watching.group)!.truth.revision,
+  )
+}
+
+function quiet(cluster: Cluster): boolean {
+  for (const node of cluster.nodes) {
+    if (node.state === null) continue
+    const { calls, tasks, persisting, streams } = node.state
+    if (calls.open > 0 || calls.forwarded.size > 0 || tasks.size > 0 || streams.size > 0) return false
+    if (persisting.out !== null) return false
+  }
+  return true
+}
+
+/** Everybody loses power; what comes back must be what was there. */
+export function crashAll(cluster: Cluster): void {
+  for (const node of cluster.nodes) node.crash(true)
+  for (const node of cluster.nodes) node.start()
+  const elections = 10 * cluster.plan.swarm.cluster.electionTimeoutMs * MILLISECOND + 2 * SECOND
+  demand(cluster, 'a leader in every group after losing power', elections, () =>
+    cluster.plan.groups.every(group => leads(cluster, group)),
+  )
+  demand(cluster, 'replicas converge after losing power', 40 * SECOND, () => converged(cluster))
+}
+
+/** Every replica holds exactly the keys of the ground truth, and equal histories. */
+export function compareStates(cluster: Cluster): void {
+  const seen = new Map<string, string>()
+  for (const { node, group } of sound(cluster)) {
+    const { shard } = group.machine
+    if (shard === null) continue
+    const reader = createReader(shard, overlaySnapshot(node.state!.overlay))
+    const fetch = node.engine.fetchSync.bind(node.engine)
+    const read = runStep(readRange(reader, range(shard.range)), need => fetch(need))
+    const { truth } = cluster.observer.truths.get(group.id)!
+    const expected = truth.view(truth.revision).scan(shard.range).map(kvText).join('\n')
+    const got = read.ok ? read.value.reply.kvs.map(kvText).join('\n') : `refused ${read.error.code}`
+    if (got !== expected || shard.revision !== truth.revision) {
+      throw new Failure('a replica holds other keys than its log says', {
+        node: node.station,
+        group: group.id,
+        revision: shard.revision,
+        truth: truth.revision,
+        ...firstDifference(expected, got),
+      })
+    }
+    const hash = runStep(hashKv(reader, 0), need => fetch(need))
+    const name = `${group.id} ${shard.revision} ${shard.compactRevision}`
+    const text = hash.ok ? `${hash.value.hash}` : hash.error.code
+    const other = seen.get(name) ?? text
+    seen.set(name, text)
+    if (!hash.ok || other !== text) {
+      throw new Failure('I24: hashes of histories differ', {
+        node: node.station,
+        group: group.id,
+        other,
+        text,
+      })
+    }
+  }
+}
+
+function firstDifference(expected: string, got: string): { expected: string; got: string } {
+  const [a, b] = [expected.split('\n'), got.split('\n')]
+  const at = a.findIndex((line, i) => line !== b[i])
+  return { expected: (a[at] ?? '').slice(0, 120), got: (b[at < 0 ? a.length : at] ?? '').slice(0, 120) }
+}
+
+const kvText = (kv: KeyValue): string =>
+  `${toKeyString(kv.key)} ${kv.create} ${kv.mod} ${kv.version} ${kv.lease} ${toHex(kv.value)}`
+
+/** I16: the whole log, carried out from nothing, ends in the state that the replicas have. */
+export function replay(cluster: Cluster): void {
+  for (const { group, range: keys } of cluster.plan.bootstrap.shards) {
+    const { entries } = cluster.observer.truths.get(group)!
+    const machine: Machine = createMachine({ group, range: keys, checksum })
+    const overlay = createOverlay()
+    const empty = (
+      need: Parameters<Parameters<typeof runStep>[1]>[0],
+    ): ReturnType<Parameters<typeof runStep>[1]> => ({
+      values: need.gets.map(() => null),
+      pages: need.scans.map(() => ({ rows: [], more: false })),
+    })
+    for (const entry of entries) {
+      if (entry.kind === 'noop') applyNoop(machine, overlay, entry)
+      else if (entry.kind === 'config') applyConfig(machine, overlay, entry, entry.data)
+      else runStep(applyCommand(machine, overlay, entry, null), empty)
+    }
+    const { applied, digest } = machine
+    cluster.observer.invariants.observe({ kind: 'replayed', group, index: applied, digest: `${digest}` })
+  }
+}

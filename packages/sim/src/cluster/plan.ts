@@ -1,0 +1,104 @@
+import { groupId, META_GROUP, replicaId, utf8, type GroupId, type KeyRange } from '@kvorum/model'
+import { votersOf, type Bootstrap, type NodeLimits } from '@kvorum/node'
+import { rangesBetween } from '@kvorum/placement'
+import type { LogOptions } from '@kvorum/storage'
+import { Random } from '../random.js'
+import { SECOND, type Micros } from '../schedule.js'
+import { drawSwarm, type SwarmOptions } from '../swarm.js'
+import { applyProfile, type ProfileName } from './profiles.js'
+import { nodeOf } from './simNode.js'
+
+/** Everything a run is made of, drawn from its seed. */
+export interface RunPlan {
+  readonly seed: number
+  readonly swarm: SwarmOptions
+  readonly warmUp: Micros
+  readonly safetyTime: Micros
+  /** Messages go through the real frames. */
+  readonly wire: boolean
+  readonly groups: readonly GroupId[]
+  readonly limits: NodeLimits
+  readonly log: Partial<LogOptions>
+  readonly recoveredEntriesMax: number
+  readonly bootstrap: Bootstrap
+  /** A client that tells of its watch responses late, at times. */
+  readonly slowWatchers: boolean
+}
+
+export interface PlanOptions {
+  readonly profile?: ProfileName
+  readonly virtualSeconds?: number
+}
+
+export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
+  const random = new Random(seed).stream('plan')
+  const swarm = applyProfile(drawSwarm(seed, random.stream('swarm')), options.profile ?? 'swarm', random)
+  const own = random.stream('own')
+  const { tuning } = swarm
+  const time =
+    options.virtualSeconds === undefined ? swarm.workload.safetyTime : options.virtualSeconds * SECOND
+  const groups = [META_GROUP, ...dataGroups(swarm).map(({ group }) => group)]
+  return {
+    seed,
+    swarm,
+    warmUp: own.int(0, 3 * SECOND),
+    safetyTime: time,
+    wire: own.chance(0.25),
+    groups,
+    limits: {
+      appendBytesMax: tuning.appendBytesMax,
+      inflightBytesMax: tuning.inflightBytesMax,
+      inflightAppendsMax: tuning.inflightAppendsMax,
+      raftCacheBytesMax: tuning.raftCacheBytesMax,
+      uncommittedBytesMax: tuning.uncommittedBytesMax,
+      pendingRequestsMax: own.pick([20, 1_000, 20_000]),
+      applyBytesMax: tuning.applyBytesMax,
+      overlayBytesMax: tuning.overlayBytesMax,
+      flushBytes: tuning.flushBytes,
+      flushAfterMs: own.pick([5, 50, 200]),
+      recentEventsBytesMax: own.pick([1, 2_000, 1_000_000]),
+      catchUpEntries: tuning.keepEntries,
+      snapshotEntries: tuning.snapshotEvery,
+      snapshotChunkBytes: tuning.snapshotChunkBytes,
+      watchQueueBytesMax: own.pick([300, 5_000, 1_000_000]),
+      pageRowsMax: tuning.pageRowsMax,
+      pageBytesMax: tuning.pageBytesMax,
+    },
+    log: {
+      segmentBytes: tuning.segmentBytes,
+      reserveBytes: 4_096,
+      pinnedSegmentsMax: own.pick([1, 2, 4]),
+      moveBytesMax: own.pick([200, 5_000, 1_000_000]),
+    },
+    recoveredEntriesMax: own.pick([0, 5, Infinity]),
+    bootstrap: bootstrapOf(swarm),
+    slowWatchers: own.chance(0.3),
+  }
+}
+
+function dataGroups({ cluster }: SwarmOptions): { group: GroupId; range: KeyRange }[] {
+  const splits = Array.from({ length: cluster.dataGroups - 1 }, (_, i) => utf8(`g${i + 2}`))
+  return rangesBetween(splits).map((range, i) => ({ group: groupId(i + 1), range }))
+}
+
+/** Every key of a group begins with this. */
+export const keyPrefix = (group: GroupId): string => `g${group}/`
+
+function bootstrapOf(swarm: SwarmOptions): Bootstrap {
+  const replicas = Array.from({ length: swarm.cluster.nodes }, (_, i) => ({
+    id: replicaId(i + 1),
+    node: nodeOf(i),
+  }))
+  return {
+    nodes: replicas.map(({ node }) => ({
+      id: node,
+      name: '',
+      peerUrls: [`http://n${node}`],
+      clientUrls: [],
+      learner: false,
+      serverVersion: '',
+    })),
+    metaConfig: votersOf(replicas),
+    shards: dataGroups(swarm).map(({ group, range }) => ({ group, range, epoch: 1, replicas })),
+  }
+}

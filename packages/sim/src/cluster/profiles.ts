@@ -1,0 +1,110 @@
+import { CALM_LINK } from '../network/faults.js'
+import type { Random } from '../random.js'
+import { MILLISECOND, SECOND } from '../schedule.js'
+import type { FaultOptions, SwarmOptions } from '../swarm.js'
+
+/**
+ * Which faults a run concentrates on. `swarm` is the draw as it is; the others make one kind of mistake likely
+ * within a short run, for the mutants that need it.
+ */
+export type ProfileName = 'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'bitRot'
+
+const NEVER = { every: 0, lastsMax: 0 }
+
+const CALM: FaultOptions = {
+  links: CALM_LINK,
+  partition: { ...NEVER, kinds: ['isolate'] },
+  clog: NEVER,
+  crash: { ...NEVER, powerLoss: true, allAtOnceChance: 0 },
+  pause: NEVER,
+  wipe: NEVER,
+  disk: {
+    syncMean: 2_000,
+    slowSyncChance: 0,
+    slowSyncMax: 0,
+    errorChance: 0,
+    fullChance: 0,
+    partialLoss: false,
+    tornWrites: false,
+    bitRotChance: 0,
+  },
+  clock: { driftMax: 0, wallJumpMax: 0, freeze: NEVER },
+  membership: NEVER,
+  transfer: NEVER,
+}
+
+/** Safety phases are a third of the draw: many short runs find more than few long ones. */
+function shorter(swarm: SwarmOptions): SwarmOptions {
+  const { cluster, workload, faults } = swarm
+  return {
+    ...swarm,
+    cluster: { ...cluster, nodes: Math.min(5, cluster.nodes) },
+    workload: { ...workload, safetyTime: Math.round(workload.safetyTime / 4) },
+    faults: { ...faults, disk: { ...faults.disk, bitRotChance: 0 } },
+  }
+}
+
+export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: Random): SwarmOptions {
+  const swarm = shorter(drawn)
+  const own = random.stream('profile')
+  const { cluster, faults } = swarm
+  const quick = { heartbeatMs: 50, electionTimeoutMs: own.int(150, 400) }
+  const three = { ...cluster, ...quick, nodes: own.pick([3, 3, 5]), dataGroups: 1 }
+  const crash = { every: 2 * SECOND, lastsMax: SECOND, powerLoss: true, allAtOnceChance: 0.3 }
+  switch (profile) {
+    case 'swarm':
+      return swarm
+    case 'calm':
+      return { ...swarm, faults: CALM }
+    case 'elections':
+      return {
+        ...swarm,
+        cluster: three,
+        faults: {
+          ...CALM,
+          links: {
+            ...CALM_LINK,
+            delayMean: own.int(1, 40) * MILLISECOND,
+            spikeChance: 0.02,
+            spikeMax: SECOND,
+          },
+          partition: { every: 2 * SECOND, lastsMax: 2 * SECOND, kinds: faults.partition.kinds },
+          crash: { ...crash, allAtOnceChance: 0.1 },
+          pause: { every: 3 * SECOND, lastsMax: 2 * SECOND },
+          disk: { ...CALM.disk, syncMean: own.int(500, 30_000) },
+        },
+      }
+    case 'powerLoss':
+      return {
+        ...swarm,
+        cluster: three,
+        faults: { ...CALM, crash, disk: { ...CALM.disk, syncMean: own.int(500, 30_000), partialLoss: true } },
+      }
+    case 'partitions':
+      return {
+        ...swarm,
+        cluster: three,
+        faults: {
+          ...CALM,
+          links: { ...CALM_LINK, delayMean: own.int(1, 40) * MILLISECOND },
+          partition: { every: SECOND, lastsMax: 3 * SECOND, kinds: faults.partition.kinds },
+          pause: { every: 3 * SECOND, lastsMax: 2 * SECOND },
+        },
+      }
+    case 'bitRot':
+      return {
+        ...swarm,
+        cluster: { ...three, nodes: 3 },
+        faults: { ...CALM, crash, disk: { ...CALM.disk, bitRotChance: 1 } },
+      }
+  }
+}
+
+export const PROFILES: readonly ProfileName[] = [
+  'swarm',
+  'calm',
+  'elections',
+  'powerLoss',
+  'partitions',
+  'bitRot',
+]

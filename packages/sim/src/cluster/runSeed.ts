@@ -1,0 +1,125 @@
+import { InvariantError } from '@kvorum/model'
+import type { Anomaly } from '../check/anomaly.js'
+import { checkLinearizable } from '../check/linearizability.js'
+import { checkListAppend } from '../check/listAppend.js'
+import { kvValueModel } from '../check/models/kv.js'
+import { checkRevisionOrder } from '../check/revisionOrder.js'
+import { Violation } from '../invariants/violation.js'
+import { SECOND, type Micros } from '../schedule.js'
+import { Cluster } from './cluster.js'
+import { Failure } from './failure.js'
+import { Nemesis } from './nemesis.js'
+import { compareStates, crashAll, demandProgress, replay } from './phases.js'
+import { planRun, type PlanOptions } from './plan.js'
+import { Watchers } from './watchers.js'
+import { Workload } from './workload.js'
+
+export interface SeedReport {
+  readonly seed: number
+  readonly ok: boolean
+  /** What went wrong: the invariant or the demand, and the facts. Null when nothing did. */
+  readonly failure: string | null
+  /** Virtual time of the failure, or of the end. */
+  readonly time: Micros
+  readonly trace: string
+  readonly acknowledged: number
+  readonly failed: number
+  readonly unknown: number
+  readonly committed: number
+  readonly coverage: Readonly<Record<string, number>>
+  /** The last notes of each node; only of a run that failed. */
+  readonly notes: readonly string[]
+}
+
+/** Histories longer than this leave the second opinion to the revision order alone. */
+const SEARCHED_MAX = 400
+
+/** One run from its seed: warm-up, faults, heal, progress, everybody loses power, comparison. */
+export function runSeed(seed: number, options: PlanOptions = {}): SeedReport {
+  const plan = planRun(seed, options)
+  const cluster = new Cluster(plan)
+  const workload = new Workload(cluster)
+  let failure: string | null = null
+  try {
+    live(cluster, workload)
+    judge(cluster)
+  } catch (error) {
+    failure = describe(error)
+  }
+  const { schedule, coverage, observer } = cluster
+  const committed = [...observer.truths.values()].reduce((sum, { applied }) => sum + applied, 0)
+  return {
+    seed,
+    ok: failure === null,
+    failure,
+    time: schedule.now,
+    trace: schedule.trace.number(committed).number(workload.acknowledged).hex(),
+    acknowledged: workload.acknowledged,
+    failed: workload.failed,
+    unknown: workload.unknown,
+    committed,
+    coverage: coverage.toJSON(),
+    notes: failure === null ? [] : cluster.nodes.flatMap(node => node.notes).sort(byTime),
+  }
+}
+
+function live(cluster: Cluster, workload: Workload): void {
+  const { schedule, plan } = cluster
+  const watchers = new Watchers(cluster)
+  const nemesis = new Nemesis(cluster)
+  for (const node of cluster.nodes) node.start()
+  workload.start()
+  watchers.start()
+  schedule.runUntil(plan.warmUp)
+  nemesis.start()
+  schedule.runUntil(plan.warmUp + plan.safetyTime)
+  nemesis.heal()
+  demandProgress(cluster, workload, watchers)
+  compareStates(cluster)
+  crashAll(cluster)
+  compareStates(cluster)
+  replay(cluster)
+  cluster.observer.invariants.finish()
+}
+
+/** What clients saw, against the ground truth. */
+function judge(cluster: Cluster): void {
+  for (const group of cluster.dataGroups) {
+    const history = cluster.histories.get(group)!.history()
+    const { truth } = cluster.observer.truths.get(group)!
+    expectNone('I39', group, checkRevisionOrder(history, truth))
+    expectNone('I39 lists', group, checkListAppend(cluster.lists.get(group)!.history()))
+    const { kinds } = cluster.plan.swarm.workload
+    if (kinds.includes('leases') || history.length > SEARCHED_MAX) continue
+    const linear = history.filter(({ op }) => op.kind !== 'read' || !(op.serializable || isPast(op.op)))
+    const verdict = checkLinearizable(kvValueModel, linear, 200_000)
+    if (verdict.kind === 'illegal') throw new Failure('I39 by search', { group, stuck: verdict.stuck })
+  }
+}
+
+const isPast = (op: { readonly kind: string }): boolean =>
+  op.kind === 'range' && (op as { readonly revision?: number }).revision !== 0
+
+function expectNone(what: string, group: number, anomalies: readonly Anomaly[]): void {
+  const first = anomalies[0]
+  if (first === undefined) return
+  const { kind, operations, facts } = first
+  throw new Failure(what, {
+    group,
+    anomalies: anomalies.length,
+    kind,
+    operations: operations.join(' '),
+    facts,
+  })
+}
+
+function describe(error: unknown): string {
+  if (error instanceof Violation || error instanceof Failure) return error.message
+  if (error instanceof InvariantError)
+    return `a promise of the code to itself: ${error.stack ?? error.message}`
+  return `the code threw: ${(error as Error).stack ?? String(error)}`
+}
+
+const byTime = (a: string, b: string): number => Number.parseFloat(a) - Number.parseFloat(b)
+
+export const virtualHours = (time: Micros): string => (time / SECOND / 3600).toFixed(2)

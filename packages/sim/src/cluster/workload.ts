@@ -1,0 +1,315 @@
+import {
+  decodeReply,
+  leaseId,
+  NO_LEASE,
+  prefixRange,
+  pointRange,
+  utf8,
+  type Compare,
+  type GroupId,
+  type LeaseId,
+  type Op,
+  type TxnOp,
+} from '@kvorum/model'
+import type { ListOp, ListResult } from '../check/listAppend.js'
+import type { KvRequest, KvResult } from '../check/models/kv.js'
+import type { Recorder } from '../check/history.js'
+import type { Random } from '../random.js'
+import { MILLISECOND, SECOND } from '../schedule.js'
+import type { WorkloadKind } from '../swarm.js'
+import { Client, type Outcome } from './client.js'
+import type { Cluster } from './cluster.js'
+import { keyPrefix } from './plan.js'
+import { del, get, modIs, put, range } from './requests.js'
+
+/** What clients do, in closed loops, until they are told to stop. */
+export class Workload {
+  readonly #cluster: Cluster
+  readonly #kinds: readonly WorkloadKind[]
+  readonly #leases: { readonly id: LeaseId; readonly ttl: number }[] = []
+  readonly #keys: number
+  #stopped = false
+  #serial = 0
+  #leaseSerial = 0
+  /** Clients with a request under way. */
+  busy = 0
+  acknowledged = 0
+  failed = 0
+  unknown = 0
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+    const { kinds, keys } = cluster.plan.swarm.workload
+    const drivable = kinds.filter(kind => kind !== 'watches' && kind !== 'bank')
+    this.#kinds = drivable.length > 0 ? drivable : ['registers']
+    this.#keys = Math.max(2, Math.ceil(keys / cluster.dataGroups.length))
+  }
+
+  start(): void {
+    const { random, plan, schedule } = this.#cluster
+    const { clients } = plan.swarm.workload
+    for (let i = 0; i < clients; i++) {
+      const own = random.stream(`client ${i}`)
+      const client = new Client(this.#cluster, own)
+      schedule.after(own.int(0, SECOND), 'client', () => this.#next(client))
+    }
+    if (plan.swarm.workload.compactEvery > 0) this.#compactions(random.stream('compactions'))
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  #next(client: Client): void {
+    if (this.#stopped) return
+    this.busy++
+    const { random } = client
+    const kind = random.pick(this.#kinds)
+    const group = kind === 'leases' ? this.#cluster.dataGroups[0]! : random.pick(this.#cluster.dataGroups)
+    const done = (outcome: Outcome): void => this.#done(client, outcome)
+    switch (kind) {
+      case 'lists':
+        this.#list(client, group, done)
+        return
+      case 'leases':
+        this.#lease(client, group, done)
+        return
+      case 'transactions':
+        this.#ask(client, group, this.#transaction(random, group), done)
+        return
+      case 'ranges':
+        this.#ask(client, group, this.#rangeRequest(random, group), done)
+        return
+      default:
+        this.#ask(client, group, this.#register(random, group), done)
+    }
+  }
+
+  #ask(client: Client, group: GroupId, request: KvRequest, done: (outcome: Outcome) => void): void {
+    client.askKv(group, this.#history(group), request, done)
+  }
+
+  #done(client: Client, outcome: Outcome): void {
+    const { workload } = this.#cluster.plan.swarm
+    this.busy--
+    if (outcome.kind === 'ok') this.acknowledged++
+    else if (outcome.kind === 'fail') this.failed++
+    else this.unknown++
+    const pause = outcome.kind === 'fail' ? 20 * MILLISECOND : 0
+    const think = client.random.exponential((SECOND * workload.clients) / workload.rate)
+    this.#cluster.schedule.after(pause + think, 'client', () => this.#next(client))
+  }
+
+  #history(group: GroupId): Recorder<KvRequest, KvResult> {
+    return this.#cluster.histories.get(group)!
+  }
+
+  #key(random: Random, group: GroupId): string {
+    // Half of all requests go to a few keys, so that they meet.
+    const keys = random.chance(0.5) ? Math.min(3, this.#keys) : this.#keys
+    return `${keyPrefix(group)}${random.int(0, keys - 1)}`
+  }
+
+  /** Unique in the run, of varying length. */
+  #value(random: Random): string {
+    const { valueBytesMax } = this.#cluster.plan.swarm.workload
+    return `v${++this.#serial}.`.padEnd(random.chance(0.2) ? random.int(1, valueBytesMax) : 0, 'x')
+  }
+
+  #register(random: Random, group: GroupId): KvRequest {
+    const key = this.#key(random, group)
+    const choice = random.float()
+    if (choice < 0.4) return this.#read(random, get(key))
+    if (choice < 0.75) {
+      return { kind: 'write', op: put(key, this.#value(random), NO_LEASE, random.chance(0.3)) }
+    }
+    if (choice < 0.85) return { kind: 'write', op: del(pointRange(utf8(key)), random.chance(0.3)) }
+    return { kind: 'write', op: this.#swap(random, group, key) }
+  }
+
+  #read(random: Random, op: (KvRequest & { kind: 'read' })['op']): KvRequest {
+    const share = this.#cluster.plan.swarm.workload.serializableShare
+    return { kind: 'read', op, serializable: random.chance(share) }
+  }
+
+  /** Compare and set on what is known to be there, so that it succeeds now and then. */
+  #swap(random: Random, group: GroupId, key: string): TxnOp {
+    const { truth } = this.#cluster.observer.truths.get(group)!
+    const now = truth.view(truth.revision).get(key)
+    const compare: Compare = random.chance(0.5)
+      ? modIs(key, now?.mod ?? 0)
+      : {
+          range: pointRange(utf8(key)),
+          result: 'equal',
+          target: 'value',
+          operand: now?.value ?? utf8('nothing'),
+        }
+    return {
+      kind: 'txn',
+      compares: [compare],
+      success: [put(key, this.#value(random))],
+      failure: random.chance(0.5) ? [get(key)] : [],
+    }
+  }
+
+  #transaction(random: Random, group: GroupId): KvRequest {
+    const keys = new Set(Array.from({ length: random.int(1, 4) }, () => this.#key(random, group)))
+    const { truth } = this.#cluster.observer.truths.get(group)!
+    const view = truth.view(truth.revision)
+    const compares: Compare[] = [...keys]
+      .filter(() => random.chance(0.3))
+      .map(key => modIs(key, view.get(key)?.mod ?? 0))
+    const ops = (): Op[] => {
+      const chosen = [...keys].map((key): Op => {
+        const choice = random.float()
+        if (choice < 0.5) return put(key, this.#value(random), NO_LEASE, random.chance(0.2))
+        if (choice < 0.7) return del(pointRange(utf8(key)))
+        return get(key)
+      })
+      if (random.chance(0.2)) chosen.push(range(prefixRange(utf8(keyPrefix(group))), { limit: 5 }))
+      return chosen
+    }
+    const success: Op[] = ops()
+    const failure = ops()
+    if (random.chance(0.1)) {
+      const nested = [put(`${keyPrefix(group)}nested`, this.#value(random))]
+      success.push({ kind: 'txn', compares: [], success: nested, failure: [] })
+    }
+    const op: TxnOp = { kind: 'txn', compares, success, failure }
+    const writes = (list: readonly Op[]): boolean => list.some(({ kind }) => kind !== 'range')
+    return writes(success) || writes(failure) ? { kind: 'write', op } : this.#read(random, op)
+  }
+
+  #rangeRequest(random: Random, group: GroupId): KvRequest {
+    const all = prefixRange(utf8(keyPrefix(group)))
+    const keys = random.chance(0.5) ? all : prefixRange(utf8(`${keyPrefix(group)}${random.int(1, 9)}`))
+    const choice = random.float()
+    if (choice < 0.1) return { kind: 'write', op: del(keys, random.chance(0.3)) }
+    if (choice < 0.3) return { kind: 'write', op: put(this.#key(random, group), this.#value(random)) }
+    const { truth } = this.#cluster.observer.truths.get(group)!
+    const past = random.chance(0.3) ? random.int(Math.max(1, truth.revision - 50), truth.revision) : 0
+    return this.#read(
+      random,
+      range(keys, {
+        revision: past,
+        limit: random.chance(0.5) ? random.int(1, 10) : 0,
+        order: random.pick(['none', 'ascend', 'descend']),
+        target: random.pick(['key', 'version', 'create', 'mod', 'value']),
+        countOnly: random.chance(0.1),
+        keysOnly: random.chance(0.1),
+      }),
+    )
+  }
+
+  /** Reads lists, then appends to them if nobody else has meanwhile: one transaction of the list history. */
+  #list(client: Client, group: GroupId, done: (outcome: Outcome) => void): void {
+    const { random } = client
+    const recorder = this.#cluster.lists.get(group)!
+    const names = [
+      ...new Set(Array.from({ length: random.int(1, 3) }, () => `g${group}l/${this.#slot(random)}`)),
+    ]
+    const reads = names.map((key): ListOp => ({ kind: 'read', key }))
+    const appends = names
+      .filter(() => random.chance(0.6))
+      .map((key): ListOp => ({ kind: 'append', key, value: ++this.#serial }))
+    const id = recorder.call(client.number, [...reads, ...appends])
+    const look: KvRequest = {
+      kind: 'read',
+      op: { kind: 'txn', compares: [], success: names.map(get), failure: [] },
+      serializable: false,
+    }
+    client.askKv(group, this.#history(group), look, (outcome, result) => {
+      const reply = result?.reply
+      if (reply?.kind !== 'txn') {
+        recorder.fail(id)
+        done(outcome)
+        return
+      }
+      const found = reply.responses.map(response => (response.kind === 'range' ? response.kvs[0] : undefined))
+      const lists = found.map(kv =>
+        kv === undefined ? [] : Buffer.from(kv.value).toString().split(',').map(Number),
+      )
+      const results: ListResult = [...lists, ...appends.map(() => null)]
+      if (appends.length === 0) {
+        recorder.ok(id, results)
+        done(outcome)
+        return
+      }
+      const success = appends.map(append => {
+        const list = lists[names.indexOf(append.key)]!
+        return put(append.key, [...list, append.kind === 'append' ? append.value : 0].join())
+      })
+      const op: TxnOp = {
+        kind: 'txn',
+        compares: names.map((name, i) => modIs(name, found[i]?.mod ?? 0)),
+        success,
+        failure: [],
+      }
+      client.askKv(group, this.#history(group), { kind: 'write', op }, (end, answer) => {
+        if (end.kind === 'fail' || (answer?.reply?.kind === 'txn' && !answer.reply.succeeded))
+          recorder.fail(id)
+        else if (end.kind === 'ok') recorder.ok(id, results)
+        done(end)
+      })
+    })
+  }
+
+  /** Lists grow; after a while others are used. */
+  #slot(random: Random): number {
+    return Math.floor(this.#serial / 200) * 3 + random.int(0, 2)
+  }
+
+  #lease(client: Client, group: GroupId, done: (outcome: Outcome) => void): void {
+    const { random } = client
+    const { observer } = this.#cluster
+    const lease = this.#leases.length === 0 ? undefined : random.pick(this.#leases.slice(-8))
+    const choice = random.float()
+    if (lease === undefined || choice < 0.15) {
+      const id = leaseId(BigInt(1_000 + ++this.#leaseSerial))
+      const ttl = random.int(2, 8)
+      client.ask({ kind: 'leaseGrant', id, ttl }, (outcome, call) => {
+        if (outcome.kind === 'ok') observer.leases.renewed(id, call - 2 * MILLISECOND)
+        if (outcome.kind !== 'fail') this.#leases.push({ id, ttl })
+        done(outcome)
+      })
+    } else if (choice < 0.45) {
+      client.ask({ kind: 'leaseKeepAlive', id: lease.id }, (outcome, call) => {
+        if (outcome.kind === 'ok' && renewedTtl(outcome) > 0) {
+          observer.leases.renewed(lease.id, call - 2 * MILLISECOND)
+        }
+        done(outcome)
+      })
+    } else if (choice < 0.55) {
+      this.#ask(client, group, { kind: 'leaseRevoke', lease: lease.id }, done)
+    } else if (choice < 0.65) {
+      client.ask({ kind: 'leaseTimeToLive', id: lease.id, keys: true }, done)
+    } else {
+      const key = this.#key(random, group)
+      this.#ask(client, group, { kind: 'write', op: put(key, this.#value(random), lease.id) }, done)
+    }
+  }
+
+  #compactions(random: Random): void {
+    const { plan, schedule, dataGroups, observer } = this.#cluster
+    const client = new Client(this.#cluster, random)
+    const again = (): void => {
+      const { compactEvery } = plan.swarm.workload
+      schedule.after(random.exponential(compactEvery), 'compaction', () => {
+        if (this.#stopped) return
+        const { truth } = observer.truths.get(dataGroups[0]!)!
+        const revision = random.int(Math.max(1, truth.compacted), truth.revision)
+        this.busy++
+        client.ask({ kind: 'compact', revision, physical: random.chance(0.3) }, () => {
+          this.busy--
+          again()
+        })
+      })
+    }
+    again()
+  }
+}
+
+function renewedTtl(outcome: Outcome & { kind: 'ok' }): number {
+  const reply = decodeReply(outcome.result.value.body)
+  return reply.kind === 'leaseRenewed' ? reply.ttl : 0
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env node
+import { parseArgs } from 'node:util'
+import { runSeed, virtualHours, type SeedReport } from './cluster/runSeed.js'
+import { Trace } from './trace.js'
+import { PROFILES, type ProfileName } from './cluster/profiles.js'
+import { SECOND } from './schedule.js'
+
+/**
+ * `npm run sim -- --seeds N [--from S]` runs N seeds, `--seed S` one. A failing seed prints one line with what
+ * was violated and one with the command that repeats it; the last line sums up; the status is 1 if any failed.
+ */
+const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] | --seed S
+  --virtual-seconds X   length of the phase with faults
+  --profile NAME        ${PROFILES.join(', ')}
+  --verbose             one line per seed, and the last notes of the nodes of a failing one`
+
+function main(): number {
+  const { values } = parseArgs({
+    options: {
+      seeds: { type: 'string', default: '100' },
+      from: { type: 'string', default: '1' },
+      seed: { type: 'string' },
+      'virtual-seconds': { type: 'string' },
+      profile: { type: 'string', default: 'swarm' },
+      verbose: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  const from = Number(values.seed ?? values.from)
+  const count = values.seed === undefined ? Number(values.seeds) : 1
+  const seconds = values['virtual-seconds']
+  const profile = values.profile as ProfileName
+  const known = PROFILES.includes(profile)
+  if (values.help || !known || !Number.isSafeInteger(from) || !Number.isSafeInteger(count) || from < 0) {
+    console.log(USAGE)
+    return values.help ? 0 : 2
+  }
+  const options = { profile, ...(seconds === undefined ? {} : { virtualSeconds: Number(seconds) }) }
+  const trace = new Trace()
+  let passed = 0
+  let time = 0
+  for (let seed = from; seed < from + count; seed++) {
+    const report = runSeed(seed, options)
+    trace.label(report.trace)
+    time += report.time
+    if (report.ok) passed++
+    else tell(report, seconds, profile)
+    if (values.verbose) detail(report)
+  }
+  const failed = count - passed
+  console.log(
+    `sim: ${count} seeds, ${passed} passed, ${failed} failed, ${virtualHours(time)} virtual hours, trace ${trace.hex()}`,
+  )
+  return failed === 0 ? 0 : 1
+}
+
+function tell(report: SeedReport, seconds: string | undefined, profile: string): void {
+  const length = seconds === undefined ? '' : ` --virtual-seconds ${seconds}`
+  const kind = profile === 'swarm' ? '' : ` --profile ${profile}`
+  const at = (report.time / SECOND).toFixed(6)
+  console.log(`seed ${report.seed} failed at ${at} s: ${report.failure}`)
+  console.log(`  again: npm run sim -- --seed ${report.seed}${length}${kind} --verbose`)
+}
+
+function detail(report: SeedReport): void {
+  const { seed, ok, acknowledged, failed, unknown, committed, trace } = report
+  const seconds = (report.time / SECOND).toFixed(1)
+  console.log(
+    `seed ${seed} ${ok ? 'ok' : 'FAILED'} ${seconds} s, ${committed} entries, ${acknowledged} ok ${failed} failed ${unknown} unknown, trace ${trace}`,
+  )
+  for (const note of report.notes) console.log(`  ${note}`)
+}
+
+process.exitCode = main()
