@@ -27,7 +27,8 @@ export type PeerMessage<RaftMessage> =
     }
   /** The sender has made `identity` durable: votes and acknowledgements under it count from now on. */
   | { readonly kind: 'welcome'; readonly identity: BootIdentity }
-  | { readonly kind: 'refused'; readonly reason: PeerRefusal }
+  /** To whoever said hello with this identity, and to nobody else: it may not be the only one who tried. */
+  | { readonly kind: 'refused'; readonly reason: PeerRefusal; readonly identity: BootIdentity }
   /** A client's request, sent on to the leader; `id` is the sender's. */
   | {
       readonly kind: 'request'

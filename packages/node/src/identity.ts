@@ -69,7 +69,7 @@ export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): 
       member: from.toString(16),
       reason: refusal,
     })
-    sendTo(turn, from, { kind: 'refused', reason: refusal })
+    sendTo(turn, from, { kind: 'refused', reason: refusal, identity })
     return
   }
   if (peer.record !== null && sameBoot(peer.record, identity)) {
@@ -128,6 +128,11 @@ export function admissionRecorded(turn: Turn): void {
   }
 }
 
+/** Another member refused `identity`. That is not this start where two processes say that they are this node. */
+export function receiveRefused(turn: Turn, from: NodeId, reason: PeerRefusal, identity: BootIdentity): void {
+  if (sameBoot(turn.state.identity, identity)) receiveRefusal(turn, from, reason)
+}
+
 /** Another member will not have this directory. Only its own directory can be at fault, so the node ends. */
 export function receiveRefusal(turn: Turn, from: NodeId, reason: PeerRefusal): void {
   const sentence = REFUSAL_SENTENCES[reason]
@@ -159,7 +164,7 @@ function judge(known: PeerRecord | null, identity: BootIdentity): PeerRefusal | 
   return null
 }
 
-const sameBoot = (record: PeerRecord, identity: BootIdentity): boolean =>
+const sameBoot = (record: BootIdentity, identity: BootIdentity): boolean =>
   record.incarnation === identity.incarnation &&
   record.boot === identity.boot &&
   record.nonce === identity.nonce

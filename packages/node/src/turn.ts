@@ -8,7 +8,7 @@ import { driveCompaction } from './compaction.js'
 import { loadGroups } from './create.js'
 import { doDuties } from './duties.js'
 import { driveFlush, stored } from './flush.js'
-import { peerUp, receiveHello, receiveRefusal, receiveWelcome } from './identity.js'
+import { peerUp, receiveHello, receiveRefusal, receiveRefused, receiveWelcome } from './identity.js'
 import { expireLeases } from './leases.js'
 import { orderPersist, persisted, persistRefused, retryPersist } from './persisting.js'
 import { quarantine } from './quarantine.js'
@@ -171,7 +171,7 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
       receiveWelcome(it, from, parcel.identity)
       return
     case 'refused':
-      receiveRefusal(it, from, parcel.reason)
+      receiveRefused(it, from, parcel.reason, parcel.identity)
       return
     default:
   }

@@ -1,5 +1,11 @@
 import type { Socket } from 'node:net'
-import { MalformedError, type ClusterId, type NodeId, type PeerRefusal } from '@kvorum/model'
+import {
+  MalformedError,
+  type BootIdentity,
+  type ClusterId,
+  type NodeId,
+  type PeerRefusal,
+} from '@kvorum/model'
 import type { TransportEvents, TransportTiming } from './events.js'
 import { FrameDecoder } from './frame.js'
 import { decodePreface, PREFACE_BYTES, PREFACE_OK, refusalByte, type Preface } from './preface.js'
@@ -23,6 +29,8 @@ interface Accepted {
   /** The preface so far. */
   head: Buffer
   preface: Preface | null
+  /** What it called itself in its last hello. */
+  identity: BootIdentity | null
   readonly decoder: FrameDecoder
   /** The preface's deadline, later the next acknowledgement. */
   timer: NodeJS.Timeout | null
@@ -63,6 +71,7 @@ export class Acceptor {
       phase: 'stranger',
       head: Buffer.alloc(0),
       preface: null,
+      identity: null,
       decoder: new FrameDecoder(),
       timer: setTimeout(() => this.#tooLate(accepted), timing.prefaceMs),
     }
@@ -70,6 +79,22 @@ export class Acceptor {
     this.#strangers++
     socket.once('close', () => this.#gone(accepted))
     socket.on('data', chunk => this.#received(accepted, chunk))
+  }
+
+  /**
+   * Turns away the connection on which `from` said hello with that identity; nothing it sends is handed on any
+   * more. Another process may be at the address where `from` is dialled, so that is no way to tell it.
+   */
+  refuse(from: NodeId, identity: BootIdentity, reason: PeerRefusal): void {
+    for (const accepted of this.#open) {
+      if (accepted.phase !== 'peer' || accepted.preface?.from !== from) continue
+      if (accepted.identity?.nonce !== identity.nonce) continue
+      accepted.phase = 'refused'
+      this.#strangers++
+      this.#disarm(accepted)
+      accepted.timer = setTimeout(() => accepted.socket.destroy(), this.#options.timing.prefaceMs)
+      accepted.socket.end(Buffer.of(refusalByte(reason)))
+    }
   }
 
   async close(): Promise<void> {
@@ -135,6 +160,7 @@ export class Acceptor {
   #deliver(accepted: Accepted, chunk: Buffer): void {
     const parcels = accepted.decoder.push(chunk)
     accepted.timer ??= setTimeout(() => this.#acknowledge(accepted), this.#options.timing.acknowledgeMs)
+    for (const parcel of parcels) if (parcel.kind === 'hello') accepted.identity = parcel.identity
     if (parcels.length > 0) this.#options.events.onParcels(accepted.preface!.from, parcels)
   }
 

@@ -54,7 +54,7 @@ function parcelToWire(parcel: Parcel): Wire {
     case 'welcome':
       return [kind, identityToWire(parcel.identity)]
     case 'refused':
-      return [kind, parcel.reason]
+      return [kind, parcel.reason, identityToWire(parcel.identity)]
     case 'request':
       return [kind, parcel.id, parcel.group, requestToWire(parcel.request)]
     case 'reply':
@@ -90,7 +90,11 @@ function parcelFromWire(wire: Wire): Parcel {
     case KINDS.welcome:
       return { kind: 'welcome', identity: identityFromWire(list(wire[1])) }
     case KINDS.refused:
-      return { kind: 'refused', reason: refusalFromWire(wire[1]) }
+      return {
+        kind: 'refused',
+        reason: refusalFromWire(wire[1]),
+        identity: identityFromWire(list(wire[2])),
+      }
     case KINDS.request:
       return {
         kind: 'request',

@@ -140,8 +140,11 @@ export class Link {
     socket.once('connect', () => socket.write(encodePreface(preface)))
     socket.on('data', chunk => {
       if (this.#closed || chunk.length === 0) return
-      if (!this.#ready) this.#answered(chunk[0]!, socket, `${address.host}:${address.port}`)
-      else this.#proven()
+      const remote = `${address.host}:${address.port}`
+      if (this.#ready) this.#proven()
+      else this.#answered(chunk[0]!, socket, remote)
+      const refusal = chunk.find(byte => byte !== PREFACE_OK)
+      if (this.#ready && refusal !== undefined) this.#turnedAway(refusal, socket, remote)
     })
     socket.once('close', () => this.#lost())
   }
@@ -157,6 +160,12 @@ export class Link {
       if (preface.lane === 'control') events.onUp(peer)
       return
     }
+    this.#turnedAway(byte, socket, remote)
+  }
+
+  /** At once, for what the preface says, or later, for what came behind it. */
+  #turnedAway(byte: number, socket: Socket, remote: string): void {
+    const { peer, events } = this.#options
     const reason = refusalOf(byte)
     if (reason === null) events.onStranger(remote, 'what listens there is not a kvorum peer')
     else events.onRefused(peer, reason)

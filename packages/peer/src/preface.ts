@@ -27,7 +27,8 @@ const LANES: readonly Lane[] = ['control', 'bulk']
 
 /**
  * The first byte of the answer. The same byte again, at any later time, says no more than that what was sent
- * arrives: it is how a dialler tells a peer that is there from a connection that only looks open.
+ * arrives: it is how a dialler tells a peer that is there from a connection that only looks open. A refusal may
+ * come later as well, for what was said after the preface.
  */
 export const PREFACE_OK = 0
 /** Numbers on the wire, from 1. */

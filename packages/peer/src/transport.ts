@@ -69,11 +69,15 @@ export class PeerTransport {
 
   /**
    * Queues messages to `peer`. What does not fit, or has no connection, is dropped and reported. Snapshot chunks
-   * have a lane of their own, dialled when it is first needed; a few of them wait for that.
+   * have a lane of their own, dialled when it is first needed; a few of them wait for that. A refusal goes back
+   * on the connection that brought what is refused, and ends it.
    */
   send(peer: NodeId, parcels: readonly Parcel[]): void {
-    const bulk = parcels.filter(parcel => parcel.kind === 'snapshotChunk')
-    const control = bulk.length === 0 ? parcels : parcels.filter(parcel => parcel.kind !== 'snapshotChunk')
+    for (const parcel of parcels) {
+      if (parcel.kind === 'refused') this.#acceptor.refuse(peer, parcel.identity, parcel.reason)
+    }
+    const bulk = parcels.filter(({ kind }) => kind === 'snapshotChunk')
+    const control = parcels.filter(({ kind }) => kind !== 'snapshotChunk' && kind !== 'refused')
     if (control.length > 0) this.#sendOn('control', peer, control)
     if (bulk.length > 0) this.#sendOn('bulk', peer, bulk)
   }

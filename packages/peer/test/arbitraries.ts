@@ -220,6 +220,7 @@ export const PARCELS: {
       'olderDirectory',
       'copiedDirectory',
     ),
+    identity,
   }),
   request: fc.record({
     kind: kind('request'),

@@ -67,7 +67,7 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
   timeoutNow: [raft({ ...from, kind: 'timeoutNow' })],
   hello: [{ kind: 'hello', cluster: clusterId(2n ** 63n), node: nodeId(1n), identity }],
   welcome: [{ kind: 'welcome', identity }],
-  refused: [{ kind: 'refused', reason: 'copiedDirectory' }],
+  refused: [{ kind: 'refused', reason: 'copiedDirectory', identity }],
   write: [
     {
       kind: 'request',

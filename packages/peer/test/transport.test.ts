@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { clusterId, LIMITS, nodeId } from '@kvorum/model'
-import { encodeFrames, FrameDecoder, PeerTransport, TIMING } from '@kvorum/peer'
+import { clusterId, incarnation, LIMITS, nodeId } from '@kvorum/model'
+import { encodeFrames, FrameDecoder, PeerTransport, TIMING, type Parcel } from '@kvorum/peer'
 import { STRANGERS_MAX } from '#src/acceptor.js'
 import { PREFACE_OK } from '#src/preface.js'
 import {
@@ -119,6 +119,37 @@ t.test('refusals are heard on both sides', async t => {
   await until('not a member', () => c.events.count('refused') >= 1)
   t.match(c.events.heard[0], { kind: 'refused', peer: B, reason: 'unknownMember' })
   t.equal(b.events.problems()[0], 'unknownMember')
+})
+
+t.test('a refusal reaches the process that said hello, not whoever is at its address', async t => {
+  const [a, b] = await startPair(t)
+  const identity = (nonce: bigint) => ({ incarnation: incarnation(5n), boot: 2, nonce })
+  const hello = (nonce: bigint): Parcel => ({
+    kind: 'hello',
+    cluster: CLUSTER,
+    node: A,
+    identity: identity(nonce),
+  })
+  a.transport.send(B, [hello(1n)])
+  await until('the hello', () => b.events.count('parcel') === 1)
+  const copy = await startNode(t, A, new Map([[B, [b.address]]]))
+  await until('the copy is up', () => copy.events.count('up') === 1)
+  copy.transport.send(B, [hello(2n)])
+  await until('its hello', () => b.events.count('parcel') === 2)
+  b.transport.send(A, [{ kind: 'refused', reason: 'copiedDirectory', identity: identity(2n) }])
+  await until('the copy hears', () => copy.events.count('refused') === 1)
+  t.match(
+    copy.events.heard.find(({ kind }) => kind === 'refused'),
+    { peer: B, reason: 'copiedDirectory' },
+  )
+  await until('its connection ends', () => copy.events.count('down') > 0)
+  await copy.transport.close()
+  await until('the original is back', () => a.events.count('up') === 2)
+  a.transport.send(B, [hello(1n), pull(1)])
+  await until('and heard', () => b.events.parcels().some(({ kind }) => kind === 'snapshotPull'))
+  t.equal(a.events.count('refused'), 0)
+  t.equal(b.transport.queuedBytes(A), 0, 'nothing of it went to the address')
+  t.notOk(a.events.parcels().some(({ kind }) => kind === 'refused'))
 })
 
 t.test('frames sent behind a refused preface are ignored', async t => {
