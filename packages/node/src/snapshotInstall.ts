@@ -44,8 +44,12 @@ export interface Installing {
   meta: SnapshotMeta | null
   /** A pull is out. */
   asked: boolean
+  askedAt: number
   lastHeardAt: number
 }
+
+/** A pull without an answer is repeated: the sender may not have known this start of ours when it came. */
+const REPEAT_MS = 1_000
 
 /** No chunk for this long: the attempt is given up and raft asks again. */
 const SILENCE_MS = 10_000
@@ -69,6 +73,7 @@ export function beginInstall(
     chunk: 0,
     meta: null,
     asked: false,
+    askedAt: 0,
     lastHeardAt: turn.now,
   }
   suspendWatchers(turn, group)
@@ -127,10 +132,12 @@ function* readPage(scan: StoreScan, rowsMax: number): Generator<StoreNeed, Store
 export function driveInstall(turn: Turn, group: Group): void {
   const { installing } = group
   if (installing === null) return
-  if (installing.phase === 'pulling' && !installing.asked) {
+  const due = !installing.asked || turn.now - installing.askedAt > REPEAT_MS
+  if (installing.phase === 'pulling' && due) {
     if (overlayBytes(turn.state.overlay) > turn.state.options.limits.overlayBytesMax) return
+    if (!installing.asked) installing.lastHeardAt = turn.now
     installing.asked = true
-    installing.lastHeardAt = turn.now
+    installing.askedAt = turn.now
     sendTo(turn, installing.from, {
       kind: 'snapshotPull',
       group: group.id,

@@ -81,7 +81,7 @@ export function receivePull(
     candidate =>
       candidate.group === group && candidate.node === from && (streamId === 0 || candidate.id === streamId),
   )
-  if (stream === undefined || (streamId !== 0) !== (stream.source !== null)) {
+  if (stream === undefined || !fits(stream, streamId, chunk)) {
     sendTo(turn, from, {
       kind: 'snapshotChunk',
       pull,
@@ -101,6 +101,12 @@ export function receivePull(
   } else {
     answerPull(turn, stream, stream.source, pull, chunk)
   }
+}
+
+/** A stream is opened once; its first chunk may be asked for again by whoever has not heard its number. */
+function fits({ source }: SnapshotStream, streamId: number, chunk: number): boolean {
+  if (streamId !== 0) return source !== null
+  return source === null || (chunk === 0 && (source.last === null || source.last.chunk === 0))
 }
 
 function answerPull(turn: Turn, stream: SnapshotStream, source: Source, pull: number, chunk: number): void {

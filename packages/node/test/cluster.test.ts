@@ -12,6 +12,7 @@ import {
   type Reply,
 } from '@kvorum/model'
 import t from 'tap'
+import type { Parcel } from '@kvorum/node'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
 
 const put = (key: string, value: string, lease = 0n): ClientRequest => ({
@@ -160,6 +161,63 @@ t.test('a follower behind the purged log gets a snapshot and goes on', async t =
   t.same(pairs(cluster.ask(lagging, get(ALL, true))), pairs(cluster.ask(node, get(ALL))))
   const digests = cluster.nodes.map(n => n.state.groups.get(1 as GroupId)?.machine.shard?.digest)
   t.equal(new Set(digests).size, 1)
+})
+
+t.test('a refusal of somebody else who claims to be this node changes nothing here', async t => {
+  const cluster = new MiniCluster()
+  const node = leader(cluster)
+  const [other] = cluster.nodes.filter(candidate => candidate !== node) as [MiniNode]
+  const copy = { ...other.state.identity, nonce: 999n }
+  const hello: Parcel = { kind: 'hello', cluster: node.state.options.cluster, node: other.id, identity: copy }
+  node.put({ kind: 'parcels', from: other.id, parcels: [hello] })
+  cluster.until(() => node.notes.some(text => /was refused/.test(text)))
+  t.equal(node.state.peers.get(other.id)?.trusted, false, 'nothing from there counts for now')
+  cluster.run(100)
+  t.notOk(other.notes.some(text => /copy/.test(text)))
+  // Both dialled in turn; the original does so again.
+  other.put({ kind: 'peerUp', node: node.id })
+  cluster.until(() => node.state.peers.get(other.id)?.trusted === true)
+  t.equal(cluster.ask(other, put('k', 'v')).ok, true)
+  t.throws(() => {
+    const refused: Parcel = { kind: 'refused', reason: 'copiedDirectory', identity: other.state.identity }
+    other.put({ kind: 'parcels', from: node.id, parcels: [refused] })
+    cluster.run(5)
+  }, /copy of this data directory/)
+})
+
+t.test('a snapshot arrives though its sender did not listen at first; watches wait for it', async t => {
+  const cluster = new MiniCluster({ limits: { snapshotEntries: 20, catchUpEntries: 5, flushAfterMs: 5 } })
+  const node = leader(cluster)
+  const lagging = cluster.nodes.find(candidate => candidate !== node)!
+  lagging.up = false
+  for (let i = 0; i < 100; i++) cluster.ask(node, put('k', `${i}`))
+  cluster.until(() => (node.state.groups.get(1 as GroupId)?.raft?.base.index ?? 0) > 50)
+  const peer = node.state.peers.get(lagging.id)!
+  peer.trusted = false
+  lagging.up = true
+  cluster.until(() => lagging.state.groups.get(1 as GroupId)?.installing?.asked === true)
+  cluster.run(5)
+  peer.trusted = true
+  const create = {
+    range: ALL,
+    startRevision: 102,
+    noPut: false,
+    noDelete: false,
+    prevKv: false,
+    watchId: 0,
+    fragment: false,
+    progressNotify: false,
+  }
+  lagging.watch(1, { kind: 'create', create })
+  cluster.run(5)
+  t.same(lagging.watched, [], 'neither created nor refused')
+  cluster.until(() => lagging.state.counters.snapshotsInstalled > 0, 3_000)
+  cluster.ask(node, put('last', 'one'))
+  cluster.until(() => lagging.watched.some(({ kind }) => kind === 'events'))
+  t.same(
+    lagging.watched.map(({ kind }) => kind),
+    ['created', 'events'],
+  )
 })
 
 t.test('a thousand groups elect leaders and serve', async t => {

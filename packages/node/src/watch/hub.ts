@@ -6,6 +6,7 @@ import {
   type Millis,
   type Revision,
   type StreamId,
+  type WatchCreate,
   type WatchEvent,
 } from '@kvorum/model'
 import { createRecent, type RecentEvents } from './recent.js'
@@ -28,6 +29,8 @@ export interface Hub {
 export interface Stream {
   readonly id: StreamId
   readonly watchers: Map<number, Watcher>
+  /** Asked for while this replica has no state: it is loading, or being replaced by a snapshot. Oldest first. */
+  waiting: WatchCreate[]
   nextWatchId: number
   /** Sent and not yet taken by the client. */
   queuedBytes: number

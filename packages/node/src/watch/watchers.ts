@@ -1,6 +1,7 @@
 import {
   isEmptyRange,
   LIMITS,
+  type GroupId,
   type Revision,
   type RevisionEvents,
   type StreamId,
@@ -38,6 +39,7 @@ export function openStream(turn: Turn, id: StreamId): void {
   turn.state.hub.streams.set(id, {
     id,
     watchers: new Map(),
+    waiting: [],
     nextWatchId: 0,
     queuedBytes: 0,
     progressAsked: false,
@@ -61,7 +63,8 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
   if (stream === undefined) return
   switch (request.kind) {
     case 'create':
-      createWatcher(turn, stream, request.create)
+      if (mustWait(turn, stream, request.create)) stream.waiting.push(request.create)
+      else createWatcher(turn, stream, request.create)
       return
     case 'cancel':
       cancelWatcher(turn, stream, request.watchId)
@@ -70,6 +73,26 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
       stream.progressAsked = true
       return
   }
+}
+
+function mustWait(turn: Turn, stream: Stream, create: WatchCreate): boolean {
+  const { waiting, watchers } = stream
+  if (waiting.length + watchers.size >= LIMITS.watchersPerStreamMax) return false
+  return waiting.length > 0 || hasNoState(turn, create)
+}
+
+/** The replica has no state yet, but will have: refusing would end the watch for good. */
+function hasNoState(turn: Turn, create: WatchCreate): boolean {
+  const id = groupFor(turn, create)
+  const group = id === null ? undefined : turn.state.groups.get(id)
+  if (group === undefined || group.quarantined !== null) return false
+  return shardOfGroup(group) === null || group.machine.installing || !turn.state.hub.shards.has(group.id)
+}
+
+function createWaiting(turn: Turn, stream: Stream): void {
+  const ready = stream.waiting.findIndex(create => hasNoState(turn, create))
+  const creates = stream.waiting.splice(0, ready < 0 ? stream.waiting.length : ready)
+  for (const create of creates) createWatcher(turn, stream, create)
 }
 
 function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
@@ -104,11 +127,15 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
   else addBehind(watcher)
 }
 
-function hubFor(turn: Turn, create: WatchCreate): ShardHub | null {
-  const { shards, hub } = turn.state
+function groupFor(turn: Turn, create: WatchCreate): GroupId | null {
+  const { shards } = turn.state
   const parts = routeRanges(shards, [create.range])
-  const group = parts.length > 1 ? null : (parts[0]?.shard.group ?? shards.shards[0]!.group)
-  return group === null ? null : (hub.shards.get(group) ?? null)
+  return parts.length > 1 ? null : (parts[0]?.shard.group ?? shards.shards[0]!.group)
+}
+
+function hubFor(turn: Turn, create: WatchCreate): ShardHub | null {
+  const group = groupFor(turn, create)
+  return group === null ? null : (turn.state.hub.shards.get(group) ?? null)
 }
 
 function shardAt(turn: Turn, hub: ShardHub): Machine | null {
@@ -133,6 +160,9 @@ function cancelWatcher(turn: Turn, stream: Stream, watchId: number): void {
 
 /** Feeds those who are behind, and answers who asked how far they are. Called once a turn. */
 export function driveWatchers(turn: Turn): void {
+  for (const stream of turn.state.hub.streams.values()) {
+    if (stream.waiting.length > 0) createWaiting(turn, stream)
+  }
   for (const hub of turn.state.hub.shards.values()) {
     const shard = shardAt(turn, hub)
     if (shard === null) continue
