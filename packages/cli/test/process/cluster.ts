@@ -22,6 +22,7 @@ export class Cluster {
   /** Temporary, and gone with the test. */
   readonly directory: string
   readonly nodes: readonly ServerProcess[]
+  readonly #siblings: ServerProcess[] = []
 
   private constructor(directory: string, nodes: readonly ServerProcess[]) {
     this.directory = directory
@@ -71,13 +72,39 @@ export class Cluster {
     return this.nodes.filter(node => node !== than)
   }
 
+  /**
+   * A server that takes itself for `node`, with data and ports of its own. Flags given here win.
+   */
+  async sibling(node: ServerProcess, name: string, flags: readonly string[]): Promise<ServerProcess> {
+    const [clientPort, peerPort] = await freePorts(2)
+    const clientUrl = `http://${HOST}:${clientPort}`
+    const dataDir = join(this.directory, name)
+    const own = node.plan.flags.find(flag => flag.startsWith('--initial-cluster='))!.split(/[=,]/)
+    const peerUrl = own[own.indexOf(node.plan.name) + 1]!
+    const changed = new Map(
+      [
+        ...node.plan.flags,
+        `--data-dir=${dataDir}`,
+        `--listen-client-urls=${clientUrl}`,
+        `--listen-peer-urls=http://${HOST}:${peerPort}`,
+        `--initial-advertise-peer-urls=${peerUrl}`,
+        ...flags,
+      ].map(flag => [flag.slice(0, flag.indexOf('=')), flag] as const),
+    )
+    const logFile = join(this.directory, `${name}.log`)
+    const sibling = new ServerProcess({ name, clientUrl, dataDir, logFile, flags: [...changed.values()] })
+    this.#siblings.push(sibling)
+    return sibling
+  }
+
   async #close(t: Test): Promise<void> {
-    await Promise.all(this.nodes.map(node => node.stop('SIGKILL')))
-    const surprises = this.nodes.flatMap(({ plan, surprises: ends }) =>
+    const processes = [...this.nodes, ...this.#siblings]
+    await Promise.all(processes.map(node => node.stop('SIGKILL')))
+    const surprises = processes.flatMap(({ plan, surprises: ends }) =>
       ends.map(end => `${plan.name}: ${end}`),
     )
     if (!t.passing() || surprises.length > 0) {
-      for (const { plan, log } of this.nodes) {
+      for (const { plan, log } of processes) {
         const tail = log.trimEnd().split('\n').slice(-TAIL_LINES).join('\n')
         process.stderr.write(`--- ${t.name}: ${plan.name} said at last\n${tail}\n`)
       }

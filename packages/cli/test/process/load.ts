@@ -11,6 +11,7 @@ const ATTEMPT_MS = 1_500
 /** Between two calls of one worker, and after one that failed. */
 const PACE_MS = 5
 const BACK_OFF_MS = 40
+const BURST_CALLS = 64
 
 /** What one watch of all keys has seen, over all its connections. */
 export interface Watched {
@@ -100,6 +101,20 @@ export class Load {
     }
   }
 
+  /** So many more writes through one node, as fast as it takes them. */
+  async burst(node: ServerProcess, writes: number): Promise<void> {
+    const client = await this.#connect([node.plan.clientUrl])
+    let left = writes
+    const work = async (): Promise<void> => {
+      let id = this.#nextClient++
+      while (left-- > 0) {
+        const step = putStep(anyKey(), this.#nextValue())
+        if (!(await this.#send(client, node.plan.name, id, step)).certain) id = this.#nextClient++
+      }
+    }
+    await Promise.all(Array.from({ length: BURST_CALLS }, work))
+  }
+
   /** Lets every call end. The watches go on. */
   async finish(): Promise<KvHistory> {
     this.#stopping = true
@@ -122,28 +137,43 @@ export class Load {
     let last: KvResult | null = null
     while (!this.#stopping) {
       const { value: step } = steps.next(last)
-      const call = this.#recorder.call(id, step.request)
-      try {
-        last = await step.send(client)
-        this.#recorder.ok(call, last)
-        if (step.request.kind === 'write') {
-          this.#acknowledged.set(name, (this.#acknowledged.get(name) ?? 0) + 1)
-        }
-        await pause(PACE_MS)
-      } catch (error) {
-        last = null
-        if (!(error instanceof KvorumError)) throw error
-        if (error.indeterminate) id = this.#nextClient++
-        else this.#recorder.fail(call)
-        await pause(BACK_OFF_MS)
-      }
+      const { result, certain } = await this.#send(client, name, id, step)
+      if (!certain) id = this.#nextClient++
+      last = result
+      await pause(result === null ? BACK_OFF_MS : PACE_MS)
     }
+  }
+
+  /** `certain`: whether it happened is known. */
+  async #send(
+    client: KvorumClient,
+    name: string,
+    id: number,
+    step: Step,
+  ): Promise<{ readonly result: KvResult | null; readonly certain: boolean }> {
+    const call = this.#recorder.call(id, step.request)
+    try {
+      const result = await step.send(client)
+      this.#recorder.ok(call, result)
+      if (step.request.kind === 'write') {
+        this.#acknowledged.set(name, (this.#acknowledged.get(name) ?? 0) + 1)
+      }
+      return { result, certain: true }
+    } catch (error) {
+      if (!(error instanceof KvorumError)) throw error
+      if (!error.indeterminate) this.#recorder.fail(call)
+      return { result: null, certain: !error.indeterminate }
+    }
+  }
+
+  #nextValue(): string {
+    return `value-${this.#values++}`
   }
 
   *#writerSteps(): Generator<Step, never, KvResult | null> {
     for (;;) {
       const key = anyKey()
-      const value = `value-${this.#values++}`
+      const value = this.#nextValue()
       const kind = Math.random()
       if (kind < 0.6) yield putStep(key, value)
       else if (kind < 0.75) yield deleteStep(key)
