@@ -35,12 +35,12 @@ export const LIMITS = {
   /** Requests of clients waiting in one node. */
   pendingRequestsMax: 20_000,
   /** Committed entries handed to the state machine at a time. */
-  applyBytesMax: 2 * MiB,
+  applyBytesMax: 128 * KiB,
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */
   pageRowsMax: 512,
   pageBytesMax: 256 * KiB,
   /** Writes kept in memory in front of the state store; beyond it applying waits for the disk. */
-  overlayBytesMax: 64 * MiB,
+  overlayBytesMax: 32 * MiB,
   /** A background batch of the state store is written when this much has gathered, or after `flushAfterMs`. */
   flushBytes: 4 * MiB,
   flushAfterMs: 200,

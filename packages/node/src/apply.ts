@@ -54,7 +54,7 @@ interface Pending {
 export const createApplying = (): Applying => ({ batch: [], at: 0, waiting: false })
 
 /** Entries applied in one turn; with some 10 to 20 microseconds each, well below the 20 ms a turn may take. */
-const ENTRIES_PER_TURN = 256
+export const ENTRIES_PER_TURN = 256
 
 /** Takes up the next batch if there is one, and applies as much as one turn may. */
 export function driveApply(turn: Turn, group: Group): void {
@@ -136,8 +136,8 @@ const applyingWork = (group: Group): Pick<Work<unknown>, 'group' | 'view' | 'fai
 
 function applyBatch(turn: Turn, group: Group): void {
   const { applying } = group
-  for (let applied = 0; applying.at < applying.batch.length; applied++) {
-    if (applied === ENTRIES_PER_TURN) {
+  for (; applying.at < applying.batch.length; turn.entriesLeft--) {
+    if (turn.entriesLeft <= 0) {
       turn.out.again = true
       turn.state.unsettled.add(group)
       break

@@ -1,7 +1,7 @@
-import type { GroupId, Index, Millis } from '@kvorum/model'
-import { overlayBytes, overlayDrop, overlayFreeze } from '@kvorum/machine'
+import type { GroupId, Index, Millis, StoreWrite } from '@kvorum/model'
+import { overlayDrop, overlayFreeze } from '@kvorum/machine'
 import { purgeLog } from '@kvorum/raft'
-import type { Group, Turn } from './state.js'
+import { takeId, type Group, type Turn } from './state.js'
 import { oldestHold } from './tasks.js'
 
 /**
@@ -10,15 +10,10 @@ import { oldestHold } from './tasks.js'
  * log forget what the store now holds for certain.
  */
 export interface Flushing {
-  out: {
-    readonly id: number
-    readonly layer: number
-    readonly sync: boolean
-    /** Applied index of each group at the batch. */
-    readonly applied: ReadonlyMap<GroupId, Index>
-    /** Groups that were between two commands, so that the store holds a whole state of them. */
-    readonly whole: ReadonlySet<GroupId>
-  } | null
+  /** Batches that are cut and wait for their turn, oldest first. */
+  readonly queue: Batch[]
+  /** The one that the store is writing. */
+  out: Batch | null
   lastAt: Millis
   /** The next batch must be synced (to purge the log, or to finish an installed snapshot). */
   wantSync: boolean
@@ -28,11 +23,25 @@ export interface Flushing {
   readonly flushed: Map<GroupId, { readonly applied: Index; readonly whole: boolean }>
   /** Groups that wrote since the last batch. */
   readonly dirty: Set<Group>
-  /** Called when a synced batch that began after them is done. */
+  /** Called when the next synced batch is done. */
   afterSync: ((turn: Turn) => void)[]
 }
 
+interface Batch {
+  readonly id: number
+  /** 0: there was nothing to write, only to sync. */
+  readonly layer: number
+  readonly writes: readonly StoreWrite[]
+  readonly sync: boolean
+  /** Applied index of each group that wrote, as of this batch. */
+  readonly applied: ReadonlyMap<GroupId, Index>
+  /** Groups that were between two commands, so that the store holds a whole state of them. */
+  readonly whole: ReadonlySet<GroupId>
+  readonly afterSync: readonly ((turn: Turn) => void)[]
+}
+
 export const createFlushing = (): Flushing => ({
+  queue: [],
   out: null,
   lastAt: 0,
   wantSync: false,
@@ -42,31 +51,40 @@ export const createFlushing = (): Flushing => ({
   afterSync: [],
 })
 
+/** Cuts a batch when enough has gathered (so that none takes long to cut), and hands the oldest to the store. */
 export function driveFlush(turn: Turn): void {
-  const { state } = turn
-  const { flushing, overlay, options } = state
+  const { flushing, overlay, options } = turn.state
   dropStored(turn)
-  if (flushing.out !== null) return
   for (const group of flushing.dirty) if (wantsPurge(turn, group)) flushing.wantSync = true
-  const bytes = overlayBytes(overlay)
+  if (overlay.activeBytes >= options.limits.flushBytes || flushing.wantSync) cutBatch(turn)
+  if (flushing.out !== null) return
   const due = turn.now - flushing.lastAt >= options.limits.flushAfterMs
-  if (bytes === 0 && !flushing.wantSync) return
-  if (!flushing.wantSync && bytes < options.limits.flushBytes && !due) return
-  const layer = overlayFreeze(overlay)
-  const id = state.nextId++
+  if (flushing.queue.length === 0 && due && overlay.activeBytes > 0) cutBatch(turn)
+  const next = flushing.queue.shift()
+  if (next === undefined) return
+  flushing.out = next
+  flushing.lastAt = turn.now
+  turn.out.store = { id: next.id, writes: next.writes, sync: next.sync }
+  turn.state.counters.flushes++
+}
+
+function cutBatch(turn: Turn): void {
+  const { state } = turn
+  const { flushing } = state
+  const layer = overlayFreeze(state.overlay)
   const groups = [...flushing.dirty]
-  flushing.dirty.clear()
-  flushing.out = {
-    id,
+  flushing.queue.push({
+    id: takeId(state),
     layer: layer?.id ?? 0,
+    writes: layer?.writes ?? [],
     sync: flushing.wantSync,
     applied: new Map(groups.map(group => [group.id, group.machine.applied])),
     whole: new Set(groups.filter(isWhole).map(group => group.id)),
-  }
-  flushing.lastAt = turn.now
-  turn.out.store = { id, writes: layer?.writes ?? [], sync: flushing.wantSync }
+    afterSync: flushing.wantSync ? flushing.afterSync : [],
+  })
+  flushing.dirty.clear()
+  if (flushing.wantSync) flushing.afterSync = []
   flushing.wantSync = false
-  state.counters.flushes++
 }
 
 /** The store holds a state between two commands, with nothing of a third. */
@@ -88,25 +106,15 @@ export function stored(turn: Turn, id: number): void {
     group.durableApplied = Math.max(group.durableApplied, applied)
     purge(turn, group)
   }
-  if (done.sync) {
-    const waiting = flushing.afterSync
-    flushing.afterSync = []
-    for (const act of waiting) act(turn)
-  }
+  for (const act of done.afterSync) act(turn)
   // Applying may have waited for room in the overlay.
   for (const group of state.groups.values()) if (group.raft !== null) turn.touched.add(group)
 }
 
 /** Runs `act` once everything that is in the overlay now is on disk. */
 export function afterNextSync(turn: Turn, act: (turn: Turn) => void): void {
-  const { flushing } = turn.state
-  flushing.wantSync = true
-  // A batch that is out now does not hold what was written since: wait for the one after it.
-  if (flushing.out !== null && flushing.out.sync) {
-    flushing.afterSync.push(later => afterNextSync(later, act))
-  } else {
-    flushing.afterSync.push(act)
-  }
+  turn.state.flushing.wantSync = true
+  turn.state.flushing.afterSync.push(act)
 }
 
 function dropStored(turn: Turn): void {

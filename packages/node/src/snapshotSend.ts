@@ -118,7 +118,7 @@ function answerPull(turn: Turn, stream: SnapshotStream, source: Source, pull: nu
 /** Opens the views of streams that wait, if the store holds a whole state right now. */
 export function openSources(turn: Turn): void {
   const { state } = turn
-  if (state.flushing.out !== null) return
+  if (state.flushing.out !== null || state.flushing.queue.length > 0) return
   for (const stream of state.streams.values()) {
     const { waiting, group } = stream
     if (waiting === null || state.flushing.flushed.get(group.id)?.whole !== true) continue

@@ -1,6 +1,5 @@
-import { overlayBytes } from '@kvorum/machine'
 import { unreachable, type GroupId, type NodeId } from '@kvorum/model'
-import { driveApply } from './apply.js'
+import { driveApply, ENTRIES_PER_TURN } from './apply.js'
 import { expireCalls, nextDeadline } from './calls.js'
 import { receiveRaft, stepGroup } from './consensus.js'
 import { settleGroup } from './settle.js'
@@ -45,7 +44,15 @@ export function firstTurn(state: NodeState, bootstrap: Bootstrap, input: TurnInp
 }
 
 function runTurn(state: NodeState, { now, wall, inputs }: TurnInput, begin: (it: Turn) => void): Orders {
-  const it: Turn = { state, now, wall, out: noOrders(), touched: new Set(), outbox: new Map() }
+  const it: Turn = {
+    state,
+    now,
+    wall,
+    out: noOrders(),
+    touched: new Set(),
+    outbox: new Map(),
+    entriesLeft: ENTRIES_PER_TURN,
+  }
   state.counters.turns++
   begin(it)
   noticeStall(it)
@@ -255,7 +262,7 @@ function settle(it: Turn): void {
 function nextWake(it: Turn): number {
   const { state, now } = it
   let at = Math.min(nextTimer(state.timers), nextDeadline(state.calls), state.dutiesAt)
-  if (state.flushing.out === null && overlayBytes(state.overlay) > 0)
+  if (state.flushing.out === null && state.overlay.activeBytes > 0)
     at = Math.min(at, state.flushing.lastAt + state.options.limits.flushAfterMs)
   if (now < state.graceUntil) at = Math.max(at, state.graceUntil)
   return Math.max(at, now)
