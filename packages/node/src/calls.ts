@@ -21,7 +21,7 @@ import { note, sendTo, type Turn } from './state.js'
 export interface Call {
   readonly origin: Origin
   readonly request: ClientRequest
-  readonly due: Millis
+  due: Millis
   readonly arrived: Millis
   /** The group it was routed to; null until routed. */
   group: GroupId | null
@@ -114,6 +114,15 @@ export function finishCall(turn: Turn, call: Call, result: ClientResult): void {
   }
 }
 
+const APPLYING_EXTENSION_MS = 1_000
+
+/** A long command that is committed and under way will be answered: giving up on it now would only lose the answer. */
+function isBeingApplied(turn: Turn, call: Call): boolean {
+  const group = call.group === null ? undefined : turn.state.groups.get(call.group)
+  const current = group?.applying.batch[group.applying.at]
+  return current !== undefined && group?.proposals.get(current.entry.index)?.call === call
+}
+
 /** Ends what has waited long enough. */
 export function expireCalls(turn: Turn): void {
   const { calls } = turn.state
@@ -122,7 +131,13 @@ export function expireCalls(turn: Turn): void {
     call !== null;
     call = popDue(calls.deadlines, turn.now)
   ) {
-    if (!call.done) failCall(turn, call, 'timeout', call.mayHaveEffect ? 'unknown' : 'notApplied')
+    if (call.done) continue
+    if (isBeingApplied(turn, call)) {
+      call.due = turn.now + APPLYING_EXTENSION_MS
+      pushHeap(calls.deadlines, call)
+    } else {
+      failCall(turn, call, 'timeout', call.mayHaveEffect ? 'unknown' : 'notApplied')
+    }
   }
   dropFinished(calls)
 }
