@@ -53,8 +53,13 @@ interface Pending {
 
 export const createApplying = (): Applying => ({ batch: [], at: 0, waiting: false })
 
-/** Entries applied in one turn; with some 10 to 20 microseconds each, well below the 20 ms a turn may take. */
-export const ENTRIES_PER_TURN = 256
+/**
+ * What one turn may apply, over all groups: an operation takes some 10 to 20 microseconds, and a turn is to end
+ * well before 20 ms. Operations are not counted, but every one of them takes up bytes of its entry.
+ */
+export const APPLY_BYTES_PER_TURN = 192 * 1024
+const ENTRY_CHARGE_BYTES = 512
+const chargeOf = (entry: Entry): number => ENTRY_CHARGE_BYTES + entry.data.length
 
 /** Takes up the next batch if there is one, and applies as much as one turn may. */
 export function driveApply(turn: Turn, group: Group): void {
@@ -136,14 +141,15 @@ const applyingWork = (group: Group): Pick<Work<unknown>, 'group' | 'view' | 'fai
 
 function applyBatch(turn: Turn, group: Group): void {
   const { applying } = group
-  for (; applying.at < applying.batch.length; turn.entriesLeft--) {
-    if (turn.entriesLeft <= 0) {
+  while (applying.at < applying.batch.length) {
+    if (turn.applyBytesLeft <= 0) {
       turn.out.again = true
       turn.state.unsettled.add(group)
       break
     }
     const pending = applying.batch[applying.at]!
     const progress = { inLoop: true, done: false }
+    turn.applyBytesLeft -= chargeOf(pending.entry)
     applying.waiting = true
     runTask(turn, {
       ...applyingWork(group),

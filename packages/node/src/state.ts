@@ -113,8 +113,8 @@ export interface Turn {
   /** Groups that were stepped and may have something to say. */
   readonly touched: Set<Group>
   readonly outbox: Map<NodeId, Parcel[]>
-  /** How many more entries this turn may apply, over all groups. */
-  entriesLeft: number
+  /** How much more this turn may apply, over all groups; see apply.ts. */
+  applyBytesLeft: number
 }
 
 export function note(turn: Turn, level: Note['level'], text: string, facts: Note['facts'] = {}): void {

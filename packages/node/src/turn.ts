@@ -1,5 +1,5 @@
 import { unreachable, type GroupId, type NodeId } from '@kvorum/model'
-import { driveApply, ENTRIES_PER_TURN } from './apply.js'
+import { APPLY_BYTES_PER_TURN, driveApply } from './apply.js'
 import { expireCalls, nextDeadline } from './calls.js'
 import { receiveRaft, stepGroup } from './consensus.js'
 import { settleGroup } from './settle.js'
@@ -51,7 +51,7 @@ function runTurn(state: NodeState, { now, wall, inputs }: TurnInput, begin: (it:
     out: noOrders(),
     touched: new Set(),
     outbox: new Map(),
-    entriesLeft: ENTRIES_PER_TURN,
+    applyBytesLeft: APPLY_BYTES_PER_TURN,
   }
   state.counters.turns++
   begin(it)
