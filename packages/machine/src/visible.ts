@@ -18,7 +18,7 @@ import type { Step } from './step.js'
 import { getRows, knownRow, scanRows, type View } from './view.js'
 
 /** Keys without values are small: counting takes larger pages. */
-const COUNT_ROWS_MAX = 8 * LIMITS.pageRowsMax
+const COUNT_ROWS_MAX = 32 * LIMITS.pageRowsMax
 
 const mustAskPast = (view: View, revision: Revision): boolean => revision < view.revision || view.past()
 

@@ -37,7 +37,7 @@ export const LIMITS = {
   /** Committed entries handed to the state machine at a time. */
   applyBytesMax: 128 * KiB,
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */
-  pageRowsMax: 512,
+  pageRowsMax: 128,
   pageBytesMax: 256 * KiB,
   /** Writes kept in memory in front of the state store; beyond it applying waits for the disk. */
   overlayBytesMax: 32 * MiB,
