@@ -17,7 +17,7 @@ import { attachmentKey, currentKey, groupKey, historyKey, pastKey } from './rowK
 
 /** A command whose writes exceed this is long: they go to the overlay step by step. */
 const SHORT_BYTES_MAX = 16 * LIMITS.pageBytesMax
-const SHORT_WRITES_MAX = 4 * LIMITS.pageRowsMax
+const SHORT_WRITES_MAX = 16 * LIMITS.pageRowsMax
 assert(SHORT_BYTES_MAX > 2 * LIMITS.requestBytesMax, () => 'a put that replaces its like is a short command')
 
 /**
