@@ -15,6 +15,8 @@ export interface ClusterOptions {
   readonly flags?: readonly string[]
   /** Where one server's data goes; `directory` is the cluster's own. */
   readonly dataDir?: (directory: string, name: string) => string
+  /** Called when no server runs any more, before the directory is removed. */
+  readonly ended?: () => void
 }
 
 /** Server processes on free ports of the loopback. Whatever happens in the test, none of them outlives it. */
@@ -37,7 +39,7 @@ export class Cluster {
       directory,
       plans.map(plan => new ServerProcess(plan)),
     )
-    t.teardown(() => cluster.#close(t))
+    t.teardown(() => cluster.#close(t, options.ended))
     return cluster
   }
 
@@ -97,7 +99,7 @@ export class Cluster {
     return sibling
   }
 
-  async #close(t: Test): Promise<void> {
+  async #close(t: Test, ended: (() => void) | undefined): Promise<void> {
     const processes = [...this.nodes, ...this.#siblings]
     await Promise.all(processes.map(node => node.stop('SIGKILL')))
     const surprises = processes.flatMap(({ plan, surprises: ends }) =>
@@ -109,6 +111,7 @@ export class Cluster {
         process.stderr.write(`--- ${t.name}: ${plan.name} said at last\n${tail}\n`)
       }
     }
+    ended?.()
     rmSync(this.directory, { recursive: true, force: true })
     if (surprises.length > 0) throw new Error(`servers ended by themselves: ${surprises.join(', ')}`)
   }

@@ -34,6 +34,7 @@ export class Load {
   readonly #workers: Promise<void>[] = []
   readonly #watches: Promise<void>[] = []
   readonly #acknowledged = new Map<string, number>()
+  #failures = 0
   #stopping = false
   #nextClient = 0
   #values = 0
@@ -90,6 +91,11 @@ export class Load {
   acknowledged(node?: ServerProcess): number {
     if (node !== undefined) return this.#acknowledged.get(node.plan.name) ?? 0
     return [...this.#acknowledged.values()].reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Writes so far that were not acknowledged. */
+  get failures(): number {
+    return this.#failures
   }
 
   /** Waits until that many more writes are acknowledged: by each of `nodes`, or wherever. */
@@ -161,6 +167,7 @@ export class Load {
       return { result, certain: true }
     } catch (error) {
       if (!(error instanceof KvorumError)) throw error
+      if (step.request.kind === 'write') this.#failures++
       if (!error.indeterminate) this.#recorder.fail(call)
       return { result: null, certain: !error.indeterminate }
     }

@@ -147,7 +147,11 @@ export class NodeRuntime implements KvNode {
     for (const resolve of [...this.#requests.values()]) resolve(refuse('stopped', { outcome: 'unknown' }))
     this.#requests.clear()
     await this.#transport?.close()
-    while (this.#pending > 0) await new Promise(resolve => setTimeout(resolve, 1))
+    // A store that waits for room on a full disk may do so for ever.
+    const settledBy = this.#options.clock.monotonic() + DRAIN_MS_MAX
+    while (this.#pending > 0 && this.#options.clock.monotonic() < settledBy) {
+      await new Promise(resolve => setTimeout(resolve, 1))
+    }
     if (!this.#failed) await this.#options.log.cover().catch(() => undefined)
     await this.#options.log.close()
     await this.#options.store.close()

@@ -18,6 +18,7 @@ import { PeerTransport } from '@kvorum/peer'
 import { EngineError, FileDisk, LevelEngine, createStore, openLog, type LogStore } from '@kvorum/storage'
 import { ETCD_API_VERSION } from '../version.js'
 import { StartError, type NodeSetup } from '../wiring.js'
+import { DiskRoom, freeBytesOf } from './diskRoom.js'
 import { logPort } from './logPort.js'
 import { storePort } from './storePort.js'
 
@@ -71,7 +72,7 @@ async function startRuntime(
       },
       initial,
       log: logPort(log),
-      store: storePort(engine),
+      store: storePort(engine, new DiskRoom(() => freeBytesOf(config.dataDir), logger)),
       clock: { monotonic: () => performance.now(), wall: () => Date.now() },
       logger,
       fatal,
