@@ -59,6 +59,8 @@ export function appendRun(log: GroupLog, row: Row, time: Millis): void {
 
 export function moveRun(log: GroupLog, row: Row, time: Millis): void {
   placeRow(log.rows, row)
+  // Of the record they were moved from, what lies at or below the base is left: it must not pin its segment.
+  dropRows(log.rows, log.base.index)
   log.last = Math.max(log.last, row.last)
   log.lastTime = Math.max(log.lastTime, time)
 }
