@@ -1,4 +1,11 @@
-import { decodeReply, toHex, type ClientRequest, type ClientResult, type OpReply } from '@kvorum/model'
+import {
+  decodeReply,
+  toHex,
+  type ClientRequest,
+  type ClientResult,
+  type GroupId,
+  type OpReply,
+} from '@kvorum/model'
 import { changed } from '../check/revisionOrder.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
 import type { Recorder } from '../check/history.js'

@@ -86,15 +86,20 @@ function freshWrites(cluster: Cluster, group: GroupId): void {
   let refused = 0
   const write = (): void => {
     const key = `${keyPrefix(group)}fresh${left % 3}`
-    client.askKv(group, recorder, { kind: 'write', op: put(key, `fresh ${group} ${left} ${refused}`) }, outcome => {
-      if (outcome.kind !== 'ok') refused++
-      client.askKv(group, recorder, { kind: 'read', op: get(key), serializable: false }, read => {
-        if (read.kind !== 'ok') refused++
-        if (outcome.kind === 'ok' && read.kind === 'ok') left--
-        // A connection that broke with the faults may be told of late; nothing else excuses a failure.
-        if (left > 0 && refused < 5) write()
-      })
-    })
+    client.askKv(
+      group,
+      recorder,
+      { kind: 'write', op: put(key, `fresh ${group} ${left} ${refused}`) },
+      outcome => {
+        if (outcome.kind !== 'ok') refused++
+        client.askKv(group, recorder, { kind: 'read', op: get(key), serializable: false }, read => {
+          if (read.kind !== 'ok') refused++
+          if (outcome.kind === 'ok' && read.kind === 'ok') left--
+          // A connection that broke with the faults may be told of late; nothing else excuses a failure.
+          if (left > 0 && refused < 5) write()
+        })
+      },
+    )
   }
   write()
   demand(cluster, `fresh writes in group ${group}`, 30 * SECOND, () => left === 0)
