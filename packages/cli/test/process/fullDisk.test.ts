@@ -90,7 +90,7 @@ t.test('one full disk: the others serve; with room it catches up', { skip }, asy
   await judge(t, cluster, load)
 })
 
-t.test('all disks full: writes end without an answer or with a refusal, reads go on', { skip }, async t => {
+t.test('all disks full: writes are refused or unknown; with room everything goes on', { skip }, async t => {
   const cluster = await startOnSmallDisks(t)
   const load = await Load.start(cluster)
   await load.progress(20, cluster.nodes)

@@ -2,23 +2,14 @@ import { cpSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { KvorumClient } from '@kvorum/client'
 import { LIMITS } from '@kvorum/model'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { Cluster } from './cluster.js'
 import { Load } from './load.js'
+import { refused } from './refused.js'
 import type { ServerProcess } from './serverProcess.js'
 import { judge } from './verdict.js'
 
 t.setTimeout(600_000)
-
-/** Starts a server that must refuse to go on, once and in one sentence. */
-async function refused(t: Test, node: ServerProcess, sentence: RegExp): Promise<void> {
-  const from = node.log.length
-  node.start({ endsItself: true })
-  t.equal(await node.ended(), 1, `${node.plan.name} ends with status 1`)
-  const said = node.log.slice(from)
-  t.match(said, sentence, 'and says why')
-  t.notMatch(said, /\n\s+at .*:\d+:\d+/, 'without a stack trace')
-}
 
 const WAY_BACK = /kvorum member replace/
 
