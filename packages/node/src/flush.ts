@@ -107,8 +107,6 @@ export function stored(turn: Turn, id: number): void {
     purge(turn, group)
   }
   for (const act of done.afterSync) act(turn)
-  // Applying may have waited for room in the overlay.
-  for (const group of state.groups.values()) if (group.raft !== null) turn.touched.add(group)
 }
 
 /** Runs `act` once everything that is in the overlay now is on disk. */
@@ -121,9 +119,12 @@ function dropStored(turn: Turn): void {
   const { flushing, overlay } = turn.state
   if (flushing.stored.length === 0) return
   const oldest = oldestHold(turn)
+  if (flushing.stored[0]!.fence > oldest) return
   while (flushing.stored.length > 0 && flushing.stored[0]!.fence <= oldest) {
     overlayDrop(overlay, flushing.stored.shift()!.layer)
   }
+  // Applying may have waited for room in the overlay, and there is some only now.
+  for (const group of turn.state.groups.values()) if (group.raft !== null) turn.touched.add(group)
 }
 
 /** Enough was applied since the log was purged last to be worth a sync. */
