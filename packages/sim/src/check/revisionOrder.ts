@@ -152,10 +152,12 @@ function attribute(
     if (owner !== null) {
       owners.set(revision, owner)
       free.delete(owner)
+    } else if (leaseOf(events) !== null) {
+      // A lease may also have expired: nobody asked for that.
     } else if (fitting.length > 0) {
       const operations = fitting.map(operation => operation.id)
       found.push({ kind: 'write before its call', operations, facts: `revision ${revision}` })
-    } else if (leaseOf(events) === null) {
+    } else {
       found.push({ kind: 'write from nowhere', operations: [], facts: `revision ${revision}` })
     }
   }

@@ -25,7 +25,8 @@ export class DiskQueue {
   readonly #events: DiskQueueEvents
   readonly #jobs: (() => DiskJob)[] = []
   readonly #dirty = new Set<string>()
-  #namesDirty = false
+  /** Segments whose names may be lost. */
+  readonly #unnamed = new Set<string>()
   #current: DiskJob | null = null
   #timer: Timer | null = null
   #closed = false
@@ -44,9 +45,10 @@ export class DiskQueue {
     this.#events = events
   }
 
-  /** Everything that was written so far is on the disk for certain. */
+  /** Everything that was written to the log's segments so far is on the disk for certain. */
   get durable(): boolean {
-    return this.#dirty.size === 0 && !this.#namesDirty
+    for (const file of this.#dirty) if (isSegment(file)) return false
+    return this.#unnamed.size === 0
   }
 
   get idle(): boolean {
@@ -119,17 +121,17 @@ export class DiskQueue {
         this.#dirty.delete(op.file)
         return
       case 'create':
-        this.#namesDirty = true
+        if (isSegment(op.file)) this.#unnamed.add(op.file)
         return
       case 'rename':
         if (this.#dirty.delete(op.from)) this.#dirty.add(op.to)
-        this.#namesDirty = true
         return
       case 'remove':
         this.#dirty.delete(op.file)
+        this.#unnamed.delete(op.file)
         return
       case 'syncDirectory':
-        this.#namesDirty = false
+        this.#unnamed.clear()
     }
   }
 
@@ -142,3 +144,5 @@ export class DiskQueue {
     return Math.round(slow ? mean + random.int(MILLISECOND, faults.slowSyncMax) : mean) + 20
   }
 }
+
+const isSegment = (file: string): boolean => file.endsWith('.wal')

@@ -116,7 +116,11 @@ export class Observer {
     }
     for (const { group, persist } of order.groups) {
       const { at } = view.replicas.get(group)!
-      const { hardState, reset } = persist
+      const { hardState } = persist
+      const { durable } = this.invariants.ledger.replica(at)!
+      // Meanwhile the replica may have purged further than this write says.
+      const older = persist.reset?.keep === true && persist.reset.base.index <= durable.base.index
+      const reset = older ? null : persist.reset
       const entries = persist.entries.map(entry => this.mark(entry))
       this.invariants.observe({ kind: 'durable', at, hardState, entries, reset })
     }
