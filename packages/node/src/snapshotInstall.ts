@@ -91,7 +91,11 @@ export function beginInstall(
       overlayPut(turn.state.overlay, row)
   }
   stepGroup(turn, group, { kind: 'stateLost' })
-  clearPage(turn, group, installing, scans)
+  // Rows are cleared as the store lists them: what earlier entries, or an earlier attempt, left in front of it
+  // has to be in it first.
+  afterNextSync(turn, later => {
+    if (group.installing === installing) clearPage(later, group, installing, scans)
+  })
 }
 
 function clearPage(turn: Turn, group: Group, installing: Installing, scans: StoreScan[]): void {
