@@ -171,7 +171,13 @@ export function retryWaiting(turn: Turn, group: Group): void {
   if (group.waiting.length === 0) return
   const waiting = group.waiting
   group.waiting = []
-  for (const call of waiting) if (!call.done) placeCall(turn, group, call)
+  for (const call of waiting) {
+    if (call.done) continue
+    // That a lease has expired was the judgement of one leadership: it is neither kept for a later one nor sent
+    // to another leader, who may have renewed the lease meanwhile.
+    if (call.origin.kind === 'self' && call.request.kind === 'leaseRevoke') failCall(turn, call, 'leaderChanged')
+    else placeCall(turn, group, call)
+  }
 }
 
 /** May be sent twice without harm. */
