@@ -73,7 +73,11 @@ export function driveApply(turn: Turn, group: Group): void {
   const { limits } = turn.state.options
   if (overlayBytes(turn.state.overlay) > limits.overlayBytesMax) return
   const entries = committedEntries(raft, limits.applyBytesMax)
-  if (entries.length === 0) return
+  if (entries.length === 0) {
+    // The next ones are only on disk: raft has to be asked what to read, in this turn.
+    if (raft.fetch.applyWants && raft.dirty) turn.touched.add(group)
+    return
+  }
   applying.batch = entries.map(entry => ({ entry, command: commandIn(group, entry), prefetched: null }))
   applying.at = 0
   fetchBatch(turn, group)
