@@ -175,7 +175,8 @@ export function retryWaiting(turn: Turn, group: Group): void {
     if (call.done) continue
     // That a lease has expired was the judgement of one leadership: it is neither kept for a later one nor sent
     // to another leader, who may have renewed the lease meanwhile.
-    if (call.origin.kind === 'self' && call.request.kind === 'leaseRevoke') failCall(turn, call, 'leaderChanged')
+    if (call.origin.kind === 'self' && call.request.kind === 'leaseRevoke')
+      failCall(turn, call, 'leaderChanged')
     else placeCall(turn, group, call)
   }
 }
