@@ -1,4 +1,12 @@
-import { encodeReply, toHex, type Op, type OpReply, type Revision, type WatchEvent } from '@kvorum/model'
+import {
+  encodeReply,
+  toHex,
+  type Op,
+  type OpReply,
+  type Revision,
+  type RevisionEvents,
+  type WatchEvent,
+} from '@kvorum/model'
 import type { Anomaly } from './anomaly.js'
 import { evaluate } from './kvReference.js'
 import { deletedKey, type Truth } from './kvView.js'
@@ -139,7 +147,9 @@ function attribute(
   const found: Anomaly[] = []
   const orphans = [...truth.between(0, truth.revision)].filter(change => !owners.has(change.revision))
   // From the last revision down, each takes the fitting request that came latest: the one with the fewest other homes.
-  for (const { revision, events } of orphans.reverse()) {
+  // The end of a lease needs no client, so it must not take a request from a change that does.
+  const ends = (change: RevisionEvents): number => Number(leaseOf(change.events) !== null)
+  for (const { revision, events } of orphans.reverse().sort((a, b) => ends(a) - ends(b))) {
     const put = events.find(event => event.kind === 'put')
     const named = put === undefined ? undefined : byPut.get(putKey(put.kv.key, put.kv.value))
     const candidates = put === undefined ? [...free] : named !== undefined && free.has(named) ? [named] : []
