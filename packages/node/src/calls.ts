@@ -48,11 +48,11 @@ export interface Calls {
   open: number
 }
 
-export const createCalls = (): Calls => ({
+export const createCalls = (firstForward: number): Calls => ({
   byRequest: new Map(),
   deadlines: [],
   forwarded: new Map(),
-  nextForward: 1,
+  nextForward: firstForward,
   open: 0,
 })
 

@@ -31,11 +31,11 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     flushing: createFlushing(),
     persisting: createPersisting(),
     timers: createTimers(),
-    calls: createCalls(),
+    calls: createCalls(firstIdOf(initial.identity.boot)),
     tasks: new Map(),
     hub: createHub(),
     streams: new Map(),
-    nextId: 1,
+    nextId: firstIdOf(initial.identity.boot),
     highestTerm: 0,
     lastTurnAt: 0,
     graceUntil: 0,
@@ -53,6 +53,13 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
   for (const shard of bootstrap.shards) addGroup(state, shard.group, shard, shard.replicas, initial)
   return state
 }
+
+/**
+ * Ids that travel are unique over all starts of a directory, so that a message that comes late, or twice, is never
+ * taken for one of this life.
+ */
+const IDS_PER_START = 2 ** 32
+const firstIdOf = (boot: number): number => (boot % 2 ** 20) * IDS_PER_START + 1
 
 function addGroup(
   state: NodeState,

@@ -1,5 +1,6 @@
 import type { BootIdentity, NodeId, PeerRefusal } from '@kvorum/model'
 import { step } from '@kvorum/raft'
+import { createTakenRequests, type TakenRequests } from './takenRequests.js'
 import { peersOf } from './membership.js'
 import { fatal, note, sendTo, type Turn } from './state.js'
 import type { PeerRecord } from './types.js'
@@ -25,6 +26,8 @@ export interface Peer {
   recording: PeerRecord | null
   /** Its present start is known durably: it is listened to. */
   trusted: boolean
+  /** Requests that it sent on to this node. */
+  readonly taken: TakenRequests
 }
 
 export interface Admission {
@@ -41,6 +44,7 @@ export const createPeer = (node: NodeId, record: PeerRecord | null): Peer => ({
   record,
   recording: null,
   trusted: false,
+  taken: createTakenRequests(),
 })
 
 export function peerUp(turn: Turn, node: NodeId): void {

@@ -6,6 +6,7 @@ import { leaderNode, leads } from './membership.js'
 import { queueRead } from './reads.js'
 import { readLocally } from './localReads.js'
 import { sendTo, type Group, type Turn } from './state.js'
+import { takeRequest } from './takenRequests.js'
 
 /**
  * The way of a request:
@@ -29,6 +30,8 @@ export function receiveForwarded(
   groupId: GroupId,
   request: ClientRequest,
 ): void {
+  const peer = turn.state.peers.get(from)
+  if (peer === undefined || !takeRequest(peer.taken, id)) return
   const due = turn.now + turn.state.options.electionTimeoutMs * 2 + FORWARDED_TIMEOUT_MS
   const call = openCall(turn, { kind: 'peer', node: from, id }, request, due)
   if (call === null) return
