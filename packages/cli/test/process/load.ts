@@ -2,7 +2,7 @@ import { connect, KvorumClient, KvorumError, type WatchBatch } from '@kvorum/cli
 import { Recorder, type KvHistory, type KvRequest, type KvResult } from '@kvorum/sim'
 import type { Cluster } from './cluster.js'
 import type { ServerProcess } from './serverProcess.js'
-import { holds, pause } from './until.js'
+import { DEADLINE_MS, holds, pause } from './until.js'
 import { deleteStep, KEYS, putStep, readStep, swapStep, type Step } from './workload.js'
 
 /** Of one call; a call to a process that is paused ends with it. */
@@ -61,11 +61,15 @@ export class Load {
     for (let i = 0; i < 2; i++) this.#workers.push(this.#work(client, 'all', this.#writerSteps()))
   }
 
-  async #connect(endpoints: readonly string[]): Promise<KvorumClient> {
+  async #connect(
+    endpoints: readonly string[],
+    timeoutMs = CALL_MS,
+    attemptTimeoutMs = ATTEMPT_MS,
+  ): Promise<KvorumClient> {
     const client = await connect({
       endpoints,
-      timeoutMs: CALL_MS,
-      attemptTimeoutMs: ATTEMPT_MS,
+      timeoutMs,
+      attemptTimeoutMs,
       connectTimeoutMs: ATTEMPT_MS,
     })
     this.#clients.push(client)
@@ -119,6 +123,20 @@ export class Load {
       }
     }
     await Promise.all(Array.from({ length: BURST_CALLS }, work))
+  }
+
+  /**
+   * Connects to one node now, to read from it later, with patience: for reads that are sent while it cannot
+   * answer, and which it finds when it can.
+   */
+  async prober(node: ServerProcess): Promise<(reads: number) => Promise<void>> {
+    const client = await this.#connect([node.plan.clientUrl], DEADLINE_MS, DEADLINE_MS)
+    await client.get('no such key')
+    return async reads => {
+      const probe = (): Promise<unknown> =>
+        this.#send(client, node.plan.name, this.#nextClient++, readStep(null, false))
+      await Promise.all(Array.from({ length: reads }, probe))
+    }
   }
 
   /** Lets every call end. The watches go on. */

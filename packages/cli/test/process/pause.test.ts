@@ -13,11 +13,16 @@ t.test('SIGSTOP of the leader: it wakes up as nobody’s leader and answers noth
     await load.progress(50, cluster.nodes)
     const leader = await cluster.leader()
     const term = (await leader.status())!.term
+    const probe = await load.prober(leader)
     leader.pause()
     const others = cluster.others(leader)
     await load.progress(50, others)
+    // It finds these when it wakes up, perhaps before it hears of the others.
+    const probed = probe(20)
+    await load.progress(5, others)
     t.ok(((await (await cluster.leader(others)).status())?.term ?? 0) > term, 'another one leads')
     leader.resume()
+    await probed
     await holds('the old leader to hear of it', async () => ((await leader.status())?.term ?? 0) > term)
     await load.progress(20, cluster.nodes)
   }

@@ -22,10 +22,11 @@ if (flags.has('test-refuse')) {
 const self = flags.get('name') ?? ''
 const port = Number(new URL(flags.get('listen-client-urls') ?? '').port)
 const status = { header: { member_id: self }, leader: 'node-1', raftTerm: '2' }
-log('info', 'answering clients')
-log('warn', `I am ${self}`)
+// Before it says anything: whoever hears it may stop it at once.
 process.on('SIGTERM', () => {
   log('info', 'asked to stop')
   if (!flags.has('test-deaf')) process.exit(0)
 })
+log('info', 'answering clients')
+log('warn', `I am ${self}`)
 createServer((_request, response) => response.end(JSON.stringify(status))).listen(port, '127.0.0.1')
