@@ -7,6 +7,7 @@ import { Cluster } from './cluster.js'
 import { Load } from './load.js'
 import { refused } from './refused.js'
 import type { ServerProcess } from './serverProcess.js'
+import { holds } from './until.js'
 import { judge } from './verdict.js'
 
 t.setTimeout(600_000)
@@ -110,7 +111,9 @@ t.test('two clusters that are wired together by mistake stay two', async t => {
   const client = new KvorumClient({ endpoints: cluster.endpoints })
   t.teardown(() => client.close())
   t.equal((await client.put('a', 'b')).revision, 2, 'the cluster serves')
-  t.match(cluster.nodes.map(node => node.log).join(), /otherCluster/, 'and says who was turned away')
+  await holds('the cluster to say who was turned away', () =>
+    cluster.nodes.some(node => /otherCluster/.test(node.log)),
+  )
 })
 
 async function metric(node: ServerProcess, name: string): Promise<number> {
