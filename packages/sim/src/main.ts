@@ -12,6 +12,7 @@ import { SECOND } from './schedule.js'
 const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] | --seed S
   --virtual-seconds X   length of the phase with faults
   --profile NAME        ${PROFILES.join(', ')}
+  --until-failure       stop at the first seed that fails
   --verbose             one line per seed, and the last notes of the nodes of a failing one`
 
 function main(): number {
@@ -22,30 +23,34 @@ function main(): number {
       seed: { type: 'string' },
       'virtual-seconds': { type: 'string' },
       profile: { type: 'string', default: 'swarm' },
+      'until-failure': { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   const from = Number(values.seed ?? values.from)
-  const count = values.seed === undefined ? Number(values.seeds) : 1
+  const seeds = values.seed === undefined ? Number(values.seeds) : 1
   const seconds = values['virtual-seconds']
   const profile = values.profile as ProfileName
   const known = PROFILES.includes(profile)
-  if (values.help || !known || !Number.isSafeInteger(from) || !Number.isSafeInteger(count) || from < 0) {
+  if (values.help || !known || !Number.isSafeInteger(from) || !Number.isSafeInteger(seeds) || from < 0) {
     console.log(USAGE)
     return values.help ? 0 : 2
   }
   const options = { profile, ...(seconds === undefined ? {} : { virtualSeconds: Number(seconds) }) }
   const trace = new Trace()
+  let count = 0
   let passed = 0
   let time = 0
-  for (let seed = from; seed < from + count; seed++) {
+  for (let seed = from; seed < from + seeds; seed++) {
+    count++
     const report = runSeed(seed, options)
     trace.label(report.trace)
     time += report.time
     if (report.ok) passed++
     else tell(report, seconds, profile)
     if (values.verbose) detail(report)
+    if (values['until-failure'] && !report.ok) break
   }
   const failed = count - passed
   console.log(

@@ -27,14 +27,17 @@ export class Client {
   readonly random: Random
   /** In histories: one that does not know how its request ended goes on under a new number. */
   number: number
+  readonly #nodes: readonly SimNode[]
   #node: SimNode
   #connection = 0
 
-  constructor(cluster: Cluster, random: Random) {
+  /** `nodes`: the ones it knows of. */
+  constructor(cluster: Cluster, random: Random, nodes: readonly SimNode[] = cluster.nodes) {
     this.cluster = cluster
     this.random = random
     this.number = cluster.nextClient()
-    this.#node = random.pick(cluster.nodes)
+    this.#nodes = nodes
+    this.#node = random.pick(nodes)
     this.#connect(this.#node)
   }
 
@@ -144,7 +147,7 @@ export class Client {
   }
 
   #disappointed(): void {
-    if (this.random.chance(0.7)) this.#connect(this.random.pick(this.cluster.nodes))
+    if (this.random.chance(0.7)) this.#connect(this.random.pick(this.#nodes))
   }
 
   #connect(node: SimNode): void {

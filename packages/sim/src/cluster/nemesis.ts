@@ -20,14 +20,13 @@ export class Nemesis {
 
   start(): void {
     const { faults } = this.#cluster.plan.swarm
-    const { network, nodes, coverage } = this.#cluster
+    const { network, nodes } = this.#cluster
     network.setFaults((from, to) => (from === to ? CALM_LINK : faults.links))
     this.#every('partition', faults.partition, time => this.#partition(time))
     this.#every('clog', faults.clog, time => this.#clog(time))
     this.#every('crash', faults.crash, time => this.#crash(time))
     this.#every('pause', faults.pause, time => this.#pause(time))
     this.#every('freeze', faults.clock.freeze, time => this.#freeze(time))
-    this.#every('transfer', faults.transfer, () => coverage.mark('transfer asked'))
     if (faults.disk.fullChance > 0) {
       const full = { every: 8 * SECOND, lastsMax: 4 * SECOND }
       this.#every('diskFull', full, time => this.#fill(time))

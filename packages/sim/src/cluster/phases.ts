@@ -80,7 +80,8 @@ function leads(cluster: Cluster, group: GroupId): boolean {
 
 /** One after the other, at any node: all must succeed. */
 function freshWrites(cluster: Cluster, group: GroupId): void {
-  const client = new Client(cluster, cluster.random.stream(`fresh ${group}`))
+  const nodes = [...sound(cluster)].filter(one => one.group.id === group).map(({ node }) => node)
+  const client = new Client(cluster, cluster.random.stream(`fresh ${group}`), nodes)
   const recorder = cluster.histories.get(group)!
   let left = FRESH_WRITES
   let refused = 0

@@ -7,7 +7,7 @@ import type { FaultOptions, SwarmOptions } from '../swarm.js'
  * Which faults a run concentrates on. `swarm` is the draw as it is; the others make one kind of mistake likely
  * within a short run, for the mutants that need it.
  */
-export type ProfileName = 'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'bitRot'
+export type ProfileName = 'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'delays' | 'bitRot'
 
 const NEVER = { every: 0, lastsMax: 0 }
 
@@ -91,6 +91,26 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
           pause: { every: 3 * SECOND, lastsMax: 2 * SECOND },
         },
       }
+    case 'delays':
+      // Connections break under pipelined appends while answers are on their way: what is sent again meets what
+      // arrived, and was counted, long ago.
+      return {
+        ...swarm,
+        cluster: { ...three, heartbeatMs: 100, electionTimeoutMs: 2_000 },
+        tuning: {
+          ...swarm.tuning,
+          appendBytesMax: own.pick([1, 300]),
+          inflightAppendsMax: 256,
+          inflightBytesMax: 1_000_000,
+          uncommittedBytesMax: 1_000_000,
+        },
+        workload: { ...swarm.workload, clients: 12, rate: 200 },
+        faults: {
+          ...CALM,
+          links: { ...CALM_LINK, delayMean: own.int(20, 150) * MILLISECOND, cutChance: 0.02 },
+          disk: { ...CALM.disk, syncMean: own.int(500, 10_000) },
+        },
+      }
     case 'bitRot':
       return {
         ...swarm,
@@ -106,5 +126,6 @@ export const PROFILES: readonly ProfileName[] = [
   'elections',
   'powerLoss',
   'partitions',
+  'delays',
   'bitRot',
 ]

@@ -13,15 +13,12 @@ import {
   type GroupId,
   type NodeId,
   type WatchRequest,
-  type WatchResponse,
 } from '@kvorum/model'
 import {
   createNode,
   firstTurn,
   turn,
-  type Bootstrap,
   type Input,
-  type NodeLimits,
   type NodeState,
   type Note,
   type Orders,
@@ -30,14 +27,7 @@ import {
   type TurnInput,
 } from '@kvorum/node'
 import type { Parcel } from '@kvorum/peer'
-import {
-  createLog,
-  MemoryDisk,
-  MemoryEngine,
-  recover,
-  type LogOptions,
-  type Recovered,
-} from '@kvorum/storage'
+import { createLog, MemoryDisk, MemoryEngine, recover, type Recovered } from '@kvorum/storage'
 import { NodeClock } from '../clock.js'
 import type { Network } from '../network/network.js'
 import type { Station } from '../network/partition.js'
@@ -46,23 +36,13 @@ import { MILLISECOND, SECOND, type Micros, type Schedule, type Timer } from '../
 import type { DiskFaults } from '../swarm.js'
 import { DiskQueue, type DiskJob } from './diskQueue.js'
 import { Failure } from './failure.js'
+import { fingerprintOf } from './fingerprint.js'
 import type { FrameCodec } from './frames.js'
 import { LogJobs } from './logJobs.js'
+import type { Answered, NodeConfig, StreamListener } from './nodeConfig.js'
 import type { Found, FoundGroup, NodeView, Observer } from './observer.js'
 import { checksum, storedState, type StoredState } from './storedState.js'
 import { SimTransport } from './transport.js'
-
-export interface NodeConfig {
-  readonly station: Station
-  readonly stations: number
-  readonly bootstrap: Bootstrap
-  readonly electionTimeoutMs: number
-  readonly heartbeatMs: number
-  readonly limits: NodeLimits
-  readonly log: Partial<LogOptions>
-  /** Entries of each group handed to it from its recovered log; the others are read from the disk. */
-  readonly recoveredEntriesMax: number
-}
 
 /** What all nodes of a run share. */
 export interface World {
@@ -76,17 +56,8 @@ export interface World {
   readonly ended: (node: SimNode) => void
 }
 
-/** A client is told of its answer, or that its connection is gone. */
-export type Answered = (result: ClientResult | 'lost') => void
-
-export interface StreamListener {
-  receive(response: WatchResponse): void
-  lost(): void
-}
-
 const NOTES_MAX = 40
 const COVER_AFTER: Micros = 50 * MILLISECOND
-/** Rounds of a paused process wait; this many inputs may queue up before its kernel's buffers are full. */
 export const nodeOf = (station: Station): NodeId => nodeId(BigInt(station + 1))
 export const stationOf = (node: NodeId): Station => Number(node) - 1
 
@@ -204,7 +175,7 @@ export class SimNode {
   }
 
   #fingerprint(recovered: Recovered): void {
-    const text = JSON.stringify(recovered.kind === 'recovered' ? summary(recovered) : recovered.kind, bigints)
+    const text = fingerprintOf(recovered)
     const before = this.#lastRecovery
     const pristine = before !== null && before.pristine && !this.damaged
     this.world.observer.invariants.observe({
@@ -610,21 +581,6 @@ function* repair(ops: Iterable<Parameters<MemoryDisk['runSync']>[0][number]>): D
 
 const lastOf = <Item>(items: readonly Item[], count: number): readonly Item[] =>
   count >= items.length ? items : items.slice(items.length - count)
-
-const summary = (recovered: Recovered & { kind: 'recovered' }): unknown => ({
-  groups: recovered.groups.map(({ group, hardState, base, lastIndex, termRuns, corrupt }) => ({
-    group,
-    hardState,
-    base,
-    lastIndex,
-    termRuns,
-    corrupt,
-  })),
-  boot: recovered.boot,
-  admitted: recovered.admitted,
-})
-
-const bigints = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? `${value}` : value)
 
 /** What a client is told that speaks to a process which is not there. */
 export const NOBODY_LISTENS = refuse('stopped')
