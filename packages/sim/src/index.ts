@@ -46,3 +46,8 @@ export * from './invariants/observation.js'
 export * from './invariants/storeHashes.js'
 export * from './invariants/violation.js'
 export * from './invariants/watches.js'
+
+export { planRun, type PlanOptions, type RunPlan } from './cluster/plan.js'
+export { PROFILES, type ProfileName } from './cluster/profiles.js'
+export { runSeed, type SeedReport } from './cluster/runSeed.js'
+export { REGRESS_SEEDS, type RegressSeed } from './regressSeeds.js'

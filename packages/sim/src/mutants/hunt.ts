@@ -1,0 +1,58 @@
+import { spawnSync } from 'node:child_process'
+import type { BuiltCopy } from './builtCopy.js'
+import type { Mutant } from './mutant.js'
+
+export interface Hunted {
+  readonly mutant: Mutant
+  /** Seeds until one failed, that one included; null when none did. */
+  readonly seedsToKill: number | null
+  readonly seed: number | null
+  /** What the simulator said. */
+  readonly verdict: string
+}
+
+/**
+ * Runs seeds under the mutant until one fails that the code without it passes. First the known ones, then from
+ * 1 on up to `seedsMax` altogether.
+ */
+export function hunt(copy: BuiltCopy, mutant: Mutant, seedsMax: number): Hunted {
+  const known = mutant.seeds.slice(0, seedsMax)
+  for (const [at, seed] of known.entries()) {
+    const found = attempt(copy, mutant, seed, 1)
+    if (found !== null) return { mutant, seedsToKill: at + 1, ...found }
+  }
+  for (let from = 1; from <= seedsMax - known.length;) {
+    const found = attempt(copy, mutant, from, seedsMax - known.length - from + 1)
+    if (found === null) break
+    if (found.seed !== null) return { mutant, seedsToKill: known.length + found.seed, ...found }
+    from = found.next
+  }
+  return { mutant, seedsToKill: null, seed: null, verdict: 'survived' }
+}
+
+interface Attempt {
+  readonly seed: number | null
+  readonly next: number
+  readonly verdict: string
+}
+
+function attempt(copy: BuiltCopy, mutant: Mutant, from: number, count: number): Attempt | null {
+  const output = copy.with(mutant, () => simulate(copy, mutant, from, count))
+  const line = /^seed (\d+) failed at .*$/m.exec(output)
+  if (line === null) return null
+  const seed = Number(line[1])
+  // A seed that fails by itself shows nothing about the mutant.
+  const control = simulate(copy, mutant, seed, 1)
+  const counts = !control.includes(' failed at ')
+  return { seed: counts ? seed : null, next: seed + 1, verdict: line[0] }
+}
+
+function simulate(copy: BuiltCopy, { profile }: Mutant, from: number, count: number): string {
+  const options = ['--from', `${from}`, '--seeds', `${count}`, '--profile', profile, '--until-failure']
+  const { stdout, stderr, status } = spawnSync(process.execPath, [copy.simulator, ...options], {
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  if (status !== 0 && status !== 1) throw new Error(`the simulator ended with ${status}: ${stderr}`)
+  return stdout
+}

@@ -1,0 +1,78 @@
+import type { Mutant } from './mutant.js'
+
+/** Numbers as in docs/testing.md. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    id: 'M1',
+    title: 'a vote is answered before it is synced',
+    file: 'raft/dist/outbox.js',
+    text: 'put(raft, to, body, raft.durable.term === raft.term && raft.durable.vote === raft.vote);',
+    replacement: 'put(raft, to, body, true);',
+    profile: 'elections',
+    seeds: [1],
+  },
+  {
+    id: 'M3',
+    title: 'entries of older terms are committed by counting',
+    file: 'raft/dist/commit.js',
+    text: 'if (reached <= raft.commit || termAt(raft, reached) !== raft.term)',
+    replacement: 'if (reached <= raft.commit)',
+    profile: 'elections',
+    seeds: [1],
+  },
+  {
+    id: 'M4',
+    title: 'an append is acknowledged before its sync',
+    file: 'raft/dist/outbox.js',
+    text: 'raft.durable.term === raft.term && index <= raft.stable && resetIsDurable',
+    replacement: 'raft.durable.term === raft.term',
+    profile: 'calm',
+    seeds: [1],
+  },
+  {
+    id: 'M6',
+    title: 'a follower truncates although the entries match',
+    file: 'raft/dist/follower.js',
+    text: 'while (at < entries.length && termAt(raft, entries[at].index) === entries[at].term)\n        at++;',
+    replacement: '',
+    profile: 'delays',
+    seeds: [50],
+  },
+  {
+    id: 'M9',
+    title: 'a quorum is one too small',
+    file: 'raft/dist/quorum.js',
+    text: 'export const majority = (voters) => (voters >> 1) + 1;',
+    replacement: 'export const majority = (voters) => Math.max(1, voters >> 1);',
+    profile: 'elections',
+    seeds: [1],
+  },
+  {
+    id: 'M11',
+    title: 'a leader reads before its no-op is committed',
+    file: 'raft/dist/reads.js',
+    text: "if (raft.role !== 'leader' || raft.commit < raft.termStart)",
+    replacement: "if (raft.role !== 'leader')",
+    profile: 'elections',
+    seeds: [1],
+  },
+  {
+    id: 'M23',
+    title: 'the applied index is written as it is when the batch leaves, not as it was when it was cut',
+    file: 'node/dist/flush.js',
+    text: 'writes: next.writes,',
+    replacement:
+      "writes: next.writes.map(one => turn.state.overlay.active.get(Buffer.from(one.key).toString('latin1')) ?? one),",
+    profile: 'powerLoss',
+    seeds: [6],
+  },
+  {
+    id: 'M25',
+    title: 'damage in the middle of the log is cut like a torn tail',
+    file: 'storage/dist/log/scan.js',
+    text: 'if (proof === null && segment.newest)',
+    replacement: 'if (segment.newest)',
+    profile: 'bitRot',
+    seeds: [1],
+  },
+]

@@ -1,0 +1,28 @@
+import type { ProfileName } from './cluster/profiles.js'
+
+/** Runs that once found something. They are replayed for ever, although a changed draw may make others of them. */
+export interface RegressSeed {
+  readonly seed: number
+  readonly profile: ProfileName
+  readonly found: string
+}
+
+export const REGRESS_SEEDS: readonly RegressSeed[] = [
+  { seed: 8, profile: 'calm', found: 'purging the log asked for the same move for ever' },
+  {
+    seed: 16,
+    profile: 'swarm',
+    found: 'a single node did not go on applying when the overlay had room again',
+  },
+  { seed: 116, profile: 'swarm', found: 'a single node did not ask its disk for the next entries to apply' },
+  {
+    seed: 385,
+    profile: 'swarm',
+    found: 'the checker gave a request to the end of a lease (its own mistake)',
+  },
+  {
+    seed: 23,
+    profile: 'swarm',
+    found: 'the checker blamed a late request for the end of a lease (its own mistake)',
+  },
+]
