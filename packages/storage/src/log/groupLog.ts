@@ -59,8 +59,6 @@ export function appendRun(log: GroupLog, row: Row, time: Millis): void {
 
 export function moveRun(log: GroupLog, row: Row, time: Millis): void {
   placeRow(log.rows, row)
-  // Of the record they were moved from, what lies at or below the base is left: it must not pin its segment.
-  dropRows(log.rows, log.base.index)
   log.last = Math.max(log.last, row.last)
   log.lastTime = Math.max(log.lastTime, time)
 }
@@ -140,6 +138,8 @@ export function termRunsOf(log: GroupLog): { first: Index; term: Term }[] {
 export function oldestSegment(log: GroupLog): number | null {
   let oldest: number | null = null
   for (let at = log.rows.head; at < log.rows.tail; at++) {
+    // Of a record whose entries were moved, what lies at or below the base may be left: it pins nothing.
+    if (log.rows.last[at]! <= log.base.index) continue
     const segment = log.rows.segment[at]!
     if (oldest === null || segment < oldest) oldest = segment
   }

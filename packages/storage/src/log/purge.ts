@@ -92,7 +92,7 @@ function moveStep(log: LogState, group: GroupLog, segment: number): PurgeStep {
   let bytes = 0
   for (let at = rows.head; at < rows.tail; at++) {
     const row = rowAt(rows, at)
-    if (row.segment !== segment) {
+    if (row.segment !== segment || row.last <= group.base.index) {
       if (from !== null) break
       continue
     }
