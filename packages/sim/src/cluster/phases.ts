@@ -44,7 +44,7 @@ export function demandProgress(cluster: Cluster, workload: Workload, watchers: W
   )
   workload.stop()
   const { requestTimeout } = cluster.plan.swarm.workload
-  demand(cluster, 'every request ends', requestTimeout + SECOND, () => workload.busy === 0)
+  demand(cluster, 'every request ends', 2 * requestTimeout + SECOND, () => workload.busy === 0)
   for (const group of cluster.dataGroups) freshWrites(cluster, group)
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
