@@ -21,6 +21,7 @@ import { randomPuts, type KeySpace } from './requests.js'
 
 const REPEATS = 3
 const IDLE_MS = 5_000
+const COUNT_TIMEOUT_MS = 60_000
 const DELETE_TIMEOUT_MS = 300_000
 const MB = 1_000_000
 
@@ -70,13 +71,19 @@ export async function clusterServing(clusters: Clusters, options: ClusterOptions
   return { value: worst, note: `worst of ${REPEATS}` }
 }
 
-async function untilServes(cluster: Cluster, node: number, path: string, message: Buffer): Promise<Buffer> {
+async function untilServes(
+  cluster: Cluster,
+  node: number,
+  path: string,
+  message: Buffer,
+  timeoutMs = 2_000,
+): Promise<Buffer> {
   const deadline = performance.now() + 60_000
   for (;;) {
     try {
       const connection = await cluster.connect(node)
       try {
-        return await connection.call(path, message, 2_000)
+        return await connection.call(path, message, timeoutMs)
       } finally {
         connection.close()
       }
@@ -161,7 +168,7 @@ export async function restarts(cluster: Cluster, space: KeySpace): Promise<Measu
     cluster.spawn(node)
     await untilServes(cluster, node, METHOD.range, rangeRequest(Buffer.from('probe')))
     worst = Math.max(worst, since(start))
-    const count = readCount(await untilServes(cluster, node, METHOD.range, countOf(space)))
+    const count = readCount(await untilServes(cluster, node, METHOD.range, countOf(space), COUNT_TIMEOUT_MS))
     if (count !== space.keys) throw new Error(`${count} of ${space.keys} keys after a restart`)
   }
   return { value: worst, note: `worst of ${cluster.size}` }

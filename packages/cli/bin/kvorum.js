@@ -7,5 +7,8 @@ if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {
 } else {
   // Log syncs, the state store and password hashing share the pool; with the default of 4 they wait for each other.
   process.env.UV_THREADPOOL_SIZE = process.env.UV_THREADPOOL_SIZE || '16'
+  // What waits a moment for the disk outlives V8's young generation; by default the old one may grow to four times
+  // what is live before such garbage is looked for.
+  require('node:v8').setFlagsFromString('--heap-growing-percent=100')
   void import('../dist/main.js')
 }

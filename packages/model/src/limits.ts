@@ -29,7 +29,7 @@ export const LIMITS = {
   inflightBytesMax: 16 * MiB,
   inflightAppendsMax: 256,
   /** Recent log entries a group keeps in memory for its followers. */
-  raftCacheBytesMax: 8 * MiB,
+  raftCacheBytesMax: 4 * MiB,
   /** Proposed but uncommitted bytes of one group before proposals are refused. */
   uncommittedBytesMax: 64 * MiB,
   /** Requests of clients waiting in one node. */
@@ -45,7 +45,7 @@ export const LIMITS = {
   flushBytes: 4 * MiB,
   flushAfterMs: 200,
   /** Recent events kept for watchers that are nearly up to date, per shard. */
-  recentEventsBytesMax: 8 * MiB,
+  recentEventsBytesMax: 4 * MiB,
 
   /** Bytes of one write-ahead log segment. */
   segmentBytes: 64 * MiB,
@@ -53,6 +53,10 @@ export const LIMITS = {
   reserveBytes: 8 * MiB,
   /** Applied entries kept behind the newest purgeable index, so that a follower that is a little late needs no snapshot. */
   catchUpEntries: 5_000,
+  /** And no more bytes of them than this, however large the entries are. */
+  catchUpBytes: 64 * MiB,
+  /** Purgeable bytes that are worth a sync of the state store to be rid of. */
+  snapshotBytes: 64 * MiB,
 
   /** A frame between nodes. */
   frameBytesMax: 64 * MiB,

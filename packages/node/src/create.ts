@@ -9,12 +9,13 @@ import { createFlushing } from './flush.js'
 import { createGroupMachine, loadGroup } from './groupMachine.js'
 import { considerAdmission, createPeer } from './identity.js'
 import { createLeaseClock } from './leases.js'
+import { createLogBytes } from './logBytes.js'
 import { createPersisting } from './persisting.js'
 import { createReads } from './reads.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
-import type { Bootstrap, NodeInitial, NodeOptions, RecoveredGroup } from './types.js'
+import type { Bootstrap, NodeInitial, NodeLimits, NodeOptions, RecoveredGroup } from './types.js'
 import { createHub, createShardHub } from './watch/hub.js'
 
 /** A node as it begins, from what its disk remembered. Nothing has been read from the store yet. */
@@ -71,7 +72,7 @@ function addGroup(
   const replica = replicas.find(({ node }) => node === state.options.self)?.id ?? NO_REPLICA
   if (replica === NO_REPLICA) return
   const recovered = initial.groups.find(group => group.group === id) ?? neverWritten(id)
-  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered))
+  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered, state.options.limits))
 }
 
 const emptyGroup = (
@@ -79,6 +80,7 @@ const emptyGroup = (
   replica: Group['replica'],
   range: KeyRange | null,
   recovered: RecoveredGroup,
+  { catchUpBytes }: NodeLimits,
 ): Group => ({
   id,
   replica,
@@ -96,6 +98,7 @@ const emptyGroup = (
   installing: null,
   quarantined: null,
   durableApplied: 0,
+  logBytes: createLogBytes(recovered.lastIndex, catchUpBytes),
   ledTerm: 0,
   knownLeader: NO_REPLICA,
   electionOpened: false,

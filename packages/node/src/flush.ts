@@ -1,6 +1,7 @@
 import type { GroupId, Index, Millis, StoreWrite } from '@kvorum/model'
 import { overlayDrop, overlayFreeze } from '@kvorum/machine'
 import { purgeLog } from '@kvorum/raft'
+import { bytesUpTo, countPurged, purgeableByBytes } from './logBytes.js'
 import { takeId, type Group, type Turn } from './state.js'
 import { oldestHold } from './tasks.js'
 
@@ -127,21 +128,33 @@ function dropStored(turn: Turn): void {
   for (const group of turn.state.groups.values()) if (group.raft !== null) turn.touched.add(group)
 }
 
-/** Enough was applied since the log was purged last to be worth a sync. */
+/** Enough could be purged after a sync to be worth one. */
 function wantsPurge(turn: Turn, group: Group): boolean {
-  const { snapshotEntries, catchUpEntries } = turn.state.options.limits
-  const { raft, machine } = group
+  const { snapshotEntries, snapshotBytes } = turn.state.options.limits
+  const { raft, machine, logBytes } = group
   if (raft === null || machine.installing || group.quarantined !== null) return false
-  return machine.applied - Math.max(raft.base.index + catchUpEntries, group.durableApplied) >= snapshotEntries
+  const to = purgeableUpTo(turn, group, machine.applied)
+  if (to <= raft.base.index) return false
+  return (
+    to - raft.base.index >= snapshotEntries ||
+    bytesUpTo(logBytes, to) - bytesUpTo(logBytes, raft.base.index) >= snapshotBytes
+  )
 }
 
 /** Lets the log forget what the store holds durably, but for a tail that slow followers may still want. */
 function purge(turn: Turn, group: Group): void {
   const { raft } = group
   if (raft === null || group.quarantined !== null) return
-  const to = Math.min(group.durableApplied, raft.applied) - turn.state.options.limits.catchUpEntries
+  const to = purgeableUpTo(turn, group, Math.min(group.durableApplied, raft.applied))
   if (to <= raft.base.index) return
   purgeLog(raft, to)
+  countPurged(group.logBytes, to)
   turn.touched.add(group)
   turn.out.purgeLog = true
+}
+
+/** The tail that stays is bounded twice, by entries and by bytes; of what is not in the store all stays. */
+function purgeableUpTo(turn: Turn, group: Group, held: Index): Index {
+  const { catchUpEntries, catchUpBytes } = turn.state.options.limits
+  return Math.min(held, Math.max(held - catchUpEntries, purgeableByBytes(group.logBytes, catchUpBytes)))
 }

@@ -2,6 +2,7 @@ import type { Group, Turn } from './state.js'
 import { hasReady, type Message, type Persist } from '@kvorum/raft'
 import { admissionRecorded, peerRecorded } from './identity.js'
 import { handOver, routeMessages, stepGroup } from './consensus.js'
+import { countAppended } from './logBytes.js'
 import { collectReady } from './settle.js'
 import { note } from './state.js'
 import type { PeerRecord, PersistOrder } from './types.js'
@@ -38,6 +39,7 @@ export function orderPersist(turn: Turn): void {
     if (group.raft === null || !hasReady(group.raft, true)) continue
     const ready = collectReady(turn, group, true)
     if (ready.persist === null) continue
+    countAppended(group.logBytes, ready.persist.entries)
     writes.push({ group: group.id, persist: ready.persist })
     groups.push({ group, after: ready.sendAfterPersist })
   }

@@ -9,6 +9,7 @@ import type { Compacting } from './compaction.js'
 import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
 import type { LeaseClock } from './leases.js'
+import type { LogBytes } from './logBytes.js'
 import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
 import type { Installing } from './snapshotInstall.js'
@@ -97,6 +98,7 @@ export interface Group {
   quarantined: string | null
   /** Applied index covered by a store write that is on disk; the log may be purged up to it. */
   durableApplied: Index
+  readonly logBytes: LogBytes
   /** The last role change that was acted upon. */
   ledTerm: Term
   knownLeader: ReplicaId

@@ -138,8 +138,11 @@ export interface NodeLimits {
   readonly flushAfterMs: Millis
   readonly recentEventsBytesMax: number
   readonly catchUpEntries: number
+  readonly catchUpBytes: number
   /** Applied entries after which the log's start is purged (etcd: --snapshot-count). */
   readonly snapshotEntries: number
+  /** The same in bytes of the log, whichever comes first. */
+  readonly snapshotBytes: number
   readonly snapshotChunkBytes: number
   readonly watchQueueBytesMax: number
   readonly pageRowsMax: number

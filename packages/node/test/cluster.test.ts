@@ -163,6 +163,20 @@ t.test('a follower behind the purged log gets a snapshot and goes on', async t =
   t.equal(new Set(digests).size, 1)
 })
 
+t.test('a few large entries are purged as well as many small ones', async t => {
+  const limits = { snapshotEntries: 1_000_000, snapshotBytes: 20_000, catchUpBytes: 10_000, flushAfterMs: 5 }
+  const cluster = new MiniCluster({ limits })
+  const node = leader(cluster)
+  const base = (): number => node.state.groups.get(1 as GroupId)?.raft?.base.index ?? 0
+  for (let i = 0; i < 100; i++) cluster.ask(node, put('small', `${i}`))
+  cluster.run(100)
+  t.equal(base(), 0)
+  for (let i = 0; i < 100; i++) cluster.ask(node, put('large', 'x'.repeat(1_000)))
+  cluster.until(() => base() > 150)
+  const { lastIndex } = node.state.groups.get(1 as GroupId)!.raft!
+  t.ok(lastIndex - base() >= 9, 'what slow followers may want stays')
+})
+
 t.test('a refusal of somebody else who claims to be this node changes nothing here', async t => {
   const cluster = new MiniCluster()
   const node = leader(cluster)

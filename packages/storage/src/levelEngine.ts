@@ -31,8 +31,8 @@ export interface LevelOptions {
 }
 
 export const LEVEL_OPTIONS: LevelOptions = {
-  cacheBytes: 64 * 1024 * 1024,
-  writeBufferBytes: 16 * 1024 * 1024,
+  cacheBytes: 16 * 1024 * 1024,
+  writeBufferBytes: 8 * 1024 * 1024,
 }
 
 /** Rows read from LevelDB at a time, and the bytes it may gather for them. */

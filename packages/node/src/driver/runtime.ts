@@ -46,8 +46,6 @@ export interface RuntimeEvents {
   onStranger(remote: string, problem: string): void
 }
 
-/** From this many inputs on a turn's CPU time is looked at, not only the time that passed. */
-const LARGE_TURN_INPUTS = 16
 /** Turns in a row without letting the event loop read its sockets. */
 const TURNS_IN_A_ROW = 4
 /** The log is covered after this long without a write. */
@@ -155,6 +153,7 @@ export class NodeRuntime implements KvNode {
     if (!this.#failed) await this.#options.log.cover().catch(() => undefined)
     await this.#options.log.close()
     await this.#options.store.close()
+    this.meter.close()
   }
 
   #busy(): boolean {
@@ -200,9 +199,7 @@ export class NodeRuntime implements KvNode {
     const inputs = this.#inbox
     this.#inbox = []
     try {
-      const orders = this.meter.measure(inputs.length >= LARGE_TURN_INPUTS, () =>
-        take({ now: clock.monotonic(), wall: clock.wall(), inputs }),
-      )
+      const orders = this.meter.measure(() => take({ now: clock.monotonic(), wall: clock.wall(), inputs }))
       this.#carryOut(orders)
       return orders.again
     } catch (error) {

@@ -1,12 +1,17 @@
 import { createHistogram, performance, type RecordableHistogram } from 'node:perf_hooks'
+import { ThreadClock } from './threadClock.js'
+
+/** Below this the CPU time is not asked for a second time: it cannot be more than what passed. */
+const LONG_MS = 1
 
 /**
- * How long turns take. A turn's own CPU time is at most the time that passed and at most the CPU time of the
- * whole process, so the lesser of the two is an upper bound that a preempted process does not inflate.
+ * How long turns take, by their own CPU time: what a preempted process waits for others does not count, the
+ * garbage collected meanwhile does.
  */
 export class TurnMeter {
   /** Microseconds. */
   readonly histogram: RecordableHistogram = createHistogram()
+  readonly #clock = new ThreadClock()
 
   /** Seconds, for metrics. */
   counts(): Record<'turnCpuSecondsMax' | 'turnCpuP99Seconds' | 'turnCpuP999Seconds', number> {
@@ -18,18 +23,24 @@ export class TurnMeter {
     }
   }
 
-  /** Asking for the CPU time costs as much as a small turn, so small turns are measured by the time that passed. */
-  measure<Value>(large: boolean, work: () => Value): Value {
-    const cpu = large ? process.cpuUsage() : null
+  measure<Value>(work: () => Value): Value {
+    const cpu = this.#clock.now()
     const start = performance.now()
     try {
       return work()
     } finally {
-      const passed = (performance.now() - start) * 1000
-      const used = cpu === null ? passed : processTime(process.cpuUsage(cpu))
-      this.histogram.record(Math.max(1, Math.round(Math.min(passed, used))))
+      const passed = performance.now() - start
+      const used = passed < LONG_MS ? null : this.#since(cpu)
+      this.histogram.record(Math.max(1, Math.round(Math.min(passed * 1_000, used ?? Infinity))))
     }
   }
-}
 
-const processTime = ({ user, system }: NodeJS.CpuUsage): number => user + system
+  #since(start: number | null): number | null {
+    const now = this.#clock.now()
+    return now === null || start === null ? null : now - start
+  }
+
+  close(): void {
+    this.#clock.close()
+  }
+}

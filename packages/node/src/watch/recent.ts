@@ -2,13 +2,21 @@ import { assert, type Revision, type RevisionEvents } from '@kvorum/model'
 
 /** The last events of a shard, bounded by bytes, so that watchers a little behind need no disk. */
 export interface RecentEvents {
-  readonly list: { readonly events: RevisionEvents; readonly bytes: number }[]
-  /** Index of the first one that counts; those before it are dropped now and then. */
+  readonly list: Recent[]
+  /** Index of the first one that counts. Those before it are `GONE`, and cut off now and then. */
   start: number
   bytes: number
   /** Every revision above this is in the list. */
   after: Revision
 }
+
+interface Recent {
+  readonly events: RevisionEvents
+  readonly bytes: number
+}
+
+/** In the place of what was dropped, so that it is not kept alive until the list is cut. */
+const GONE: Recent = { events: { revision: 0, events: [] }, bytes: 0 }
 
 export const createRecent = (revision: Revision): RecentEvents => ({
   list: [],
@@ -18,13 +26,14 @@ export const createRecent = (revision: Revision): RecentEvents => ({
 })
 
 export function addRecent(recent: RecentEvents, events: RevisionEvents, bytesMax: number): void {
-  const last = recent.list.at(-1)?.events.revision ?? recent.after
+  const last = recent.start < recent.list.length ? recent.list.at(-1)!.events.revision : recent.after
   assert(events.revision > last, () => `events of revision ${events.revision} after ${last}`)
   const bytes = eventBytes(events)
   recent.list.push({ events, bytes })
   recent.bytes += bytes
   while (recent.bytes > bytesMax && recent.start < recent.list.length) {
-    const dropped = recent.list[recent.start++]!
+    const dropped = recent.list[recent.start]!
+    recent.list[recent.start++] = GONE
     recent.bytes -= dropped.bytes
     recent.after = dropped.events.revision
   }
