@@ -2,7 +2,9 @@ import {
   assert,
   decodeShardCommand,
   encodeReply,
+  ok,
   type Entry,
+  type Reply,
   type ShardCommand,
   type StoreAnswer,
   type StoreNeed,
@@ -192,8 +194,7 @@ function* applyEntry(
   const { overlay } = turn.state
   assert(entry.index === machine.applied + 1, () => `entry ${entry.index} after applied ${machine.applied}`)
   if (machine.meta !== null) {
-    applyToMeta(turn, group, entry)
-    return null
+    return applyToMeta(turn, group, entry)
   }
   const { shard } = machine
   assert(shard !== null, () => `group ${group.id} applies without a state machine`)
@@ -209,7 +210,7 @@ function* applyEntry(
   }
 }
 
-function applyToMeta(turn: Turn, group: Group, entry: Entry): void {
+function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
   const meta = group.machine.meta!
   meta.applied = entry.index
   meta.appliedTerm = entry.term
@@ -217,10 +218,14 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): void {
     meta.config = entry.data
     meta.configIndex = entry.index
   }
-  if (entry.kind === 'normal') applyMetaCommand(meta, decodeMetaCommand(entry.data))
+  const outcome = entry.kind === 'normal' ? applyMetaCommand(meta, decodeMetaCommand(entry.data)) : DONE
   turn.state.shards = meta.shards
   overlayPut(turn.state.overlay, { key: META_ROW, value: encodeMetaState(meta) })
+  const result = outcome.ok ? ok(encodeReply(outcome.value)) : outcome
+  return { result, revision: 0, changed: false, events: null }
 }
+
+const DONE = ok<Reply>({ kind: 'done' })
 
 function entryApplied(turn: Turn, group: Group, { entry, command }: Pending, applied: Applied | null): void {
   const { machine, raft } = group

@@ -1,4 +1,14 @@
-import { ByteReader, ByteWriter, MalformedError, nodeId, unreachable, type NodeId } from '@kvorum/model'
+import {
+  ByteReader,
+  ByteWriter,
+  MalformedError,
+  nodeId,
+  ok,
+  unreachable,
+  type NodeId,
+  type Reply,
+  type Result,
+} from '@kvorum/model'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
 
 /** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
@@ -62,7 +72,7 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
 }
 
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
-export function applyMetaCommand(state: MetaState, command: MetaCommand): void {
+export function applyMetaCommand(state: MetaState, command: MetaCommand): Result<Reply> {
   switch (command.kind) {
     case 'announce':
       state.nodes = state.nodes.map(node =>
@@ -75,14 +85,16 @@ export function applyMetaCommand(state: MetaState, command: MetaCommand): void {
             }
           : node,
       )
-      return
+      return DONE
     case 'setClusterVersion':
       if (compareVersions(command.version, state.clusterVersion) > 0) state.clusterVersion = command.version
-      return
+      return DONE
     default:
-      unreachable(command)
+      return unreachable(command)
   }
 }
+
+const DONE = ok<Reply>({ kind: 'done' })
 
 /** Order of `X.Y.Z` versions; the empty string, and what is no version, is before all. */
 export function compareVersions(a: string, b: string): number {

@@ -12,6 +12,7 @@ import {
   type NodeId,
   type Term,
 } from '@kvorum/model'
+import { readSections, writeSections } from './metaSections.js'
 import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
 /** A member of the cluster as the meta group's log knows it. */
@@ -81,6 +82,7 @@ export function encodeMetaState(state: MetaState): Uint8Array {
     out.varint(shard.replicas.length)
     for (const replica of shard.replicas) out.varint(replica.id).u64(replica.node)
   }
+  writeSections(out, state)
   return out.finish()
 }
 
@@ -98,6 +100,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     nodes: readMany(input, () => readNode(input)),
     shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
   }
+  readSections(input, state)
   input.end()
   const problem = shardMapProblem(state.shards)
   if (problem !== null) throw new MalformedError(problem)

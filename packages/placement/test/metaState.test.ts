@@ -158,7 +158,7 @@ t.test('bytes of format 1', async t => {
   const golden =
     '01ac0202020102ab0205332e362e3003020000000000000007000100010d687474703a2f2f613a323338300080' +
     '00000000000000026e310005332e362e31010d687474703a2f2f613a3233383000010201010001016d01018000' +
-    '0000000000000201016d0001018000000000000000'
+    '0000000000000201016d000101800000000000000000'
   t.equal(toHex(encodeMetaState(state)), golden)
   t.equal(plain(order(state, decodeMetaState(Buffer.from(golden, 'hex')))), plain(state))
   const commands: [MetaCommand, string][] = [

@@ -1,0 +1,39 @@
+import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
+import type { MetaState } from './metaState.js'
+
+/**
+ * Parts of the meta group's state beside nodes and shards, each with a number of its own on disk and a format of
+ * its own inside. A part that has nothing to say is not written, so that a state without it looks the same as
+ * before there was such a part.
+ */
+export interface MetaSection {
+  /** On disk; never given to another part. */
+  readonly tag: number
+  /** Null: nothing to remember. */
+  readonly encode: (state: MetaState) => Uint8Array | null
+  readonly decode: (state: MetaState, bytes: Uint8Array) => void
+}
+
+/** Ascending by tag. */
+const SECTIONS: readonly MetaSection[] = []
+
+export function writeSections(out: ByteWriter, state: MetaState): void {
+  const present = SECTIONS.map(({ tag, encode }) => ({ tag, bytes: encode(state) })).filter(
+    (section): section is { tag: number; bytes: Uint8Array } => section.bytes !== null,
+  )
+  out.varint(present.length)
+  for (const { tag, bytes } of present) out.varint(tag).bytes(bytes)
+}
+
+/** A part that is not known is not skipped: what it means may matter. */
+export function readSections(input: ByteReader, state: MetaState): void {
+  const count = input.varint()
+  let last = -1
+  for (let i = 0; i < count; i++) {
+    const tag = input.varint()
+    const section = SECTIONS.find(candidate => candidate.tag === tag)
+    if (section === undefined || tag <= last) throw new MalformedError(`meta state part ${tag} is not known`)
+    last = tag
+    section.decode(state, input.bytes())
+  }
+}
