@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
-import { leaseId, type LeaseId, type Revision } from './ids.js'
+import { leaseId, sessionId, type LeaseId, type Revision, type SessionId } from './ids.js'
 import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
 import type { KeyRange } from './range.js'
 import { unreachable } from './assert.js'
@@ -17,7 +17,30 @@ export type ShardCommand =
   | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }
   | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
 
+/**
+ * What travels in front of a command beside what it does. Each part has a bit in the flags; the parts follow the
+ * flags in the order of their bits, and one that is absent takes no bytes.
+ */
+export interface CommandHeader {
+  /** Revision of the users and roles by which the command was allowed; null: authentication was off. */
+  readonly authRevision: number | null
+  /** Makes the command exactly-once; null: it may be carried out again if it is sent again. */
+  readonly session: SessionTag | null
+}
+
+/** One write of a session. Sequences count from 1. */
+export interface SessionTag {
+  readonly session: SessionId
+  readonly sequence: number
+  /** The client has the answers of all sequences below this and will not ask for them again. */
+  readonly acknowledgedBelow: number
+}
+
+export const NO_HEADER: CommandHeader = { authRevision: null, session: null }
+
 export const COMMAND_FORMAT = 1
+const FLAG_AUTH = 1
+const FLAG_SESSION = 2
 
 /** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
 const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4 } as const
@@ -30,9 +53,10 @@ const COMPARE_RESULTS: readonly CompareResult[] = ['equal', 'greater', 'less', '
 /** Deeper transactions are refused at the edge; here the bound keeps hostile bytes from exhausting the stack. */
 export const TXN_DEPTH_MAX = 64
 
-export function encodeShardCommand(command: ShardCommand): Uint8Array {
+export function encodeShardCommand(command: ShardCommand, header: CommandHeader = NO_HEADER): Uint8Array {
   const out = new ByteWriter()
-  out.u8(COMMAND_FORMAT).u8(KINDS[command.kind]).u8(0)
+  out.u8(COMMAND_FORMAT).u8(KINDS[command.kind])
+  writeHeader(out, header)
   switch (command.kind) {
     case 'write':
       writeOp(out, command.op)
@@ -54,14 +78,49 @@ export function encodeShardCommand(command: ShardCommand): Uint8Array {
 
 export function decodeShardCommand(bytes: Uint8Array): ShardCommand {
   const input = new ByteReader(bytes)
+  const { kind } = readStart(input)
+  const command = readBody(kind, input)
+  input.end()
+  return command
+}
+
+/** The header alone, without looking at what follows. */
+export const commandHeader = (bytes: Uint8Array): CommandHeader => readStart(new ByteReader(bytes)).header
+
+/** The same command behind another header. */
+export function withHeader(bytes: Uint8Array, header: CommandHeader): Uint8Array {
+  const input = new ByteReader(bytes)
+  const { kind } = readStart(input)
+  const out = new ByteWriter()
+  out.u8(COMMAND_FORMAT).u8(kind)
+  writeHeader(out, header)
+  return out.raw(bytes.subarray(bytes.length - input.remaining)).finish()
+}
+
+function writeHeader(out: ByteWriter, { authRevision, session }: CommandHeader): void {
+  out.u8((authRevision === null ? 0 : FLAG_AUTH) | (session === null ? 0 : FLAG_SESSION))
+  if (authRevision !== null) out.varint(authRevision)
+  if (session !== null) out.u64(session.session).varint(session.sequence).varint(session.acknowledgedBelow)
+}
+
+function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
   const format = input.u8()
   if (format !== COMMAND_FORMAT) throw new MalformedError(`command format ${format} is not known`)
   const kind = input.u8()
   const flags = input.u8()
-  if (flags !== 0) throw new MalformedError(`command flags ${flags} are not known`)
-  const command = readBody(kind, input)
-  input.end()
-  return command
+  if ((flags & ~(FLAG_AUTH | FLAG_SESSION)) !== 0) {
+    throw new MalformedError(`command flags ${flags} are not known`)
+  }
+  const authRevision = flags & FLAG_AUTH ? input.varint() : null
+  const session =
+    flags & FLAG_SESSION
+      ? {
+          session: sessionId(input.u64()),
+          sequence: input.varint(),
+          acknowledgedBelow: input.varint(),
+        }
+      : null
+  return { kind, header: { authRevision, session } }
 }
 
 function readBody(kind: number, input: ByteReader): ShardCommand {

@@ -16,6 +16,8 @@ export type NodeId = Brand<bigint, 'NodeId'>
 export type Incarnation = Brand<bigint, 'Incarnation'>
 /** A lease. Signed 64 bits on the wire, positive where the server picks it; 0 means "none". */
 export type LeaseId = Brand<bigint, 'LeaseId'>
+/** A client's exactly-once session. Unsigned 64 bits, never reused. */
+export type SessionId = Brand<bigint, 'SessionId'>
 /** A Raft group. 0 is the meta group; data shards count from 1. Never reused. */
 export type GroupId = Brand<number, 'GroupId'>
 /** One copy of a group on one node. Counts from 1 within the group and is never reused. */
@@ -40,6 +42,7 @@ export const clusterId = (value: bigint): ClusterId => BigInt.asUintN(64, value)
 export const nodeId = (value: bigint): NodeId => BigInt.asUintN(64, value) as NodeId
 export const incarnation = (value: bigint): Incarnation => BigInt.asUintN(64, value) as Incarnation
 export const leaseId = (value: bigint): LeaseId => BigInt.asIntN(64, value) as LeaseId
+export const sessionId = (value: bigint): SessionId => BigInt.asUintN(64, value) as SessionId
 export const groupId = (value: number): GroupId => position(value, 'group id') as GroupId
 export const replicaId = (value: number): ReplicaId => position(value, 'replica id') as ReplicaId
 

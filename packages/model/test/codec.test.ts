@@ -4,12 +4,17 @@ import t from 'tap'
 import {
   ByteReader,
   ByteWriter,
+  commandHeader,
   decodeReply,
   decodeShardCommand,
   encodeReply,
   encodeShardCommand,
   MalformedError,
+  NO_HEADER,
+  sessionId,
+  toHex,
   TXN_DEPTH_MAX,
+  withHeader,
 } from '@kvorum/model'
 import type { Op } from '@kvorum/model'
 import { check, command, plain, reply } from './arbitraries.js'
@@ -173,8 +178,34 @@ for (const { name, arbitrary, encode, decode } of FORMATS) {
 
 t.test('unknown flags of a command are refused', async t => {
   const bytes = Buffer.from(encodeShardCommand({ kind: 'compact', revision: 7 }))
-  bytes[2] = 1
+  bytes[2] = 4
   t.throws(() => decodeShardCommand(bytes), OURS)
+})
+
+t.test('a header comes back, and changes nothing of the command behind it', async t => {
+  const position = fc.maxSafeNat()
+  const header = fc.record({
+    authRevision: fc.option(position),
+    session: fc.option(
+      fc.record({
+        session: fc.bigInt(0n, 2n ** 64n - 1n).map(sessionId),
+        sequence: position,
+        acknowledgedBelow: position,
+      }),
+    ),
+  })
+  const plainBytes = encodeShardCommand({ kind: 'compact', revision: 7 })
+  check(
+    t,
+    fc.property(header, header, (first, second) => {
+      const bytes = encodeShardCommand({ kind: 'compact', revision: 7 }, first)
+      deepStrictEqual(plain(commandHeader(bytes)), plain(first))
+      deepStrictEqual(decodeShardCommand(bytes), { kind: 'compact', revision: 7 })
+      deepStrictEqual(plain(commandHeader(withHeader(bytes, second))), plain(second))
+      deepStrictEqual(toHex(withHeader(bytes, NO_HEADER)), toHex(plainBytes))
+    }),
+    200,
+  )
 })
 
 t.test('nesting is bounded where bytes are read', async t => {

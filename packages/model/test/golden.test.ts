@@ -3,6 +3,7 @@ import t from 'tap'
 import {
   ALL_KEYS,
   assert,
+  commandHeader,
   decodeReply,
   decodeShardCommand,
   encodeReply,
@@ -15,11 +16,12 @@ import {
   pointRange,
   position,
   prefixRange,
+  sessionId,
   toHex,
   unreachable,
   utf8,
 } from '@kvorum/model'
-import type { KeyValue, PutOp, RangeOp, Reply, ShardCommand } from '@kvorum/model'
+import type { CommandHeader, KeyValue, PutOp, RangeOp, Reply, ShardCommand } from '@kvorum/model'
 import { plain } from './arbitraries.js'
 
 /**
@@ -139,6 +141,21 @@ t.test('commands have the bytes they always had', async t => {
     const bytes = GOLDEN.get(name) ?? ''
     t.equal(toHex(encodeShardCommand(command)), bytes, name)
     t.strictSame(plain(decodeShardCommand(Buffer.from(bytes, 'hex'))), plain(command), name)
+  }
+})
+
+t.test('headers have the bytes they always had', async t => {
+  const command: ShardCommand = { kind: 'compact', revision: 7 }
+  const session = { session: sessionId(0x0102030405060708n), sequence: 300, acknowledgedBelow: 2 }
+  const headers: [string, CommandHeader][] = [
+    ['01020007', { authRevision: null, session: null }],
+    ['010201ac0207', { authRevision: 300, session: null }],
+    ['0102020102030405060708ac020207', { authRevision: null, session }],
+    ['010203050102030405060708ac020207', { authRevision: 5, session }],
+  ]
+  for (const [bytes, header] of headers) {
+    t.equal(toHex(encodeShardCommand(command, header)), bytes)
+    t.strictSame(plain(commandHeader(Buffer.from(bytes, 'hex'))), plain(header))
   }
 })
 
