@@ -129,6 +129,18 @@ t.test('every refusal is one sentence', async t => {
   for (const [argv, sentence] of cases) t.match(refusal(argv), sentence, argv.join(' '))
 })
 
+t.test("etcd's flags: aliases, those without effect, those refused", async t => {
+  t.equal(run(['--experimental-warning-unary-request-duration=1s']).config.slowRequestMs, 1000)
+  const named = { environment: { ETCD_EXPERIMENTAL_WARNING_UNARY_REQUEST_DURATION: '2s' } }
+  t.equal(run([], named).config.slowRequestMs, 2000)
+  t.strictSame(
+    run(['--max-wals=9', '--enable-v2=false', '--proxy=off', '--log-outputs', 'stderr']).warnings,
+    ['--max-wals has no effect: old files are removed as soon as nothing needs them.'],
+  )
+  t.match(refusal(['--enable-v2']), /^--enable-v2 is refused: the v2 API/)
+  t.match(refusal(['--discovery-srv=example.org']), /^--discovery-srv is refused: name the members/)
+})
+
 t.test('environment: under flags, our names over etcd names, unknown ones are told', async t => {
   const environment = { ETCD_NAME: 'e', KVORUM_NAME: 'k', ETCD_LOG_LEVEL: 'warn', ETCD_QUOTA: '1', PATH: '/' }
   const outcome = run([], { environment })

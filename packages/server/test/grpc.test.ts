@@ -284,7 +284,7 @@ t.test('at most so many requests under way', async t => {
   if (range?.kind !== 'unary') throw new Error('Range is unary')
   const request = range.request.decode(codec('etcdserverpb.RangeRequest').encode({ key }))
   const call = {
-    meta: { requireLeader: false, clientVersion: '', remote: '' },
+    meta: { requireLeader: false, clientVersion: '', remote: '', certificateName: null },
     signal: new AbortController().signal,
   }
   const run = (meta = call.meta) =>

@@ -1,4 +1,4 @@
-import { FLAGS, isFlagName, type FlagName } from './flags.js'
+import { flagNamed, FLAGS, type FlagName } from './flags.js'
 import { accepted, rejected, type Parsed } from './flag.js'
 
 /** Settings as text, before they mean anything. A later one of the same name wins. */
@@ -23,10 +23,11 @@ export function parseCommandLine(argv: readonly string[]): Parsed<CommandLine> {
     }
     const match = /^--?([^-=][^=]*)(?:=([\s\S]*))?$/.exec(argument)
     if (match === null) return rejected(`"${argument}" is not a flag.`)
-    const name = match[1]!
-    if (name === 'help' || name === 'h') return accepted({ kind: 'help' })
-    if (name === 'version') return accepted({ kind: 'version' })
-    if (!isFlagName(name)) return rejected(`There is no flag --${name}; see --help.`)
+    const written = match[1]!
+    if (written === 'help' || written === 'h') return accepted({ kind: 'help' })
+    if (written === 'version') return accepted({ kind: 'version' })
+    const name = flagNamed(written)
+    if (name === null) return rejected(`There is no flag --${written}; see --help.`)
     if (match[2] !== undefined) settings.set(name, match[2])
     else if (FLAGS[name].kind === 'bool') settings.set(name, 'true')
     else if (at + 1 < argv.length) settings.set(name, argv[++at]!)

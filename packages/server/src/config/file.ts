@@ -1,6 +1,6 @@
 import { parseDocument } from 'yaml'
 import { accepted, rejected, type Parsed } from './flag.js'
-import { isFlagName, type FlagName } from './flags.js'
+import { flagNamed, type FlagName } from './flags.js'
 import type { RawSettings } from './argv.js'
 
 /**
@@ -17,10 +17,11 @@ export function parseConfigFile(source: string): Parsed<RawSettings> {
   if (typeof content !== 'object' || Array.isArray(content))
     return rejected('must hold a mapping from setting names to values.')
   for (const [key, value] of Object.entries(content)) {
-    if (!isFlagName(key) || key === 'config-file') return rejected(`has the unknown setting "${key}".`)
+    const name = flagNamed(key)
+    if (name === null || name === 'config-file') return rejected(`has the unknown setting "${key}".`)
     const written = scalarText(value)
     if (written === null) return rejected(`gives "${key}" something that is neither a value nor a list.`)
-    settings.set(key, written)
+    settings.set(name, written)
   }
   return accepted(settings)
 }

@@ -9,6 +9,8 @@ export interface Flag<Value> {
   /** As it would be written on the command line; '' where the default is derived from other settings. */
   readonly fallback: string
   readonly help: string
+  /** What to tell an operator who gives this flag, where giving it changes nothing. */
+  readonly noEffect?: string
   /** Turns the text into a value or a sentence that says what is wrong with it (without the flag's name). */
   readonly parse: (text: string) => Parsed<Value>
 }
@@ -122,4 +124,33 @@ export const list = (fallback: string, argument: string, help: string): Flag<rea
         .map(item => item.trim())
         .filter(item => item !== ''),
     ),
+})
+
+/** A flag of etcd's without a meaning here: taken with a warning that says why, whatever its value. */
+export const meaningless = (kind: Flag<string>['kind'], why: string): Flag<string> => ({
+  kind,
+  argument: kind === 'bool' ? '' : 'any',
+  fallback: '',
+  help: `Has no effect: ${why}.`,
+  noEffect: why,
+  parse: accepted,
+})
+
+/**
+ * A flag of etcd's that asks for what this server does not do. Values that ask for nothing (empty, false, 0 and
+ * those in `harmless`) pass.
+ */
+export const refused = (
+  kind: Flag<string>['kind'],
+  why: string,
+  harmless: readonly string[] = [],
+): Flag<string> => ({
+  kind,
+  argument: kind === 'bool' ? '' : 'any',
+  fallback: '',
+  help: `Refused: ${why}.`,
+  parse: given =>
+    given === '' || given === '0' || FALSE.has(given) || harmless.includes(given)
+      ? accepted(given)
+      : rejected(`is refused: ${why}`),
 })

@@ -1,8 +1,9 @@
 import { LIMITS } from '@kvorum/model'
+import { ETCD_FLAGS } from './etcdFlags.js'
 import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
 
-/** Every setting of a server. Adding one is a row here, a field of ServerConfig and, if needed, a rule. */
-export const FLAGS = {
+/** What a server is, where it listens, and with whom. */
+const MEMBER_FLAGS = {
   name: text('default', 'name', 'Name of this node, unique in the cluster.'),
   'data-dir': text('', 'dir', 'Where this node keeps everything. Default: NAME.kvorum.'),
   'listen-client-urls': list(
@@ -92,37 +93,65 @@ export const FLAGS = {
   'config-file': text('', 'file', 'A YAML file with these settings; every other flag is then ignored.'),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>
 
+/** Every setting of a server. Adding one is a row of a table, a field of ServerConfig and, if needed, a rule. */
+export const FLAGS = {
+  ...MEMBER_FLAGS,
+  ...ETCD_FLAGS,
+} as const
+
+/** The order and the headings of `--help`. */
+const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, Flag<unknown>>>])[] = [
+  ['Server:', MEMBER_FLAGS],
+  ["etcd's flags that have no effect here, or are refused:", ETCD_FLAGS],
+]
+
+/** Other names of a flag: those it had while etcd called it experimental, and those etcd gave up. */
+const ALIASES: Readonly<Record<string, keyof typeof FLAGS>> = {
+  'experimental-watch-progress-notify-interval': 'watch-progress-notify-interval',
+  'experimental-warning-unary-request-duration': 'warning-unary-request-duration',
+}
+
 export type FlagName = keyof typeof FLAGS
 export type FlagValues = {
   readonly [Name in FlagName]: (typeof FLAGS)[Name] extends Flag<infer Value> ? Value : never
 }
 
 export const FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
-export const isFlagName = (name: string): name is FlagName => Object.hasOwn(FLAGS, name)
 
-/** The names under which a flag is looked up in the environment, the stronger one first. */
-export function environmentNames(name: FlagName): readonly [string, string] {
-  const suffix = name.toUpperCase().replaceAll('-', '_')
-  return [`KVORUM_${suffix}`, `ETCD_${suffix}`]
+/** The flag that goes by this name or alias. */
+export function flagNamed(name: string): FlagName | null {
+  if (Object.hasOwn(FLAGS, name)) return name as FlagName
+  return Object.hasOwn(ALIASES, name) ? ALIASES[name]! : null
+}
+
+/** The names under which a flag is looked up in the environment, the strongest one first. */
+export function environmentNames(name: FlagName): readonly string[] {
+  const names = [name, ...Object.keys(ALIASES).filter(alias => ALIASES[alias] === name)]
+  return names.flatMap(each => {
+    const suffix = each.toUpperCase().replaceAll('-', '_')
+    return [`KVORUM_${suffix}`, `ETCD_${suffix}`]
+  })
 }
 
 /** The text of `--help`. */
 export function helpText(): string {
-  const rows = FLAG_NAMES.map(name => {
-    const flag: Flag<unknown> = FLAGS[name]
-    const usage = `  --${name}${flag.argument === '' ? '' : ` <${flag.argument}>`}`
-    const fallback = flag.fallback === '' ? '' : ` (default ${flag.fallback})`
-    return usage.length < 40
-      ? `${usage.padEnd(40)}${flag.help}${fallback}`
-      : `${usage}\n${' '.repeat(40)}${flag.help}${fallback}`
-  })
   return [
     'Usage: kvorum server [flags]',
     '',
     'Every flag is also read from the environment as KVORUM_NAME or ETCD_NAME (flags win), or all of them',
     'from one YAML file with --config-file.',
     '',
-    ...rows,
+    ...HELP.flatMap(([heading, table]) => [heading, ...Object.entries(table).map(helpRow), '']),
+    `Also taken: ${Object.entries(ALIASES)
+      .map(([alias, name]) => `--${alias} for --${name}`)
+      .join(', ')}.`,
     '',
   ].join('\n')
+}
+
+function helpRow([name, flag]: readonly [string, Flag<unknown>]): string {
+  const usage = `  --${name}${flag.argument === '' ? '' : ` <${flag.argument}>`}`
+  const fallback = flag.fallback === '' ? '' : ` (default ${flag.fallback})`
+  const column = usage.length < 40 ? usage.padEnd(40) : `${usage}\n${' '.repeat(40)}`
+  return `${column}${flag.help}${fallback}`
 }

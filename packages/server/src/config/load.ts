@@ -34,6 +34,10 @@ export function loadConfig(sources: ConfigSources): ConfigOutcome {
   const settings = choose(flags, environment.settings, sources.readFile, warnings)
   if (!settings.ok) return { kind: 'refuse', reason: settings.reason }
   const values = parseValues(settings.value)
+  for (const [name] of settings.value) {
+    const { noEffect }: Flag<unknown> = FLAGS[name]
+    if (noEffect !== undefined) warnings.push(`--${name} has no effect: ${noEffect}.`)
+  }
   const config = values.ok ? validate(values.value) : values
   return config.ok
     ? { kind: 'run', config: config.value, warnings }

@@ -69,6 +69,7 @@ function metaOf(metadata: Metadata, remote: string): CallMeta {
     requireLeader: metadata.get('hasleader')[0] === 'true',
     clientVersion: String(metadata.get('client-api-version')[0] ?? ''),
     remote,
+    certificateName: null,
   }
 }
 

@@ -23,6 +23,7 @@ const metaOf = (request: FastifyRequest): CallMeta => ({
   requireLeader: request.headers['grpc-metadata-hasleader'] === 'true',
   clientVersion: '',
   remote: request.socket.remoteAddress ?? '',
+  certificateName: null,
 })
 
 const unaryRoute =
