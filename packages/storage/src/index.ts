@@ -4,6 +4,7 @@
  *     planBatch(log, batch) --> DiskOp[] --> Disk.run --> confirm(log)      the write-ahead log
  *     recover(files)        --> what every group remembered, and repairs
  *     Engine.batch / fetch  --> rows of the state store
+ *     BboltWriter, openBbolt    the file format of etcd's snapshots; nothing of ours lies in it
  *
  * The log's planners are synchronous and know no file system: production and the simulator run the same ones.
  */
@@ -26,6 +27,20 @@ export { planReleaseReserve, planRestoreReserve } from './log/reserve.js'
 export { createLog, currentSegment, logBytes, LOG_OPTIONS } from './log/state.js'
 export type { LogOptions, LogState } from './log/state.js'
 export { abandon, confirm } from './log/write.js'
+export { crc32c } from './bbolt/castagnoli.js'
+export { BboltError, PAGE_BYTES } from './bbolt/format.js'
+export { openBbolt, readBuckets, readEntries } from './bbolt/reader.js'
+export type { BboltBucket, BboltEntry, BboltFile, ReadBytes } from './bbolt/reader.js'
+export {
+  addEntry,
+  closeBucket,
+  createBboltWriter,
+  finishFile,
+  HEAD_PAGES,
+  openBucket,
+  takePages,
+} from './bbolt/writer.js'
+export type { BboltWriter } from './bbolt/writer.js'
 export * from './engine.js'
 export { FileDisk } from './fileDisk.js'
 export { LEVEL_OPTIONS, LevelEngine } from './levelEngine.js'
