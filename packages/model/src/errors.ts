@@ -40,6 +40,11 @@ export type ErrorCode =
   | 'learner'
   | 'badTransferee'
   | 'authNotEnabled'
+  // locks and elections
+  | 'sessionExpired'
+  | 'electionNoLeader'
+  | 'electionNotLeader'
+  | 'leaderKeyMissing'
   // load and availability
   | 'noSpace'
   | 'corrupt'

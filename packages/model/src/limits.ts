@@ -34,6 +34,8 @@ export const LIMITS = {
   uncommittedBytesMax: 64 * MiB,
   /** Requests of clients waiting in one node. */
   pendingRequestsMax: 20_000,
+  /** Calls of lock and election services that wait for their turn; each holds a watch. */
+  waitingCallsMax: 10_000,
   /** Committed entries handed to the state machine at a time. */
   applyBytesMax: 128 * KiB,
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */

@@ -27,6 +27,9 @@ const etcd = (status: StatusName, text: string) => ({ status, text: `etcdserver:
 /** Refusals etcd does not know; their texts may carry the detail. */
 const own = (status: StatusName, text: string) => ({ status, text: `kvorum: ${text}`, detailed: true })
 
+/** Texts of etcd's lock and election libraries, which know no prefix and no status. */
+const recipe = (text: string) => ({ status: 'unknown' as const, text, detailed: false })
+
 /** Clients match etcd's texts as a whole: they are part of the interface. */
 export const ERRORS: Readonly<
   Record<ErrorCode, { readonly status: StatusName; readonly text: string; readonly detailed: boolean }>
@@ -67,6 +70,11 @@ export const ERRORS: Readonly<
   learner: etcd('failedPrecondition', 'rpc not supported for learner'),
   badTransferee: etcd('failedPrecondition', 'bad leader transferee'),
   authNotEnabled: etcd('failedPrecondition', 'authentication is not enabled'),
+
+  sessionExpired: recipe('mutex: session is expired'),
+  electionNoLeader: recipe('election: no leader'),
+  electionNotLeader: recipe('election: not leader'),
+  leaderKeyMissing: recipe('"leader" field must be provided'),
 
   noSpace: etcd('resourceExhausted', 'mvcc: database space exceeded'),
   corrupt: etcd('dataLoss', 'corrupt cluster'),

@@ -65,8 +65,21 @@ t.test("etcd's errors: code, status and text to the letter", async t => {
   }
 })
 
+/** Texts of etcd's lock and election libraries, as a whole. */
+const RECIPES: Partial<Record<ErrorCode, string>> = {
+  sessionExpired: 'mutex: session is expired',
+  electionNoLeader: 'election: no leader',
+  electionNotLeader: 'election: not leader',
+  leaderKeyMissing: '"leader" field must be provided',
+}
+
+t.test('errors of locks and elections', async t => {
+  for (const [code, message] of Object.entries(RECIPES))
+    t.match(errorFor(refuse(code as ErrorCode).error), { grpc: 2, http: 500, message }, code)
+})
+
 t.test('our own errors say more, and never pose as etcd', async t => {
-  const own = Object.keys(ERRORS).filter(code => !(code in ETCD)) as ErrorCode[]
+  const own = Object.keys(ERRORS).filter(code => !(code in ETCD) && !(code in RECIPES)) as ErrorCode[]
   t.strictSame(own.sort(), [
     'crossShard',
     'internal',

@@ -52,6 +52,10 @@ export class FakeNode implements KvNode {
   readonly #leases = new Map<bigint, number>()
   readonly #history: WatchEvent[] = []
 
+  has(key: string): boolean {
+    return this.#keys.has(toKeyString(Buffer.from(key)))
+  }
+
   get header() {
     return { revision: this.revision, term: this.term }
   }
@@ -158,7 +162,9 @@ export class FakeNode implements KvNode {
   }
 
   #range(op: RangeOp): OpReply {
-    const all = this.#matching(op.range)
+    const all = this.#matching(op.range).filter(kv => op.maxCreate === 0 || kv.create <= op.maxCreate)
+    if (op.target === 'create')
+      all.sort((a, b) => (op.order === 'descend' ? b : a).create - (op.order === 'descend' ? a : b).create)
     const kvs = op.countOnly ? [] : all.slice(0, op.limit === 0 ? all.length : op.limit)
     return { kind: 'range', kvs, count: all.length, more: !op.countOnly && kvs.length < all.length }
   }

@@ -47,6 +47,8 @@ export interface EdgeState {
   term: number
   /** Unary requests under way. */
   pending: number
+  /** Calls that wait for a lock or an election; they are not among `pending`. */
+  waiting: number
   /** Streams open, to be ended when the server stops. */
   readonly streams: Set<{ stop(): void }>
   stopping: boolean
@@ -71,6 +73,7 @@ export function createEdge(
     state: {
       term: 0,
       pending: 0,
+      waiting: 0,
       streams: new Set(),
       stopping: false,
       slowLog: { quietUntil: 0, unsaid: 0 },

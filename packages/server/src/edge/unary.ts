@@ -73,7 +73,7 @@ function finish(edge: Edge, rpc: AnyUnary, call: Call, begun: number, error: KvE
   const took = performance.now() - begun
   const code = error === null ? 'OK' : errorFor(error).grpcName
   edge.metrics.calls.handled(rpc.labels, code, took / 1000)
-  if (took < edge.limits.slowRequestMs) return
+  if (took < edge.limits.slowRequestMs || rpc.waits === true) return
   edge.metrics.calls.slow(rpc.labels)
   logSlow(edge, { rpc: rpc.name, tookMs: Math.round(took), code, remote: call.meta.remote })
 }

@@ -5,7 +5,7 @@ import { checkRequest } from './check.js'
 import type { Call, RequestOf, ResponseOf, Unary } from './handler.js'
 
 /** A last change to a request: what only the edge knows. */
-type Adjust = (edge: Edge, request: ClientRequest) => ClientRequest
+export type Adjust = (edge: Edge, request: ClientRequest) => ClientRequest
 
 /** The handler of an RPC that is one request to the node. */
 export const forward =

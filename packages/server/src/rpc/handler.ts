@@ -56,7 +56,8 @@ export type Streaming<Name extends RpcName> = (
 ) => StreamIn<RequestOf<Name>>
 
 export type Handler<Name extends RpcName> =
-  | { readonly kind: 'unary'; readonly handle: Unary<Name> }
+  /** `waits`: for other clients, for as long as it takes; that is not slow. */
+  | { readonly kind: 'unary'; readonly handle: Unary<Name>; readonly waits?: true }
   | { readonly kind: 'stream'; readonly open: Streaming<Name> }
   /** In the API, and answered with Unimplemented and this text. */
   | { readonly kind: 'absent'; readonly why: string }

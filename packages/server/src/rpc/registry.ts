@@ -4,11 +4,14 @@ import type { Result } from '@kvorum/model'
 import type { Edge } from '../edge/edge.js'
 import type { CallLabels } from '../metrics/calls.js'
 import { groups, memberList } from './cluster.js'
+import { campaign, leader, proclaim, resign } from './election.js'
 import { forward } from './forward.js'
 import type { Call, Handler, StreamIn, StreamOut } from './handler.js'
 import { check, watchHealth } from './health.js'
 import { completeGrant, leaseKeepAlive } from './lease.js'
+import { lock, unlock } from './lock.js'
 import { alarm, status } from './maintenance.js'
+import { observe } from './observe.js'
 import { watch } from './watch.js'
 
 const KV = 'etcdserverpb.KV'
@@ -21,8 +24,6 @@ const absent = (why: string): { readonly kind: 'absent'; readonly why: string } 
 const NO_AUTH = absent('authentication is not available yet')
 const NO_MEMBERS = absent('the members of a cluster cannot be changed yet')
 const NO_MAINTENANCE = absent('this maintenance operation is not available yet')
-const NO_LOCK = absent('locks are made with transactions and leases for now')
-const NO_ELECTION = absent('elections are made with transactions and leases for now')
 
 /** Who answers each RPC. A new one in the schema does not compile without a row here. */
 const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
@@ -68,13 +69,13 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${AUTH}/RoleDelete`]: NO_AUTH,
   [`${AUTH}/RoleGrantPermission`]: NO_AUTH,
   [`${AUTH}/RoleRevokePermission`]: NO_AUTH,
-  'v3lockpb.Lock/Lock': NO_LOCK,
-  'v3lockpb.Lock/Unlock': NO_LOCK,
-  'v3electionpb.Election/Campaign': NO_ELECTION,
-  'v3electionpb.Election/Proclaim': NO_ELECTION,
-  'v3electionpb.Election/Leader': NO_ELECTION,
-  'v3electionpb.Election/Observe': NO_ELECTION,
-  'v3electionpb.Election/Resign': NO_ELECTION,
+  'v3lockpb.Lock/Lock': { kind: 'unary', handle: lock, waits: true },
+  'v3lockpb.Lock/Unlock': { kind: 'unary', handle: unlock },
+  'v3electionpb.Election/Campaign': { kind: 'unary', handle: campaign, waits: true },
+  'v3electionpb.Election/Proclaim': { kind: 'unary', handle: proclaim },
+  'v3electionpb.Election/Leader': { kind: 'unary', handle: leader },
+  'v3electionpb.Election/Observe': { kind: 'stream', open: observe },
+  'v3electionpb.Election/Resign': { kind: 'unary', handle: resign },
   'grpc.health.v1.Health/Check': { kind: 'unary', handle: check },
   'grpc.health.v1.Health/Watch': { kind: 'stream', open: watchHealth },
   'kvorum.v1.Admin/Groups': { kind: 'unary', handle: groups },
@@ -90,6 +91,7 @@ interface AnyBase {
 /** A handler with its types forgotten; its codecs keep the promise that they fit. */
 export interface AnyUnary extends AnyBase {
   readonly kind: 'unary'
+  readonly waits?: true
   readonly handle: (edge: Edge, request: unknown, call: Call) => Promise<Result<unknown>>
 }
 export interface AnyStream extends AnyBase {
