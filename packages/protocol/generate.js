@@ -20,6 +20,7 @@ const IDS = new Set([
   'leader',
   'leader_id',
   'watch_id',
+  'session',
 ])
 
 function readProtos() {

@@ -1,10 +1,12 @@
 import {
   assert,
+  commandHeader,
   decodeShardCommand,
   encodeReply,
   type Index,
   type KvError,
   type LeaseId,
+  LIMITS,
   ok,
   type Op,
   refuse,
@@ -12,6 +14,7 @@ import {
   type Result,
   type Revision,
   type RevisionEvents,
+  sessionId,
   type ShardCommand,
   type Term,
   unreachable,
@@ -33,7 +36,19 @@ import { configRow, leaseRow, metaRow } from './groupRows.js'
 import type { Machine } from './machine.js'
 import { type Overlay, snapshotIsStale } from './overlay.js'
 import { commandView } from './reader.js'
-import { leaseKey } from './rowKeys.js'
+import { leaseKey, sessionKey, sessionReplyKey } from './rowKeys.js'
+import {
+  acknowledged,
+  addSession,
+  claim,
+  type Claim,
+  forgetReplies,
+  keepReply,
+  removeSession,
+  type Session,
+  toKeep,
+} from './sessions.js'
+import { replyRow, sessionRow } from './sessionRows.js'
 import type { Step } from './step.js'
 import { checkPlan, openRun, planOp, runPlan } from './txn.js'
 import type { Prefetched, View } from './view.js'
@@ -70,11 +85,55 @@ export function* applyCommand(
 ): Step<Applied> {
   assertNext(machine, at.index)
   const command = decodeShardCommand(at.data)
+  const { session: tag } = commandHeader(at.data)
+  const claimed = tag === null ? null : claim(machine.sessions, tag)
+  if (claimed !== null && claimed.kind !== 'first') return notAgain(openEntry(machine, overlay), at, claimed)
   const usable = prefetched !== null && !snapshotIsStale(overlay, prefetched.overlay)
   const view = commandView(machine, overlay, usable ? prefetched : null)
   const entry = openEntry(machine, overlay)
-  const outcome = yield* carryOut(entry, view, command)
-  return finish(entry, at, outcome)
+  const outcome = yield* carryOut(entry, view, command, at)
+  return finish(entry, at, outcome, result => {
+    if (claimed !== null) rememberReply(entry, claimed, tag!.acknowledgedBelow, result)
+  })
+}
+
+/** A write of a session that has its answer already, or never gets one: the entry has no effect. */
+function notAgain(
+  entry: EntryWrites,
+  at: CommittedEntry,
+  claimed: Exclude<Claim, { kind: 'first' }>,
+): Applied {
+  const applied = finish(entry, at, { reply: { kind: 'done' } })
+  return claimed.kind === 'refused'
+    ? { ...applied, result: { ok: false, error: claimed.error } }
+    : { ...applied, ...claimed.reply }
+}
+
+/** In the same layer as what the write did: with it, or not at all. */
+function rememberReply(
+  entry: EntryWrites,
+  { session, sequence }: Extract<Claim, { kind: 'first' }>,
+  acknowledgedBelow: number,
+  result: Result<Uint8Array>,
+): void {
+  const { machine } = entry
+  const { sessions } = machine
+  // Its lease ended with this very entry.
+  if (sessions.byId.get(session.id) !== session) return
+  if (acknowledgedBelow > session.acknowledgedBelow) {
+    const known = acknowledged(session, acknowledgedBelow)
+    for (const one of known) write(entry, sessionReplyKey(machine.group, session.id, one), null)
+    forgetReplies(sessions, session, known)
+    session.acknowledgedBelow = acknowledgedBelow
+    const row = sessionRow(machine, session)
+    write(entry, row.key, row.value)
+    addToSum(entry, row.crc)
+  }
+  const reply = toKeep(machine.revision, result)
+  keepReply(sessions, session, sequence, reply)
+  const row = replyRow(machine, session, sequence, reply)
+  write(entry, row.key, row.value)
+  addToSum(entry, row.crc)
 }
 
 /** What a leader appends first: it moves the applied index like any other entry. */
@@ -107,7 +166,7 @@ function assertNext(machine: Machine, index: Index): void {
 /** What a command comes to. `commit` changes the record's own fields, at the very end. */
 type Outcome = { readonly reply: Reply; readonly commit?: () => void } | { readonly error: KvError }
 
-function* carryOut(entry: EntryWrites, view: View, command: ShardCommand): Step<Outcome> {
+function* carryOut(entry: EntryWrites, view: View, command: ShardCommand, at: CommittedEntry): Step<Outcome> {
   switch (command.kind) {
     case 'write':
       return yield* applyWrite(entry, view, command.op)
@@ -117,6 +176,8 @@ function* carryOut(entry: EntryWrites, view: View, command: ShardCommand): Step<
       return applyGrant(entry, command.id, command.ttl)
     case 'leaseRevoke':
       return yield* applyRevoke(entry, view, command.id)
+    case 'sessionOpen':
+      return applyOpen(entry, command.lease, at.index)
     default:
       return unreachable(command)
   }
@@ -163,6 +224,27 @@ function applyGrant(entry: EntryWrites, id: LeaseId, ttl: number): Outcome {
   }
 }
 
+/** Groups and positions are never given twice, and neither is what they make. */
+const SESSION_GROUP_SHIFT = 2n ** 53n
+
+function applyOpen(entry: EntryWrites, lease: LeaseId, index: Index): Outcome {
+  const { machine } = entry
+  const { sessions } = machine
+  if (!machine.leases.has(lease)) return refuse('leaseNotFound')
+  if (sessions.byLease.has(lease)) return refuse('sessionExists')
+  if (sessions.byId.size >= LIMITS.sessionsMax) return refuse('tooManyRequests')
+  const id = sessionId(BigInt(machine.group) * SESSION_GROUP_SHIFT + BigInt(index))
+  const row = sessionRow(machine, { id, lease, acknowledgedBelow: 1, replies: new Map() })
+  write(entry, row.key, row.value)
+  addToSum(entry, row.crc)
+  return {
+    reply: { kind: 'sessionOpened', id },
+    commit: () => {
+      addSession(sessions, id, lease)
+    },
+  }
+}
+
 /** All attached keys go at one revision, in key order; the lease goes last. */
 function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<Outcome> {
   const { machine } = entry
@@ -177,15 +259,32 @@ function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<Outcome
   }
   addToSum(entry, leaseRow(machine, id, lease.ttl).crc)
   write(entry, leaseKey(machine.group, id), null)
+  const session = machine.sessions.byLease.get(id)
+  if (session !== undefined) eraseSession(entry, session)
   return {
     reply: { kind: 'done' },
     commit: () => {
       machine.leases.delete(id)
+      if (session !== undefined) removeSession(machine.sessions, session)
     },
   }
 }
 
-function finish(entry: EntryWrites, at: Omit<CommittedEntry, 'data'>, outcome: Outcome): Applied {
+function eraseSession(entry: EntryWrites, session: Session): void {
+  const { machine } = entry
+  addToSum(entry, sessionRow(machine, session).crc)
+  write(entry, sessionKey(machine.group, session.id), null)
+  for (const sequence of session.replies.keys()) {
+    write(entry, sessionReplyKey(machine.group, session.id, sequence), null)
+  }
+}
+
+function finish(
+  entry: EntryWrites,
+  at: Omit<CommittedEntry, 'data'>,
+  outcome: Outcome,
+  remember: (result: Result<Uint8Array>) => void = () => undefined,
+): Applied {
   const { machine } = entry
   const refused = 'error' in outcome
   assert(!refused || !entry.long, () => 'a command was refused after its first writes')
@@ -197,12 +296,13 @@ function finish(entry: EntryWrites, at: Omit<CommittedEntry, 'data'>, outcome: O
   else outcome.commit?.()
   if (entry.changed) machine.revision = entry.revision
   machine.logicalBytes += entry.logicalDelta
+  const result = refused ? { ok: false as const, error: outcome.error } : ok(encodeReply(outcome.reply))
+  remember(result)
   machine.applied = at.index
   machine.appliedTerm = at.term
   machine.digest = chainDigest(machine, refused, entry.sum)
   closeEntry(entry, [metaRow(machine)])
   const events =
     entry.changed && entry.events !== null ? { revision: entry.revision, events: entry.events } : null
-  const result = refused ? { ok: false as const, error: outcome.error } : ok(encodeReply(outcome.reply))
   return { result, revision: machine.revision, changed: entry.changed, events }
 }

@@ -37,6 +37,7 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
       return command.ttl > limits.leaseTtlMax ? refuse('leaseTtlTooLarge').error : null
     case 'leaseRevoke':
     case 'compact':
+    case 'sessionOpen':
       return null
   }
 }

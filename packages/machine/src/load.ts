@@ -1,8 +1,9 @@
-import { LIMITS } from '@kvorum/model'
+import { LIMITS, type StoreRow } from '@kvorum/model'
 import { CorruptRecordError } from './corrupt.js'
 import { readApplying, readConfig, readLeaseTtl, readMeta, readPurge } from './groupRows.js'
 import { createMachine, type Machine, type MachineOptions } from './machine.js'
-import { groupKey, groupRows, parseLeaseKey } from './rowKeys.js'
+import { type GROUP_ROWS, groupKey, groupRows, parseLeaseKey } from './rowKeys.js'
+import { loadReply, loadSession } from './sessionRows.js'
 import type { Step } from './step.js'
 
 /**
@@ -25,12 +26,24 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   if (config) ({ config: machine.config, index: machine.configIndex } = readConfig(machine, config))
   if (applying) machine.applying = readApplying(machine, applying)
   if (purge) machine.purge = readPurge(machine, purge)
-  yield* loadLeases(machine)
+  yield* loadRows(machine, 'lease', loadLease)
+  yield* loadRows(machine, 'session', loadSession)
+  yield* loadRows(machine, 'sessionReply', loadReply)
   return machine
 }
 
-function* loadLeases(machine: Machine): Step<void> {
-  let { gte, lt } = groupRows(machine.group, 'lease')
+function loadLease(machine: Machine, { key, value }: StoreRow): void {
+  const id = parseLeaseKey(key)
+  if (id === null) throw new CorruptRecordError(key, 'not a lease')
+  machine.leases.set(id, { id, ttl: readLeaseTtl(machine, key, value) })
+}
+
+function* loadRows(
+  machine: Machine,
+  kind: keyof typeof GROUP_ROWS,
+  load: (machine: Machine, row: StoreRow) => void,
+): Step<void> {
+  let { gte, lt } = groupRows(machine.group, kind)
   for (;;) {
     const scan = {
       gte,
@@ -41,11 +54,7 @@ function* loadLeases(machine: Machine): Step<void> {
       bytesMax: LIMITS.pageBytesMax,
     }
     const page = (yield { gets: [], scans: [scan] }).pages[0]!
-    for (const row of page.rows) {
-      const id = parseLeaseKey(row.key)
-      if (id === null) throw new CorruptRecordError(row.key, 'not a lease')
-      machine.leases.set(id, { id, ttl: readLeaseTtl(machine, row.key, row.value) })
-    }
+    for (const row of page.rows) load(machine, row)
     const last = page.rows[page.rows.length - 1]
     if (!page.more || last === undefined) return
     gte = Buffer.concat([last.key, Buffer.from([0])])

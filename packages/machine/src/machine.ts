@@ -12,6 +12,8 @@ import {
   type Term,
 } from '@kvorum/model'
 
+import { createSessions, type Sessions } from './sessions.js'
+
 export interface Lease {
   readonly id: LeaseId
   /** Granted time to live in seconds. When it ends is the leader's knowledge, not the machine's. */
@@ -46,6 +48,7 @@ export interface Machine {
   /** The revision that a command is writing step by step, invisible so far; 0: none. */
   applying: Revision
   leases: Map<LeaseId, Lease>
+  sessions: Sessions
   /** Bytes of all current keys and values with an overhead each: what a quota counts. */
   logicalBytes: number
   /** Chained over all entries and their effects; equal on replicas that have applied the same. */
@@ -81,6 +84,7 @@ export const createMachine = (options: MachineOptions): Machine => ({
   compactRevision: 0,
   applying: 0,
   leases: new Map(),
+  sessions: createSessions(),
   logicalBytes: 0,
   digest: 0,
   config: EMPTY,

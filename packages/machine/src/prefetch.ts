@@ -30,6 +30,7 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
       return { gets: [], scans: [attachmentScan(attachmentRows(machine.group, command.id))] }
     case 'compact':
     case 'leaseGrant':
+    case 'sessionOpen':
       return NO_NEED
   }
 }

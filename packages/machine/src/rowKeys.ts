@@ -7,6 +7,8 @@ import {
   type LeaseId,
   prefixEnd,
   type Revision,
+  sessionId,
+  type SessionId,
 } from '@kvorum/model'
 
 /**
@@ -23,6 +25,8 @@ export const GROUP_ROWS = {
   lease: 0x4c,
   meta: 0x4d,
   purge: 0x50,
+  sessionReply: 0x52,
+  session: 0x53,
   applying: 0x57,
 } as const
 
@@ -156,6 +160,28 @@ export function leaseKey(group: GroupId, id: LeaseId): Uint8Array {
 
 export const parseLeaseKey = (row: Uint8Array): LeaseId | null =>
   row.length === 14 ? leaseId(new ByteReader(row.subarray(6)).u64()) : null
+
+export function sessionKey(group: GroupId, id: SessionId): Uint8Array {
+  const row = groupPrefix(group, GROUP_ROWS.session, 8)
+  row.writeBigUInt64BE(id, 6)
+  return row
+}
+
+export function sessionReplyKey(group: GroupId, id: SessionId, sequence: number): Uint8Array {
+  const row = groupPrefix(group, GROUP_ROWS.sessionReply, 16)
+  row.writeBigUInt64BE(id, 6)
+  writePosition(row, 14, sequence, false)
+  return row
+}
+
+export const parseSessionKey = (row: Uint8Array): SessionId | null =>
+  row.length === 14 ? sessionId(new ByteReader(row.subarray(6)).u64()) : null
+
+export function parseSessionReplyKey(row: Uint8Array): { session: SessionId; sequence: number } | null {
+  if (row.length !== 22) return null
+  const input = new ByteReader(row.subarray(6))
+  return { session: sessionId(input.u64()), sequence: Number(input.u64()) }
+}
 
 const ATTACHMENT_HEAD = 14
 

@@ -67,6 +67,8 @@ export function run(reference: Reference, command: ShardCommand): Answer {
       )
       return DONE
     }
+    case 'sessionOpen':
+      return reference.leases.has(command.lease) ? DONE : refused('leaseNotFound')
   }
 }
 

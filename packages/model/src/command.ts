@@ -16,6 +16,8 @@ export type ShardCommand =
   /** `ttl` in seconds, already raised to the minimum; the id is chosen before the log, so that replicas agree. */
   | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }
   | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
+  /** An exactly-once session that lives as long as the lease; its id comes back. */
+  | { readonly kind: 'sessionOpen'; readonly lease: LeaseId }
 
 /**
  * What travels in front of a command beside what it does. Each part has a bit in the flags; the parts follow the
@@ -43,7 +45,7 @@ const FLAG_AUTH = 1
 const FLAG_SESSION = 2
 
 /** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
-const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4 } as const
+const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4, sessionOpen: 5 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
@@ -69,6 +71,9 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
       break
     case 'leaseRevoke':
       out.u64(command.id)
+      break
+    case 'sessionOpen':
+      out.u64(command.lease)
       break
     default:
       unreachable(command)
@@ -133,6 +138,8 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
       return { kind: 'leaseGrant', id: leaseId(input.u64()), ttl: input.varint() }
     case KINDS.leaseRevoke:
       return { kind: 'leaseRevoke', id: leaseId(input.u64()) }
+    case KINDS.sessionOpen:
+      return { kind: 'sessionOpen', lease: leaseId(input.u64()) }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }

@@ -25,6 +25,10 @@ export type ErrorCode =
   | 'leaseNotFound'
   | 'leaseExists'
   | 'leaseTtlTooLarge'
+  // sessions
+  | 'sessionNotFound'
+  | 'sessionExists'
+  | 'sequenceAcknowledged'
   // cluster
   | 'memberNotFound'
   | 'memberExists'
@@ -94,3 +98,19 @@ export const refuse = (
   ok: false,
   error: { code, outcome: 'notApplied', ...facts },
 })
+
+/**
+ * Refusals that the state machine gave in the order of the log. They judge the request itself; all others judge
+ * one sending of it, and say nothing about a sending before that may still be on its way.
+ */
+const JUDGED: ReadonlySet<ErrorCode> = new Set([
+  'keyNotFound',
+  'duplicateKey',
+  'compacted',
+  'futureRevision',
+  'leaseNotFound',
+  'leaseExists',
+  'responseTooLarge',
+])
+
+export const isJudged = (code: ErrorCode): boolean => JUDGED.has(code)

@@ -20,6 +20,13 @@ export const LIMITS = {
   responseBytesMax: 512 * MiB,
   /** Seconds. etcd's bound, about 285 years. */
   leaseTtlMax: 9_000_000_000,
+  /** Exactly-once sessions of one shard; their replies are kept in memory. */
+  sessionsMax: 10_000,
+  /** Writes of one session whose answers its client has not acknowledged, and the largest answer that is kept. */
+  sessionRepliesMax: 256,
+  sessionReplyBytesMax: 64 * KiB,
+  /** All kept answers of one shard. */
+  sessionBytesMax: 32 * MiB,
   /** Leases whose expiry is proposed per second. */
   leaseExpiriesPerSecondMax: 1000,
 

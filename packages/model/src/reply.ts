@@ -1,6 +1,6 @@
 import { unreachable } from './assert.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
-import { leaseId, type LeaseId, type Revision } from './ids.js'
+import { leaseId, sessionId, type LeaseId, type Revision, type SessionId } from './ids.js'
 import { TXN_DEPTH_MAX } from './command.js'
 import type { KeyValue, OpReply } from './ops.js'
 
@@ -23,8 +23,17 @@ export type Reply =
       readonly keys: readonly Uint8Array[]
     }
   | { readonly kind: 'leases'; readonly ids: readonly LeaseId[] }
+  | { readonly kind: 'sessionOpened'; readonly id: SessionId }
 
-const REPLIES = { op: 1, done: 2, leaseGranted: 3, leaseRenewed: 4, leaseTimeToLive: 5, leases: 6 } as const
+const REPLIES = {
+  op: 1,
+  done: 2,
+  leaseGranted: 3,
+  leaseRenewed: 4,
+  leaseTimeToLive: 5,
+  leases: 6,
+  sessionOpened: 7,
+} as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const REPLY_FORMAT = 1
 
@@ -48,6 +57,9 @@ export function encodeReply(reply: Reply): Uint8Array {
     case 'leases':
       out.varint(reply.ids.length)
       for (const id of reply.ids) out.u64(id)
+      break
+    case 'sessionOpened':
+      out.u64(reply.id)
       break
     default:
       unreachable(reply)
@@ -83,6 +95,8 @@ function readReply(input: ByteReader): Reply {
     }
     case REPLIES.leases:
       return { kind: 'leases', ids: readMany(input, () => leaseId(input.u64())) }
+    case REPLIES.sessionOpened:
+      return { kind: 'sessionOpened', id: sessionId(input.u64()) }
     default:
       throw new MalformedError(`reply kind ${kind} is not known`)
   }

@@ -17,6 +17,7 @@ export type ClientRequest =
   | { readonly kind: 'compact'; readonly revision: Revision; readonly physical: boolean }
   | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }
   | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
+  | { readonly kind: 'sessionOpen'; readonly lease: LeaseId }
   | { readonly kind: 'leaseKeepAlive'; readonly id: LeaseId }
   | { readonly kind: 'leaseTimeToLive'; readonly id: LeaseId; readonly keys: boolean }
   /** Local and possibly stale, as in etcd. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { leaseId, NO_LEASE } from '@kvorum/model'
+import { leaseId, NO_LEASE, sessionId } from '@kvorum/model'
 import type {
   Compare,
   DeleteOp,
@@ -81,6 +81,7 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
   fc.record({ kind: fc.constant('compact'), revision }),
   fc.record({ kind: fc.constant('leaseGrant'), id: lease, ttl: fc.nat() }),
   fc.record({ kind: fc.constant('leaseRevoke'), id: lease }),
+  fc.record({ kind: fc.constant('sessionOpen'), lease }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({
@@ -129,6 +130,7 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
     keys: fc.array(key, { maxLength: 4 }),
   }),
   fc.record({ kind: fc.constant('leases'), ids: fc.array(lease, { maxLength: 4 }) }),
+  fc.record({ kind: fc.constant('sessionOpened'), id: fc.bigInt(0n, 2n ** 64n - 1n).map(sessionId) }),
 )
 
 /**

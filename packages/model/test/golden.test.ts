@@ -95,6 +95,7 @@ const COMMANDS: Record<string, ShardCommand> = {
   'command.compact': { kind: 'compact', revision: Number.MAX_SAFE_INTEGER },
   'command.leaseGrant': { kind: 'leaseGrant', id: leaseId(0x7fffffffffffffffn), ttl: 60 },
   'command.leaseRevoke': { kind: 'leaseRevoke', id: leaseId(1n) },
+  'command.sessionOpen': { kind: 'sessionOpen', lease: leaseId(7n) },
 }
 
 const kv: KeyValue = {
@@ -134,6 +135,7 @@ const REPLIES: Record<string, Reply> = {
     keys: [utf8('k'), utf8('l')],
   },
   'reply.leases': { kind: 'leases', ids: [leaseId(1n), leaseId(-1n)] },
+  'reply.sessionOpened': { kind: 'sessionOpened', id: sessionId(9n) },
 }
 
 t.test('commands have the bytes they always had', async t => {

@@ -1,4 +1,5 @@
 import {
+  isJudged,
   ok,
   refuse,
   type ClientRequest,
@@ -29,6 +30,8 @@ export interface Call {
   forward: number | null
   /** Once true, a lost call is 'unknown' and is never sent again. */
   mayHaveEffect: boolean
+  /** An earlier sending of it was lost on the way: what refuses a later one says nothing about that. */
+  sentBefore: boolean
   done: boolean
 }
 
@@ -67,6 +70,7 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     group: null,
     forward: null,
     mayHaveEffect: false,
+    sentBefore: false,
     done: false,
   }
   calls.open++
@@ -93,8 +97,9 @@ export function failCall(
   finishCall(turn, call, refuse(code, { outcome, ...(detail === undefined ? {} : { detail }) }))
 }
 
-export function finishCall(turn: Turn, call: Call, result: ClientResult): void {
+export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
   if (call.done) return
+  const result = call.sentBefore ? ofAllSendings(last) : last
   call.done = true
   const { calls } = turn.state
   calls.open--
@@ -112,6 +117,11 @@ export function finishCall(turn: Turn, call: Call, result: ClientResult): void {
         note(turn, 'info', 'A request of the node itself has no answer yet', { request: call.request.kind })
       }
   }
+}
+
+function ofAllSendings(result: ClientResult): ClientResult {
+  if (result.ok || result.error.outcome !== 'notApplied' || isJudged(result.error.code)) return result
+  return { ok: false, error: { ...result.error, outcome: 'unknown' } }
 }
 
 const APPLYING_EXTENSION_MS = 1_000

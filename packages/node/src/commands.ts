@@ -20,6 +20,8 @@ export function commandOf(request: ClientRequest): Uint8Array {
       return encodeShardCommand({ kind: 'leaseGrant', id: request.id, ttl: request.ttl })
     case 'leaseRevoke':
       return encodeShardCommand({ kind: 'leaseRevoke', id: request.id })
+    case 'sessionOpen':
+      return encodeShardCommand({ kind: 'sessionOpen', lease: request.lease })
     default:
       assert(false, () => `a ${request.kind} is not a command`)
   }

@@ -1,4 +1,11 @@
-import { META_GROUP, type ClientRequest, type ClientResult, type GroupId, type NodeId } from '@kvorum/model'
+import {
+  commandHeader,
+  META_GROUP,
+  type ClientRequest,
+  type ClientResult,
+  type GroupId,
+  type NodeId,
+} from '@kvorum/model'
 import { routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { rangesOf } from './commands.js'
@@ -73,8 +80,10 @@ export function forwardsLost(turn: Turn, node: NodeId): void {
     calls.forwarded.delete(id)
     call.forward = null
     const group = call.group === null ? undefined : groups.get(call.group)
-    if (isIdempotent(call.request) && group !== undefined) group.waiting.push(call)
-    else failCall(turn, call, 'timeoutConnectionLost', 'unknown')
+    if (isIdempotent(call.request) && group !== undefined) {
+      call.sentBefore = call.request.kind === 'write'
+      group.waiting.push(call)
+    } else failCall(turn, call, 'timeoutConnectionLost', 'unknown')
   }
 }
 
@@ -193,6 +202,9 @@ function isIdempotent(request: ClientRequest): boolean {
     case 'leaseList':
     case 'barrier':
       return true
+    case 'write':
+      // The machine recognises a write of a session and answers it as it did the first time.
+      return commandHeader(request.command).session !== null
     default:
       return false
   }

@@ -26,6 +26,7 @@ const REQUESTS = {
   leaseList: 8,
   barrier: 9,
   meta: 10,
+  sessionOpen: 11,
 } as const
 
 export function requestToWire(request: ClientRequest): Wire {
@@ -45,6 +46,8 @@ export function requestToWire(request: ClientRequest): Wire {
     case 'leaseRevoke':
     case 'leaseKeepAlive':
       return [kind, request.id]
+    case 'sessionOpen':
+      return [kind, request.lease]
     case 'leaseTimeToLive':
       return [kind, request.id, request.keys]
     case 'leaseList':
@@ -74,6 +77,8 @@ export function requestFromWire(wire: Wire): ClientRequest {
       return { kind: 'leaseGrant', id: leaseId(signed(wire[1])), ttl: number(wire[2]) }
     case REQUESTS.leaseRevoke:
       return { kind: 'leaseRevoke', id: leaseId(signed(wire[1])) }
+    case REQUESTS.sessionOpen:
+      return { kind: 'sessionOpen', lease: leaseId(signed(wire[1])) }
     case REQUESTS.leaseKeepAlive:
       return { kind: 'leaseKeepAlive', id: leaseId(signed(wire[1])) }
     case REQUESTS.leaseTimeToLive:

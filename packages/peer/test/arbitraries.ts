@@ -159,6 +159,7 @@ export const REQUESTS: {
   compact: fc.record({ kind: kind('compact'), revision: position, physical: flag }),
   leaseGrant: fc.record({ kind: kind('leaseGrant'), id: lease, ttl: position }),
   leaseRevoke: fc.record({ kind: kind('leaseRevoke'), id: lease }),
+  sessionOpen: fc.record({ kind: kind('sessionOpen'), lease }),
   leaseKeepAlive: fc.record({ kind: kind('leaseKeepAlive'), id: lease }),
   leaseTimeToLive: fc.record({ kind: kind('leaseTimeToLive'), id: lease, keys: flag }),
   leaseList: fc.record({ kind: kind('leaseList') }),

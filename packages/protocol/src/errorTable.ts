@@ -53,6 +53,16 @@ export const ERRORS: Readonly<
   leaseExists: etcd('failedPrecondition', 'lease already exists'),
   leaseTtlTooLarge: etcd('outOfRange', 'too large lease TTL'),
 
+  sessionNotFound: own(
+    'failedPrecondition',
+    'the session has ended or never was; whether an earlier sending of this write was carried out is unknown',
+  ),
+  sessionExists: own('failedPrecondition', 'the lease has a session already'),
+  sequenceAcknowledged: own(
+    'failedPrecondition',
+    'the client has acknowledged the answer of this sequence, and it is no longer kept',
+  ),
+
   memberNotFound: etcd('notFound', 'member not found'),
   memberExists: etcd('failedPrecondition', 'member ID already exist'),
   peerUrlExists: etcd('failedPrecondition', 'Peer URLs already exists'),

@@ -671,6 +671,15 @@ export interface GroupStatus {
   readonly logical_bytes: number
 }
 
+export interface OpenSessionRequest {
+  readonly lease: bigint
+}
+
+export interface OpenSessionResponse {
+  readonly header: ResponseHeader | null
+  readonly session: bigint
+}
+
 export interface Messages {
   'etcdserverpb.AuthEnableRequest': AuthEnableRequest
   'etcdserverpb.AuthDisableRequest': AuthDisableRequest
@@ -794,6 +803,8 @@ export interface Messages {
   'kvorum.v1.GroupsRequest': GroupsRequest
   'kvorum.v1.GroupsResponse': GroupsResponse
   'kvorum.v1.GroupStatus': GroupStatus
+  'kvorum.v1.OpenSessionRequest': OpenSessionRequest
+  'kvorum.v1.OpenSessionResponse': OpenSessionResponse
 }
 
 export interface Rpcs {
@@ -984,6 +995,10 @@ export interface Rpcs {
     response: 'grpc.health.v1.HealthCheckResponse'
   }
   'kvorum.v1.Admin/Groups': { request: 'kvorum.v1.GroupsRequest'; response: 'kvorum.v1.GroupsResponse' }
+  'kvorum.v1.Sessions/Open': {
+    request: 'kvorum.v1.OpenSessionRequest'
+    response: 'kvorum.v1.OpenSessionResponse'
+  }
 }
 
 /** 64-bit fields that are identities and so bigints; all others are counts and so numbers. */
@@ -1017,4 +1032,6 @@ export const ID_FIELDS: ReadonlySet<string> = new Set([
   'v3electionpb.LeaderKey.lease',
   'v3lockpb.LockRequest.lease',
   'kvorum.v1.GroupStatus.leader_id',
+  'kvorum.v1.OpenSessionRequest.lease',
+  'kvorum.v1.OpenSessionResponse.session',
 ])

@@ -80,6 +80,7 @@ const GATEWAY: Readonly<Record<RpcName, readonly string[]>> = {
   'grpc.health.v1.Health/Check': [],
   'grpc.health.v1.Health/Watch': [],
   'kvorum.v1.Admin/Groups': ['/kvorum/v1/admin/groups'],
+  'kvorum.v1.Sessions/Open': ['/kvorum/v1/session/open'],
 }
 
 export const RPCS: readonly Rpc[] = (Object.keys(GATEWAY) as RpcName[]).map(rpcOf)

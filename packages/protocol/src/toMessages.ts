@@ -48,6 +48,8 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
       return { header, ID: reply.id, TTL: reply.remaining, grantedTTL: reply.granted, keys: reply.keys }
     case 'leases':
       return { header, leases: reply.ids.map(ID => ({ ID })) }
+    case 'sessionOpened':
+      return { header, session: reply.id }
   }
 }
 
@@ -62,6 +64,7 @@ export type ResponseMessage =
   | pb.LeaseKeepAliveResponse
   | pb.LeaseTimeToLiveResponse
   | pb.LeaseLeasesResponse
+  | pb.OpenSessionResponse
 
 type OpResponseMessage = pb.RangeResponse | pb.PutResponse | pb.DeleteRangeResponse | pb.TxnResponse
 

@@ -29,6 +29,8 @@ const PREPARE = {
   'etcdserverpb.Lease/LeaseTimeToLive': (message: pb.LeaseTimeToLiveRequest) =>
     plain({ kind: 'leaseTimeToLive', id: leaseId(message.ID), keys: message.keys }),
   'etcdserverpb.Lease/LeaseLeases': () => plain({ kind: 'leaseList' }),
+  'kvorum.v1.Sessions/Open': (message: pb.OpenSessionRequest) =>
+    plain({ kind: 'sessionOpen', lease: leaseId(message.lease) }),
 } as const satisfies { [Name in RpcName]?: Prepare<Name> }
 
 /** The RPCs that become one ClientRequest and whose Reply becomes their response (see toMessages.ts). */

@@ -202,7 +202,8 @@ t.test('the other requests', async t => {
   t.match(one('etcdserverpb.Lease/LeaseKeepAlive', { ID: 4n }), { kind: 'leaseKeepAlive', id: 4n })
   t.match(one('etcdserverpb.Lease/LeaseTimeToLive', { ID: 4n, keys: true }), { id: 4n, keys: true })
   t.match(one('etcdserverpb.Lease/LeaseLeases', {}), { kind: 'leaseList' })
-  t.equal(REQUEST_RPCS.length, 10)
+  t.match(one('kvorum.v1.Sessions/Open', { lease: 4n }), { kind: 'sessionOpen', lease: 4n })
+  t.equal(REQUEST_RPCS.length, 11)
 })
 
 t.test('requests of watches', async t => {

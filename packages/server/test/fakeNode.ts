@@ -9,6 +9,7 @@ import {
   ok,
   rangeContains,
   refuse,
+  sessionId,
   toKeyString,
   watchResponseBytes,
   type ClientRequest,
@@ -87,6 +88,9 @@ export class FakeNode implements KvNode {
         return { kind: 'leaseGranted', id: request.id, ttl: request.ttl }
       case 'leaseRevoke':
         return this.#leases.delete(request.id) ? { kind: 'done' } : { code: 'leaseNotFound' }
+      case 'sessionOpen':
+        if (!this.#leases.has(request.lease)) return { code: 'leaseNotFound' }
+        return { kind: 'sessionOpened', id: sessionId(2n ** 63n + 7n) }
       case 'leaseKeepAlive':
         return { kind: 'leaseRenewed', id: request.id, ttl: this.#leases.get(request.id) ?? 0 }
       case 'leaseTimeToLive': {

@@ -1,5 +1,5 @@
 import { Metadata, type ServiceError } from '@grpc/grpc-js'
-import { LIMITS, type WatchEvent } from '@kvorum/model'
+import { commandHeader, LIMITS, type WatchEvent } from '@kvorum/model'
 import { codec, pb, rpcNamed } from '@kvorum/protocol'
 import t from 'tap'
 import { fragments } from '#src/rpc/watch.js'
@@ -190,7 +190,7 @@ t.test('at most so many requests under way', async t => {
   if (range?.kind !== 'unary') throw new Error('Range is unary')
   const request = range.request.decode(codec('etcdserverpb.RangeRequest').encode({ key }))
   const call = {
-    meta: { requireLeader: false, clientVersion: '', remote: '', certificateName: null },
+    meta: { requireLeader: false, clientVersion: '', remote: '', certificateName: null, session: '' },
     signal: new AbortController().signal,
   }
   const run = (meta = call.meta) =>
@@ -402,4 +402,32 @@ t.test('stopping ends streams and refuses requests', async t => {
   await until(() => stream.ended() !== null, 'the end of the stream')
   t.match(stream.ended(), { code: 14 })
   caller.client.close()
+})
+
+t.test('the metadata of a session goes with the write, and only with a write of keys', async t => {
+  await withServer(t, async (caller, server) => {
+    const grant = { ID: 5n, TTL: 60 }
+    await caller.call('etcdserverpb.Lease/LeaseGrant', grant)
+    const opened = await caller.call('kvorum.v1.Sessions/Open', { lease: 5n })
+    t.equal(opened.session, 2n ** 63n + 7n)
+    const tagged = (text: string): Metadata => {
+      const metadata = new Metadata()
+      metadata.set('kvorum-session', text)
+      return metadata
+    }
+    const put = { key: Buffer.from('k'), value: Buffer.from('v') }
+    await caller.call('etcdserverpb.KV/Put', put, tagged(`${opened.session}:3:2`))
+    const written = server.node.seen.map(({ request }) => request).findLast(({ kind }) => kind === 'write')
+    if (written?.kind !== 'write') throw new Error('no write arrived')
+    t.strictSame(commandHeader(written.command), {
+      authRevision: null,
+      session: { session: opened.session, sequence: 3, acknowledgedBelow: 2 },
+    })
+    for (const wrong of ['1', '1:2', '1:0:0', '1:2:3', '-1:2:1', 'a:1:1', `${2n ** 64n}:1:1`, '1:1:1:1']) {
+      await t.rejects(caller.call('etcdserverpb.KV/Put', put, tagged(wrong)), { code: 3 }, wrong)
+    }
+    const revoke = { ID: 5n }
+    await t.rejects(caller.call('etcdserverpb.Lease/LeaseRevoke', revoke, tagged('1:1:1')), { code: 3 })
+    t.equal(server.node.seen.at(-1)?.request.kind, 'write', 'none of these reached the node')
+  })
 })

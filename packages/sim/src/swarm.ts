@@ -44,7 +44,8 @@ export interface TuningOptions {
   readonly snapshotChunkBytes: number
 }
 
-export type WorkloadKind = 'registers' | 'transactions' | 'lists' | 'bank' | 'ranges' | 'leases' | 'watches'
+export type WorkloadKind =
+  'registers' | 'transactions' | 'lists' | 'bank' | 'ranges' | 'leases' | 'watches' | 'sessions'
 
 export const WORKLOAD_KINDS: readonly WorkloadKind[] = [
   'registers',
@@ -157,8 +158,10 @@ function drawTuning(random: Random): TuningOptions {
 
 function drawWorkload(random: Random): WorkloadOptions {
   const kinds = WORKLOAD_KINDS.filter(() => random.chance(0.5))
+  // From a stream of its own, so that older seeds stay what they were.
+  const sessions: WorkloadKind[] = random.stream('sessions').chance(0.4) ? ['sessions'] : []
   return {
-    kinds: kinds.length > 0 ? kinds : ['registers'],
+    kinds: [...(kinds.length > 0 ? kinds : (['registers'] as const)), ...sessions],
     clients: random.int(1, 12),
     watchers: random.int(0, 8),
     keys: random.int(5, 500),

@@ -68,6 +68,7 @@ function metaOf(metadata: Metadata, remote: string): CallMeta {
   return {
     requireLeader: metadata.get('hasleader')[0] === 'true',
     clientVersion: String(metadata.get('client-api-version')[0] ?? ''),
+    session: String(metadata.get('kvorum-session')[0] ?? ''),
     remote,
     certificateName: null,
   }

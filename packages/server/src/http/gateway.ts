@@ -24,6 +24,7 @@ const metaOf = (request: FastifyRequest): CallMeta => ({
   clientVersion: '',
   remote: request.socket.remoteAddress ?? '',
   certificateName: null,
+  session: String(request.headers['kvorum-session'] ?? ''),
 })
 
 const unaryRoute =

@@ -79,6 +79,7 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   'grpc.health.v1.Health/Check': { kind: 'unary', handle: check },
   'grpc.health.v1.Health/Watch': { kind: 'stream', open: watchHealth },
   'kvorum.v1.Admin/Groups': { kind: 'unary', handle: groups },
+  'kvorum.v1.Sessions/Open': { kind: 'unary', handle: forward('kvorum.v1.Sessions/Open') },
 }
 
 interface AnyBase {

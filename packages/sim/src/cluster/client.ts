@@ -1,10 +1,13 @@
 import {
   decodeReply,
+  isJudged,
   toHex,
   type ClientRequest,
   type ClientResult,
+  type ErrorCode,
   type GroupId,
   type OpReply,
+  type SessionTag,
 } from '@kvorum/model'
 import { changed } from '../check/revisionOrder.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
@@ -18,8 +21,11 @@ import type { SimNode } from './simNode.js'
 
 export type Outcome =
   | { readonly kind: 'ok'; readonly result: ClientResult & { ok: true } }
-  | { readonly kind: 'fail'; readonly code: string; readonly compactRevision?: number }
-  | { readonly kind: 'unknown' }
+  | { readonly kind: 'fail'; readonly code: ErrorCode | 'refused'; readonly compactRevision?: number }
+  | { readonly kind: 'unknown'; readonly code?: string }
+
+/** One write of a session is given up after this many. */
+const SENDINGS_MAX = 12
 
 /** One virtual client: one request at a time, at one node until that disappoints it. */
 export class Client {
@@ -76,20 +82,41 @@ export class Client {
     })
   }
 
+  /** Sends a write of a session until it has an answer, or its session is gone. */
+  askUntilAnswered(request: ClientRequest, done: (outcome: Outcome) => void): void {
+    let sendings = 0
+    const send = (): void => {
+      sendings++
+      this.ask(request, outcome => {
+        const doubtful =
+          outcome.kind === 'fail' && sendings > 1 && (outcome.code === 'refused' || !isJudged(outcome.code))
+        if (outcome.kind === 'unknown' && outcome.code === 'sessionNotFound') done({ kind: 'unknown' })
+        else if (outcome.kind !== 'unknown' && !doubtful) done(outcome)
+        else if (sendings < SENDINGS_MAX) {
+          this.cluster.schedule.after(this.random.int(1, 300) * MILLISECOND, 'sendAgain', send)
+        } else done({ kind: 'unknown' })
+      })
+    }
+    send()
+  }
+
   /** A request of keys, recorded in the history of its group. */
   askKv(
     group: GroupId,
     recorder: Recorder<KvRequest, KvResult>,
     request: KvRequest,
     done: (outcome: Outcome, reply: KvResult | null) => void,
+    session: SessionTag | null = null,
   ): void {
     const { observer } = this.cluster
     const values = request.kind === 'write' ? valuesOf(request.op) : []
-    for (const value of values) observer.invariants.observe({ kind: 'writeSent', value, session: false })
+    for (const value of values) {
+      observer.invariants.observe({ kind: 'writeSent', value, session: session !== null })
+    }
     const operation = recorder.call(this.number, request)
     const connection = this.#connection * 1000 + this.#node.life
     if (request.kind === 'leaseRevoke') observer.revokesAsked.add(request.lease)
-    this.ask(toClientRequest(request), outcome => {
+    const ended = (outcome: Outcome): void => {
       if (outcome.kind === 'unknown') {
         this.number = this.cluster.nextClient()
         done(outcome, null)
@@ -109,7 +136,9 @@ export class Client {
       recorder.ok(operation, result)
       this.#answered(group, request, result, connection)
       done(outcome, result)
-    })
+    }
+    if (session === null) this.ask(toClientRequest(request), ended)
+    else this.askUntilAnswered(toClientRequest(request, session), ended)
   }
 
   #answered(group: GroupId, request: KvRequest, { revision, reply }: KvResult, connection: number): void {
@@ -160,7 +189,7 @@ function outcomeOf(result: ClientResult | 'lost'): Outcome {
   if (result === 'lost') return { kind: 'unknown' }
   if (result.ok) return { kind: 'ok', result }
   const { code, outcome, compactRevision } = result.error
-  if (outcome !== 'notApplied') return { kind: 'unknown' }
+  if (outcome !== 'notApplied') return { kind: 'unknown', code }
   return { kind: 'fail', code, ...(compactRevision === undefined ? {} : { compactRevision }) }
 }
 

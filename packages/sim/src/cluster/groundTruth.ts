@@ -1,5 +1,6 @@
 import {
   ALL_KEYS,
+  commandHeader,
   decodeShardCommand,
   type Entry,
   type GroupId,
@@ -7,6 +8,9 @@ import {
   type LeaseId,
   type Op,
   type RevisionEvents,
+  sessionId,
+  type SessionId,
+  type SessionTag,
   type ShardCommand,
 } from '@kvorum/model'
 import { evaluate } from '../check/kvReference.js'
@@ -29,6 +33,7 @@ export class GroundTruth {
   readonly group: GroupId
   readonly truth = new Truth()
   readonly leases = new Map<LeaseId, number>()
+  readonly sessions = new Map<SessionId, { lease: LeaseId; acknowledgedBelow: number; seen: Set<number> }>()
   /** The committed log, from index 1. */
   readonly entries: Entry[] = []
   readonly #contents = new Map<string, Entry>()
@@ -58,12 +63,32 @@ export class GroundTruth {
     this.entries.push(entry)
     if (!this.#keyed || entry.kind !== 'normal') return { command: null, refused: false, change: null }
     const command = decodeShardCommand(entry.data)
-    const deed = this.#carryOut(command)
+    const { session } = commandHeader(entry.data)
+    if (session !== null && !this.#firstTime(session)) return { command, refused: true, change: null }
+    const deed = this.#carryOut(command, entry.index)
     if (deed.change !== null) this.truth.append(deed.change)
     return deed
   }
 
-  #carryOut(command: ShardCommand): Deed {
+  /** Whether this write of a session is carried out: the session lives, and never had this sequence. */
+  #firstTime({ session, sequence, acknowledgedBelow }: SessionTag): boolean {
+    const known = this.sessions.get(session)
+    if (known === undefined || known.seen.has(sequence) || sequence < known.acknowledgedBelow) return false
+    known.acknowledgedBelow = Math.max(known.acknowledgedBelow, acknowledgedBelow)
+    known.seen.add(sequence)
+    return true
+  }
+
+  #openSession(lease: LeaseId, index: Index): boolean {
+    const { leases, sessions } = this
+    if (!leases.has(lease) || [...sessions.values()].some(session => session.lease === lease)) return false
+    // The machine promises an id made of group and index.
+    const id = sessionId(BigInt(this.group) * 2n ** 53n + BigInt(index))
+    sessions.set(id, { lease, acknowledgedBelow: 1, seen: new Set() })
+    return true
+  }
+
+  #carryOut(command: ShardCommand, index: Index): Deed {
     const refused: Deed = { command, refused: true, change: null }
     const { truth, leases } = this
     switch (command.kind) {
@@ -79,6 +104,7 @@ export class GroundTruth {
         return { command, refused: false, change: null }
       case 'leaseRevoke': {
         if (!leases.delete(command.id)) return refused
+        for (const [id, { lease }] of this.sessions) if (lease === command.id) this.sessions.delete(id)
         const revision = truth.revision + 1
         const gone = truth
           .view(truth.revision)
@@ -91,6 +117,8 @@ export class GroundTruth {
         }))
         return { command, refused: false, change: events.length === 0 ? null : { revision, events } }
       }
+      case 'sessionOpen':
+        return { command, refused: !this.#openSession(command.lease, index), change: null }
     }
   }
 

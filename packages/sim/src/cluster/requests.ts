@@ -12,6 +12,7 @@ import {
   type Op,
   type PutOp,
   type RangeOp,
+  type SessionTag,
 } from '@kvorum/model'
 import type { KvRequest } from '../check/models/kv.js'
 
@@ -69,13 +70,13 @@ export function rangesOf(op: Op): KeyRange[] {
   }
 }
 
-export function toClientRequest(request: KvRequest): ClientRequest {
+export function toClientRequest(request: KvRequest, session: SessionTag | null = null): ClientRequest {
   switch (request.kind) {
     case 'write':
       return {
         kind: 'write',
         ranges: rangesOf(request.op),
-        command: encodeShardCommand({ kind: 'write', op: request.op }),
+        command: encodeShardCommand({ kind: 'write', op: request.op }, { authRevision: null, session }),
       }
     case 'read':
       return request

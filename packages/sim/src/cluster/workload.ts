@@ -21,6 +21,7 @@ import { Client, type Outcome } from './client.js'
 import type { Cluster } from './cluster.js'
 import { keyPrefix } from './plan.js'
 import { del, get, modIs, put, range } from './requests.js'
+import { SessionWorkload } from './sessionWorkload.js'
 
 /** What clients do, in closed loops, until they are told to stop. */
 export class Workload {
@@ -28,6 +29,7 @@ export class Workload {
   readonly #kinds: readonly WorkloadKind[]
   readonly #leases: { readonly id: LeaseId; readonly ttl: number }[] = []
   readonly #keys: number
+  readonly #sessions: SessionWorkload
   #stopped = false
   #serial = 0
   #leaseSerial = 0
@@ -43,6 +45,7 @@ export class Workload {
     const drivable = kinds.filter(kind => kind !== 'watches' && kind !== 'bank')
     this.#kinds = drivable.length > 0 ? drivable : ['registers']
     this.#keys = Math.max(2, Math.ceil(keys / cluster.dataGroups.length))
+    this.#sessions = new SessionWorkload(cluster, random => this.#sessionWrite(random))
   }
 
   start(): void {
@@ -73,6 +76,9 @@ export class Workload {
         return
       case 'leases':
         this.#lease(client, group, done)
+        return
+      case 'sessions':
+        this.#sessions.next(client, done)
         return
       case 'transactions':
         this.#ask(client, group, this.#transaction(random, group), done)
@@ -130,6 +136,14 @@ export class Workload {
   #read(random: Random, op: (KvRequest & { kind: 'read' })['op']): KvRequest {
     const share = this.#cluster.plan.swarm.workload.serializableShare
     return { kind: 'read', op, serializable: random.chance(share) }
+  }
+
+  /** Sessions live where leases do. */
+  #sessionWrite(random: Random): KvRequest & { kind: 'write' } {
+    const group = this.#cluster.dataGroups[0]!
+    const key = this.#key(random, group)
+    if (random.chance(0.6)) return { kind: 'write', op: put(key, this.#value(random)) }
+    return { kind: 'write', op: this.#swap(random, group, key) }
   }
 
   /** Compare and set on what is known to be there, so that it succeeds now and then. */

@@ -75,4 +75,13 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'bitRot',
     seeds: [1],
   },
+  {
+    id: 'M34',
+    title: 'a write of a session that is sent again is carried out again',
+    file: 'machine/dist/sessions.js',
+    text: "if (kept !== undefined)\n        return { kind: 'repeated', reply: kept };",
+    replacement: '',
+    profile: 'swarm',
+    seeds: [5],
+  },
 ]
