@@ -292,7 +292,15 @@ function finish(
     machine.applying === 0 || (entry.changed && machine.applying === entry.revision),
     () => `revision ${machine.applying} was begun and is not what entry ${at.index} writes`,
   )
-  if (refused) Object.assign(entry, { pending: [], pendingBytes: 0, changed: false, sum: 0, logicalDelta: 0 })
+  if (refused)
+    Object.assign(entry, {
+      pending: [],
+      pendingBytes: 0,
+      changed: false,
+      changes: 0,
+      sum: 0,
+      logicalDelta: 0,
+    })
   else outcome.commit?.()
   if (entry.changed) machine.revision = entry.revision
   machine.logicalBytes += entry.logicalDelta

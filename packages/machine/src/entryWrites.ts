@@ -34,6 +34,8 @@ export interface EntryWrites {
   pendingBytes: number
   long: boolean
   changed: boolean
+  /** Keys changed so far. */
+  changes: number
   /** Sum over what was written, in no order: pages of a long command may come differently the second time. */
   sum: number
   logicalDelta: number
@@ -49,6 +51,7 @@ export const openEntry = (machine: Machine, overlay: Overlay): EntryWrites => ({
   pendingBytes: 0,
   long: machine.applying !== 0,
   changed: false,
+  changes: 0,
   sum: 0,
   logicalDelta: 0,
   events: machine.applying === 0 ? [] : null,
@@ -96,13 +99,13 @@ export function closeEntry(entry: EntryWrites, rows: readonly StoreWrite[]): voi
 }
 
 const LOGICAL_OVERHEAD_BYTES = 64
-const logicalSize = (kv: KeyValue): number => kv.key.length + kv.value.length + LOGICAL_OVERHEAD_BYTES
+export const logicalSize = (kv: KeyValue): number => kv.key.length + kv.value.length + LOGICAL_OVERHEAD_BYTES
 
 /** All rows of a put. `old` is the version before the entry. */
 export function writePut(entry: EntryWrites, position: number, kv: KeyValue, old: KeyValue | null): void {
   const { machine } = entry
   const rowKey = currentKey(kv.key)
-  const row = encodeCurrent(machine.checksum, rowKey, kv)
+  const row = encodeCurrent(machine.checksum, rowKey, entry.changes > 0 ? { ...kv, sub: entry.changes } : kv)
   write(entry, rowKey, row.value)
   addToSum(entry, row.crc)
   entry.logicalDelta += logicalSize(kv)
@@ -147,5 +150,6 @@ function remember(entry: EntryWrites, position: number, event: WatchEvent): void
   const prev = event.prev?.mod ?? 0
   write(entry, rowKey, encodeHistory(machine.checksum, rowKey, { kind: event.kind, prev }))
   entry.changed = true
+  entry.changes++
   entry.events?.push(event)
 }

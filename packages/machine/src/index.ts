@@ -34,6 +34,15 @@ export { prefetch } from './prefetch.js'
 export { readRange, type ReadReply, readTxn } from './read.js'
 export { createReader, type Reader } from './reader.js'
 export {
+  beginRestore,
+  finishRestore,
+  type Restore,
+  restoreChanges,
+  type RestoredAt,
+  type RestoreOptions,
+  type RestoreProblem,
+} from './restore.js'
+export {
   beginInstall,
   clearScans,
   finishInstall,
@@ -42,4 +51,15 @@ export {
   snapshotScans,
 } from './snapshot.js'
 export { runStep, type Step } from './step.js'
+export {
+  type Changes,
+  loadOldVersions,
+  nextChanges,
+  nextOldVersions,
+  type NumberedChange,
+  openChanges,
+  openOldVersions,
+  type OldVersion,
+  type OldVersions,
+} from './versions.js'
 export type { Prefetched } from './view.js'

@@ -4,12 +4,13 @@ import { readDescending } from './rowKeys.js'
 import { checkSeal, SEAL_BYTES, sealRow } from './seal.js'
 
 /**
- * The rows that hold versions of keys: behind the seal flags, create, mod, version, then lease and `until` where
- * the flags say so, then the value to the end of the row.
+ * The rows that hold versions of keys: behind the seal flags, create, mod, version, then lease, `until` and sub
+ * where the flags say so, then the value to the end of the row.
  */
 const HAS_LEASE = 1
 const HAS_UNTIL = 2
 const TOMBSTONE = 4
+const HAS_SUB = 8
 
 /** A version that is no longer current: visible at revisions in [mod, until). A tombstone is never visible. */
 export interface PastRecord {
@@ -36,19 +37,21 @@ export function encodeTombstone(checksum: Checksum, rowKey: Uint8Array, key: Uin
 }
 
 function encode(checksum: Checksum, rowKey: Uint8Array, kv: KeyValue, flags: number, until: Revision): Row {
-  const { create, mod, version, lease, value } = kv
+  const { create, mod, version, lease, value, sub = 0 } = kv
   const leased = lease !== NO_LEASE
   let size = SEAL_BYTES + 1 + varintBytes(create) + varintBytes(mod) + varintBytes(version) + value.length
   if (leased) size += 8
   if (flags & HAS_UNTIL) size += varintBytes(until)
+  if (sub > 0) size += varintBytes(sub)
   const row = Buffer.allocUnsafe(size)
   let at = SEAL_BYTES
-  row[at++] = flags | (leased ? HAS_LEASE : 0)
+  row[at++] = flags | (leased ? HAS_LEASE : 0) | (sub > 0 ? HAS_SUB : 0)
   at = writeVarint(row, at, create)
   at = writeVarint(row, at, mod)
   at = writeVarint(row, at, version)
   if (leased) at = row.writeBigUInt64BE(BigInt.asUintN(64, lease), at)
   if (flags & HAS_UNTIL) at = writeVarint(row, at, until)
+  if (sub > 0) at = writeVarint(row, at, sub)
   row.set(value, at)
   return { crc: sealRow(checksum, rowKey, row), value: row }
 }
@@ -62,8 +65,8 @@ export function decodeCurrent(
 ): KeyValue {
   checkSeal(checksum, rowKey, row)
   const cursor = { at: SEAL_BYTES + 1 }
-  const kv = decodeFields(rowKey, key, row, cursor, row[SEAL_BYTES]!)
-  return { ...kv, value: row.subarray(cursor.at) }
+  const flags = row[SEAL_BYTES]!
+  return withValue(decodeFields(rowKey, key, row, cursor, flags), row, cursor, flags)
 }
 
 export function decodePast(
@@ -77,7 +80,7 @@ export function decodePast(
   const cursor = { at: SEAL_BYTES + 1 }
   const fields = decodeFields(rowKey, key, row, cursor, flags)
   const until = flags & HAS_UNTIL ? readVarint(row, cursor) : 0
-  const kv = { ...fields, value: row.subarray(cursor.at) }
+  const kv = withValue(fields, row, cursor, flags)
   if (kv.mod !== readDescending(rowKey, rowKey.length - 8)) {
     throw new CorruptRecordError(rowKey, 'revision of key and value differ')
   }
@@ -86,6 +89,12 @@ export function decodePast(
 
 interface Cursor {
   at: number
+}
+
+function withValue(fields: KeyValue, row: Uint8Array, cursor: Cursor, flags: number): KeyValue {
+  if ((flags & HAS_SUB) === 0) return { ...fields, value: row.subarray(cursor.at) }
+  const sub = readVarint(row, cursor)
+  return { ...fields, value: row.subarray(cursor.at), sub }
 }
 
 function decodeFields(

@@ -71,6 +71,8 @@ export interface KeyValue {
   readonly version: number
   readonly value: Uint8Array
   readonly lease: LeaseId
+  /** Which change of its revision this one was, as etcd counts them; absent: the first, as for most. */
+  readonly sub?: number
 }
 
 export interface PutReply {
