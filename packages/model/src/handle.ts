@@ -1,3 +1,4 @@
+import type { StoreAnswer, StoreNeed } from './store.js'
 import type { ClusterId, Index, Millis, NodeId, Revision, Term } from './ids.js'
 import type {
   ClientRequest,
@@ -23,8 +24,20 @@ export interface KvNode {
   status(): NodeStatus
   /** The members as the meta group knows them, local; ask a 'barrier' first where it must be fresh. */
   members(): readonly Member[]
+  /**
+   * All rows of this node's state at one moment, which is not before the call. Null: it has no state that could
+   * be trusted, or it is stopping.
+   */
+  holdState(): Promise<HeldState | null>
   /** Hands leaderships to others, refuses new requests, finishes what is under way, flushes and closes. */
   stop(): Promise<void>
+}
+
+/** Pins old data in the state store until it is closed. */
+export interface HeldState {
+  /** Rejects when the store cannot be read, or has been closed. */
+  fetch(need: StoreNeed): Promise<StoreAnswer>
+  close(): void
 }
 
 export interface RequestOptions {

@@ -74,6 +74,8 @@ export const LIMITS = {
   /** One chunk of a snapshot, and chunks the receiver allows in flight. */
   snapshotChunkBytes: 1 * MiB,
   snapshotCreditChunks: 4,
+  /** Snapshot files of clients at a time: each takes the room of the data on disk until it has been fetched. */
+  snapshotsMax: 2,
 
   /** Watch responses waiting for one slow client before its watches are cancelled... */
   watchQueueBytesMax: 16 * MiB,

@@ -36,6 +36,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     tasks: new Map(),
     hub: createHub(),
     streams: new Map(),
+    holds: [],
     nextId: firstIdOf(initial.identity.boot),
     highestTerm: 0,
     lastTurnAt: 0,

@@ -8,6 +8,7 @@ import type { Call, Calls } from './calls.js'
 import type { Compacting } from './compaction.js'
 import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
+import type { Hold } from './holds.js'
 import type { LeaseClock } from './leases.js'
 import type { LogBytes } from './logBytes.js'
 import type { Persisting } from './persisting.js'
@@ -37,6 +38,8 @@ export interface NodeState {
   readonly hub: Hub
   /** Snapshots being sent, by stream number. */
   readonly streams: Map<number, SnapshotStream>
+  /** Views of the whole state that were asked for and wait until the store holds one. */
+  holds: readonly Hold[]
   /** Fetches, views, read rounds and the like, each unique in this node's life. */
   nextId: number
   /** The highest term seen or sent in a header; see calls.ts. */

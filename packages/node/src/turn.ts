@@ -8,6 +8,7 @@ import { loadGroups } from './create.js'
 import { doDuties } from './duties.js'
 import { driveFlush, stored } from './flush.js'
 import { peerUp, receiveHello, receiveRefusal, receiveRefused, receiveWelcome } from './identity.js'
+import { holdState, openHolds } from './holds.js'
 import { expireLeases } from './leases.js'
 import { orderPersist, persisted, persistRefused, retryPersist } from './persisting.js'
 import { quarantine } from './quarantine.js'
@@ -67,6 +68,7 @@ function runTurn(state: NodeState, { now, wall, inputs }: TurnInput, begin: (it:
   orderPersist(it)
   settle(it)
   openSources(it)
+  openHolds(it)
   driveFlush(it)
   driveWatchers(it)
   settle(it)
@@ -81,6 +83,7 @@ const noOrders = (): Orders => ({
   persist: null,
   fetch: [],
   closeViews: [],
+  holds: [],
   store: null,
   readLog: [],
   purgeLog: false,
@@ -156,6 +159,9 @@ function take(it: Turn, input: Input): void {
       return
     case 'watchClose':
       closeStream(it, input.stream)
+      return
+    case 'holdState':
+      holdState(it, input.id)
       return
     case 'drain':
       it.state.draining = true

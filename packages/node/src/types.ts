@@ -61,6 +61,8 @@ export type Input =
   | { readonly kind: 'watch'; readonly stream: StreamId; readonly request: WatchRequest }
   | { readonly kind: 'watchConsumed'; readonly stream: StreamId; readonly bytes: number }
   | { readonly kind: 'watchClose'; readonly stream: StreamId }
+  /** A view of the whole state is wanted, not older than this; answered by an order of this id. */
+  | { readonly kind: 'holdState'; readonly id: number }
   /** Hand over leaderships and take no new requests. */
   | { readonly kind: 'drain' }
 
@@ -93,6 +95,8 @@ export interface Orders {
   persist: PersistOrder | null
   fetch: FetchOrder[]
   closeViews: number[]
+  /** Views to be opened now, before the next store order, and handed to whoever asked; null: there is no state. */
+  holds: { id: number; view: number | null }[]
   /** At most one is out; answered by `stored`. `sync`: and everything before it is on disk. */
   store: { id: number; writes: readonly StoreWrite[]; sync: boolean } | null
   readLog: { group: GroupId; from: Index; to: Index; bytesMax: number }[]

@@ -563,6 +563,12 @@ export interface Role {
   readonly keyPermission: readonly Permission[]
 }
 
+export interface Lease {
+  readonly ID: bigint
+  readonly TTL: number
+  readonly RemainingTTL: number
+}
+
 export interface KeyValue {
   readonly key: Uint8Array
   readonly create_revision: number
@@ -783,6 +789,7 @@ export interface Messages {
   'authpb.User': User
   'authpb.Permission': Permission
   'authpb.Role': Role
+  'leasepb.Lease': Lease
   'mvccpb.KeyValue': KeyValue
   'mvccpb.Event': Event
   'v3electionpb.CampaignRequest': CampaignRequest
@@ -1027,6 +1034,7 @@ export const ID_FIELDS: ReadonlySet<string> = new Set([
   'etcdserverpb.WatchCreateRequest.watch_id',
   'etcdserverpb.WatchCancelRequest.watch_id',
   'etcdserverpb.WatchResponse.watch_id',
+  'leasepb.Lease.ID',
   'mvccpb.KeyValue.lease',
   'v3electionpb.CampaignRequest.lease',
   'v3electionpb.LeaderKey.lease',

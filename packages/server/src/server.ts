@@ -41,7 +41,7 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   if (!directory.ok) throw new StartError(directory.reason)
   for (const warning of directory.value) logger.warn({}, warning)
   const node = await parts.createNode(nodeSetup(config, logger, parts.fatal))
-  const edge = createEdge(node, edgeLimits(config), logger, config.electionTimeoutMs)
+  const edge = createEdge(node, edgeLimits(config), logger, config.electionTimeoutMs, config.dataDir)
   const grpc = createGrpc(edge)
   const http = await createHttp(edge, config.corsOrigins)
   const ports: ClientPort[] = []

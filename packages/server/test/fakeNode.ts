@@ -209,6 +209,10 @@ export class FakeNode implements KvNode {
     return [{ id: this.self, name: 'one', learner: false, ...urls }]
   }
 
+  holdState(): Promise<null> {
+    return Promise.resolve(null)
+  }
+
   stop(): Promise<void> {
     this.stopped = true
     return Promise.resolve()

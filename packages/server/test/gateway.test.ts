@@ -287,7 +287,7 @@ t.test('keep-alive: one result per object, then the end', async t => {
   t.match(refused.lines(), [{ error: { grpc_code: 14, message: 'etcdserver: no leader' } }])
   refused.request.destroy()
   const snapshot = await post(server, '/v3/maintenance/snapshot', {})
-  t.match(snapshot, { status: 501, body: { error: { grpc_code: 12 } } })
+  t.match(snapshot, { status: 503, body: { error: { grpc_code: 14 } } })
 })
 
 t.test('a slow body holds nobody; a slow header is cut', async t => {

@@ -3,6 +3,7 @@ import {
   type ClientRequest,
   type ClientResult,
   type ClusterId,
+  type HeldState,
   type KvNode,
   type Member,
   type Millis,
@@ -65,10 +66,12 @@ export class NodeRuntime implements KvNode {
   readonly #views: Views
   readonly #requests = new Map<number, (result: ClientResult) => void>()
   readonly #streams = new Map<number, (response: WatchResponse) => void>()
+  readonly #holds = new Map<number, (held: HeldState | null) => void>()
   #transport: TransportPort | null = null
   #inbox: Input[] = []
   #nextRequest = 1
   #nextStream = 1
+  #nextHold = 1
   #scheduled: NodeJS.Immediate | null = null
   #timer: NodeJS.Timeout | null = null
   #timerAt: Millis = Infinity
@@ -132,6 +135,15 @@ export class NodeRuntime implements KvNode {
     return membersOf(this.#state)
   }
 
+  holdState(): Promise<HeldState | null> {
+    if (this.#closed || this.#failed) return Promise.resolve(null)
+    const id = this.#nextHold++
+    return new Promise(resolve => {
+      this.#holds.set(id, resolve)
+      this.#put({ kind: 'holdState', id })
+    })
+  }
+
   /** Gives leaderships away, answers what is open, then closes. */
   async stop(): Promise<void> {
     if (this.#closed) return
@@ -144,6 +156,7 @@ export class NodeRuntime implements KvNode {
     this.#disarm()
     for (const resolve of [...this.#requests.values()]) resolve(refuse('stopped', { outcome: 'unknown' }))
     this.#requests.clear()
+    this.#refuseHolds()
     await this.#transport?.close()
     // A store that waits for room on a full disk may do so for ever.
     const settledBy = this.#options.clock.monotonic() + DRAIN_MS_MAX
@@ -219,6 +232,7 @@ export class NodeRuntime implements KvNode {
     if (orders.persist !== null) this.#persist(orders.persist)
     for (const fetch of orders.fetch) this.#fetch(fetch)
     for (const view of orders.closeViews) this.#views.close(view)
+    for (const { id, view } of orders.holds) this.#hold(id, view)
     if (orders.store !== null) this.#store(orders.store)
     for (const read of orders.readLog) this.#readLog(read)
     if (orders.purgeLog) this.#await(this.#options.log.purge(), () => undefined)
@@ -243,6 +257,32 @@ export class NodeRuntime implements KvNode {
     const now = this.#views.fetchNow(need, view)
     if (now !== null) this.#put({ kind: 'fetched', id, answer: now })
     else this.#await(this.#views.fetch(need, view), answer => this.#put({ kind: 'fetched', id, answer }))
+  }
+
+  #hold(id: number, view: number | null): void {
+    const resolve = this.#holds.get(id)
+    this.#holds.delete(id)
+    if (view === null) {
+      resolve?.(null)
+      return
+    }
+    this.#views.open(view)
+    let closed = false
+    resolve?.({
+      fetch: async need => {
+        if (closed) throw new Error('the view has been closed')
+        return this.#views.fetch(need, view)
+      },
+      close: () => {
+        closed = true
+        this.#views.close(view)
+      },
+    })
+  }
+
+  #refuseHolds(): void {
+    for (const resolve of this.#holds.values()) resolve(null)
+    this.#holds.clear()
   }
 
   #store({ id, writes, sync }: NonNullable<Orders['store']>): void {
@@ -303,6 +343,7 @@ export class NodeRuntime implements KvNode {
     this.#disarm()
     for (const resolve of [...this.#requests.values()]) resolve(refuse('stopped', { outcome: 'unknown' }))
     this.#requests.clear()
+    this.#refuseHolds()
     this.#options.fatal(reason)
   }
 }

@@ -23,6 +23,11 @@ export class Views {
     return answer
   }
 
+  /** The view is of this moment, whatever is read through it later. */
+  open(view: number): void {
+    this.#viewOf(view)
+  }
+
   close(view: number): void {
     const open = this.#open.get(view)
     if (open === undefined) return

@@ -3,6 +3,7 @@ import { LIMITS, leaseId, type KvNode, type LeaseId, type ReplyHeader, type Term
 import { toHeader, type HeaderMessage, type Identity } from '@kvorum/protocol'
 import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/config.js'
 import type { Logger } from '../logging.js'
+import { Snapshots } from '../snapshot/snapshots.js'
 import { createMetrics, type ServerMetrics } from '../metrics/index.js'
 import { watchLeader, type LeaderWatch } from './leader.js'
 
@@ -37,6 +38,7 @@ export interface Edge {
   readonly logger: Logger
   readonly metrics: ServerMetrics
   readonly leader: LeaderWatch
+  readonly snapshots: Snapshots
   /** A lease id for a client that leaves the choice to the server: positive, never 0. */
   readonly pickLeaseId: () => LeaseId
   readonly state: EdgeState
@@ -61,6 +63,7 @@ export function createEdge(
   limits: EdgeLimits,
   logger: Logger,
   electionTimeoutMs: number,
+  dataDir: string,
 ): Edge {
   const leader = watchLeader(node, electionTimeoutMs)
   return {
@@ -68,6 +71,7 @@ export function createEdge(
     limits,
     logger,
     leader,
+    snapshots: new Snapshots(node, dataDir, logger),
     metrics: createMetrics(node, { leaderChanges: leader.changes }),
     pickLeaseId: randomLeaseId,
     state: {

@@ -12,6 +12,7 @@ import { completeGrant, leaseKeepAlive } from './lease.js'
 import { lock, unlock } from './lock.js'
 import { alarm, status } from './maintenance.js'
 import { observe } from './observe.js'
+import { snapshot } from './snapshot.js'
 import { watch } from './watch.js'
 
 const KV = 'etcdserverpb.KV'
@@ -49,7 +50,7 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${MAINTENANCE}/Defragment`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/Hash`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/HashKV`]: NO_MAINTENANCE,
-  [`${MAINTENANCE}/Snapshot`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/Snapshot`]: { kind: 'stream', open: snapshot },
   [`${MAINTENANCE}/MoveLeader`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/Downgrade`]: NO_MAINTENANCE,
   [`${AUTH}/AuthEnable`]: NO_AUTH,

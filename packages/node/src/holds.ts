@@ -1,0 +1,52 @@
+import type { GroupId, Index } from '@kvorum/model'
+import { takeId, type Group, type Turn } from './state.js'
+
+/**
+ * Someone outside wants to read all of this node's state at one moment (a snapshot file). As soon as the store
+ * holds a whole state that is not older than the question, a view of it is opened; what is read through it is
+ * no business of the turn's.
+ */
+export interface Hold {
+  readonly id: number
+  /** What the store must have reached of each group. */
+  readonly wanted: ReadonlyMap<GroupId, Index>
+}
+
+export function holdState(turn: Turn, id: number): void {
+  const { state } = turn
+  const groups = [...state.groups.values()]
+  if (groups.length === 0 || !groups.every(isUsable)) {
+    turn.out.holds.push({ id, view: null })
+    return
+  }
+  const wanted = new Map(groups.map(group => [group.id, group.machine.applied]))
+  state.holds = [...state.holds, { id, wanted }]
+}
+
+const isUsable = ({ raft, quarantined, machine }: Group): boolean =>
+  raft !== null && quarantined === null && !machine.installing
+
+/** To be called before the next batch is handed to the store. */
+export function openHolds(turn: Turn): void {
+  const { state } = turn
+  if (state.holds.length === 0 || state.flushing.out !== null) return
+  const [open, waiting]: [Hold[], Hold[]] = [[], []]
+  for (const hold of state.holds) (isReached(turn, hold) ? open : waiting).push(hold)
+  state.holds = waiting
+  for (const { id, wanted } of open) {
+    const usable = [...wanted.keys()].every(group => {
+      const found = state.groups.get(group)
+      return found !== undefined && isUsable(found)
+    })
+    turn.out.holds.push({ id, view: usable ? takeId(state) : null })
+  }
+}
+
+/** A group that has lost its state meanwhile is not waited for. */
+const isReached = ({ state }: Turn, { wanted }: Hold): boolean =>
+  [...wanted].every(([id, applied]) => {
+    const group = state.groups.get(id)
+    if (group === undefined || !isUsable(group)) return true
+    const flushed = state.flushing.flushed.get(id)
+    return flushed !== undefined && flushed.whole && flushed.applied >= applied
+  })

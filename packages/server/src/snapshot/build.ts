@@ -1,0 +1,214 @@
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import {
+  assert,
+  type HeldState,
+  type KeyValue,
+  type NodeId,
+  type StoreAnswer,
+  type StoreNeed,
+} from '@kvorum/model'
+import {
+  createOverlay,
+  createReader,
+  loadMachine,
+  loadOldVersions,
+  type Machine,
+  nextChanges,
+  nextOldVersions,
+  openChanges,
+  openOldVersions,
+  overlaySnapshot,
+  type Reader,
+  type Step,
+} from '@kvorum/machine'
+import { decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
+import { codec } from '@kvorum/protocol'
+import { addEntry, closeBucket, openBucket } from '@kvorum/storage'
+import {
+  BUCKETS,
+  type BucketName,
+  encodeCount,
+  encodeRevisionKey,
+  leaseKeyOf,
+  META_KEYS,
+  type RevisionKey,
+} from './etcdBuckets.js'
+import { SnapshotFile } from './snapshotFile.js'
+import { VersionOrder } from './versionOrder.js'
+
+/**
+ * Makes a file in etcd's format of all that a node knows at one moment:
+ *
+ *     held state --> buckets in the order of their names --> pages --> a nameless file in `directory`
+ *
+ * Rows come in pages and leave in pages; nothing grows with the number of keys but the list of leases, which
+ * the node holds in memory anyway, and the files.
+ */
+export async function buildSnapshot(
+  held: HeldState,
+  directory: string,
+  signal: AbortSignal,
+): Promise<SnapshotFile> {
+  const run = <Value>(step: Step<Value>): Promise<Value> => runOn(held, step, signal)
+  const meta = await run(loadMeta())
+  const [shard, ...others] = meta.shards.shards
+  assert(shard !== undefined && others.length === 0, () => 'a snapshot is of one data shard')
+  const machine = await run(loadMachine({ ...shard, checksum: (bytes, seed) => crc32(bytes, seed) }))
+  assert(machine !== null && machine.applying === 0, () => 'the held state has a whole shard')
+  const source: Source = { meta, machine, run, directory }
+  const file = await SnapshotFile.create(join(directory, 'database'))
+  try {
+    for (const name of BUCKETS) {
+      openBucket(file.writer, Buffer.from(name))
+      await (FILLED[name] ?? leaveEmpty)(file, source)
+      closeBucket(file.writer)
+      await file.drain()
+    }
+    await file.finish()
+    return file
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+interface Source {
+  readonly meta: MetaState
+  readonly machine: Machine
+  readonly run: <Value>(step: Step<Value>) => Promise<Value>
+  readonly directory: string
+}
+
+type Fill = (file: SnapshotFile, source: Source) => Promise<void> | void
+
+const leaveEmpty: Fill = () => undefined
+
+const FILLED: Partial<Readonly<Record<BucketName, Fill>>> = {
+  cluster: ({ writer }, { meta }) => {
+    if (meta.clusterVersion === '') return
+    addEntry(writer, Buffer.from('clusterVersion'), Buffer.from(meta.clusterVersion))
+  },
+  key: fillKeys,
+  lease: fillLeases,
+  members: fillMembers,
+  meta: ({ writer }, { machine }) => {
+    const { applied, appliedTerm, compactRevision } = machine
+    const compacted = encodeRevisionKey({ revision: compactRevision, sub: 0, tombstone: false })
+    addEntry(writer, Buffer.from(META_KEYS.consistentIndex), encodeCount(applied))
+    if (compactRevision > 0) {
+      addEntry(writer, Buffer.from(META_KEYS.finishedCompaction), compacted)
+      addEntry(writer, Buffer.from(META_KEYS.scheduledCompaction), compacted)
+    }
+    addEntry(writer, Buffer.from(META_KEYS.term), encodeCount(appliedTerm))
+  },
+}
+
+function* loadMeta(): Generator<StoreNeed, MetaState, StoreAnswer> {
+  const row = (yield { gets: [META_ROW], scans: [] }).values[0] ?? null
+  assert(row !== null, () => 'the held state has a row of the meta group')
+  return decodeMetaState(row)
+}
+
+const KEY_VALUE = codec('mvccpb.KeyValue')
+
+const encodeKeyValue = ({ key, create, mod, version, value, lease }: KeyValue): Uint8Array =>
+  KEY_VALUE.encode({ key, create_revision: create, mod_revision: mod, version, value, lease })
+
+/** Versions loaded at a time: they may be large. */
+const VERSIONS_MAX = 64
+
+async function fillKeys(file: SnapshotFile, source: Source): Promise<void> {
+  const reader = createReader(source.machine, overlaySnapshot(createOverlay()))
+  let last = await fillOldVersions(file, source, reader)
+  const changes = openChanges(reader)
+  for (;;) {
+    const page = await source.run(nextChanges(changes))
+    if (page === null) break
+    for (const { revision, sub, kind, kv } of page) {
+      const tombstone = kind === 'delete'
+      const value = tombstone ? KEY_VALUE.encode({ key: kv.key }) : encodeKeyValue(kv)
+      last = addVersion(file, { revision, sub, tombstone }, value)
+    }
+    await file.drain()
+  }
+  // etcd takes its revision from here; so do its own tools where they raise it without a change.
+  const { revision, compactRevision } = source.machine
+  if (revision > Math.max(last, compactRevision) && revision > 1)
+    addVersion(file, { revision, sub: 0, tombstone: false }, Buffer.alloc(0))
+}
+
+function addVersion(file: SnapshotFile, at: RevisionKey, value: Uint8Array): number {
+  addEntry(file.writer, encodeRevisionKey(at), value)
+  return at.revision
+}
+
+/** Those from before the compact revision, in the order in which they were written. */
+async function fillOldVersions(file: SnapshotFile, source: Source, reader: Reader): Promise<number> {
+  if (reader.compactRevision === 0) return 0
+  const order = await VersionOrder.create(join(source.directory, 'order'))
+  let last = 0
+  try {
+    const old = openOldVersions(reader)
+    for (;;) {
+      const page = await source.run(nextOldVersions(old))
+      if (page === null) break
+      await order.add(page)
+    }
+    for await (const page of order.sorted(VERSIONS_MAX)) {
+      const rows = page.map(({ row }) => row)
+      const versions = await source.run(loadOldVersions(reader, rows))
+      versions.forEach((kv, i) => {
+        last = addVersion(file, { ...page[i]!, tombstone: false }, encodeKeyValue(kv))
+      })
+      await file.drain()
+    }
+    return last
+  } finally {
+    await order.close()
+  }
+}
+
+const LEASE = codec('leasepb.Lease')
+const LEASES_PER_DRAIN = 4096
+
+async function fillLeases(file: SnapshotFile, { machine }: Source): Promise<void> {
+  const unsigned = (id: bigint): bigint => BigInt.asUintN(64, id)
+  const leases = [...machine.leases.values()].sort((a, b) => (unsigned(a.id) < unsigned(b.id) ? -1 : 1))
+  for (const [i, { id, ttl }] of leases.entries()) {
+    addEntry(file.writer, leaseKeyOf(id), LEASE.encode({ ID: id, TTL: ttl }))
+    if (i % LEASES_PER_DRAIN === 0) await file.drain()
+  }
+}
+
+function fillMembers({ writer }: SnapshotFile, { meta }: Source): void {
+  const members = meta.nodes.map(node => ({ node, key: node.id.toString(16) }))
+  members.sort((a, b) => (a.key < b.key ? -1 : 1))
+  for (const { node, key } of members) addEntry(writer, Buffer.from(key), Buffer.from(memberJson(node)))
+}
+
+/** The id is a number beyond what JSON.stringify can write. */
+function memberJson(node: {
+  readonly id: NodeId
+  readonly name: string
+  readonly peerUrls: readonly string[]
+  readonly clientUrls: readonly string[]
+  readonly learner: boolean
+}): string {
+  const fields = {
+    peerURLs: node.peerUrls,
+    ...(node.learner ? { isLearner: true } : {}),
+    ...(node.name === '' ? {} : { name: node.name }),
+    ...(node.clientUrls.length === 0 ? {} : { clientURLs: node.clientUrls }),
+  }
+  return `{"id":${node.id},${JSON.stringify(fields).slice(1)}`
+}
+
+async function runOn<Value>(held: HeldState, step: Step<Value>, signal: AbortSignal): Promise<Value> {
+  let state = step.next()
+  while (state.done !== true) {
+    signal.throwIfAborted()
+    state = step.next(await held.fetch(state.value))
+  }
+  return state.value
+}

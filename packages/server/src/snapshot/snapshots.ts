@@ -1,0 +1,88 @@
+import { mkdirSync, rmSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { LIMITS, ok, refuse, type KvNode, type Result } from '@kvorum/model'
+import { CorruptRecordError } from '@kvorum/machine'
+import type { Logger } from '../logging.js'
+import { freeBytesOf } from '../node/diskRoom.js'
+import { buildSnapshot } from './build.js'
+import type { SnapshotFile } from './snapshotFile.js'
+
+const FOLDER = 'snapshots'
+
+/** A file takes about what the state store takes; this much has to be left for the node beside it. */
+const SPARE_BYTES = 64 * 1024 * 1024
+
+/** A finished file; closing it frees its place and its room on the disk. */
+export interface MadeSnapshot {
+  readonly bytes: number
+  read(offset: number, length: number): Promise<Buffer>
+  close(): Promise<void>
+}
+
+/** Makes snapshot files beside the data, a few at a time. */
+export class Snapshots {
+  readonly #node: KvNode
+  readonly #folder: string
+  readonly #logger: Logger
+  readonly #freeBytes: (path: string) => Promise<number>
+  #next = 1
+  #open = 0
+
+  constructor(node: KvNode, dataDir: string, logger: Logger, freeBytes = freeBytesOf) {
+    this.#node = node
+    this.#folder = join(dataDir, FOLDER)
+    this.#logger = logger
+    this.#freeBytes = freeBytes
+    // What a process that was killed has left.
+    rmSync(this.#folder, { recursive: true, force: true })
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+  }
+
+  async make(signal: AbortSignal): Promise<Result<MadeSnapshot>> {
+    if (this.#open >= LIMITS.snapshotsMax) return refuse('tooManyRequests')
+    this.#open++
+    const directory = join(this.#folder, String(this.#next++))
+    const made = await this.#build(directory, signal)
+    await rm(directory, { recursive: true, force: true })
+    if (!made.ok) {
+      this.#open--
+      return made
+    }
+    const file = made.value
+    let closed = false
+    return ok({
+      bytes: file.bytes,
+      read: (offset, length) => file.read(offset, length),
+      close: async () => {
+        if (closed) return
+        closed = true
+        this.#open--
+        await file.close()
+      },
+    })
+  }
+
+  async #build(directory: string, signal: AbortSignal): Promise<Result<SnapshotFile>> {
+    if ((await this.#freeBytes(this.#folder)) < this.#node.status().diskBytes + SPARE_BYTES) return NO_ROOM
+    const held = await this.#node.holdState()
+    if (held === null) return refuse(this.#node.status().problems.length > 0 ? 'quarantined' : 'stopped')
+    try {
+      await mkdir(directory, { mode: 0o700 })
+      return ok(await buildSnapshot(held, directory, signal))
+    } catch (error) {
+      return this.#failure(error, signal)
+    } finally {
+      held.close()
+    }
+  }
+
+  #failure(error: unknown, signal: AbortSignal): ReturnType<typeof refuse> {
+    if (signal.aborted) return refuse('canceled')
+    if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return NO_ROOM
+    this.#logger.error({ error: error instanceof Error ? error.stack : String(error) }, 'a snapshot failed')
+    return error instanceof CorruptRecordError ? refuse('corrupt') : refuse('internal')
+  }
+}
+
+const NO_ROOM = refuse('internal', { detail: 'the disk has no room for the snapshot beside the data' })
