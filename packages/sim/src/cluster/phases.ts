@@ -47,6 +47,7 @@ export function demandProgress(cluster: Cluster, workload: Workload, watchers: W
   demand(cluster, 'every request ends', 2 * requestTimeout + SECOND, () => workload.busy === 0)
   for (const group of cluster.dataGroups) freshWrites(cluster, group)
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
+  watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
   for (const watching of watchers.all) watching.finish()
   demand(cluster, 'queues are back to nothing', 20 * SECOND, () => quiet(cluster) && converged(cluster))

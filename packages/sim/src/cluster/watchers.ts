@@ -30,6 +30,11 @@ export class Watchers {
   start(): void {
     for (const one of this.all) one.start()
   }
+
+  /** Slow clients take what they are sent at once from here on: a bound on catching up speaks of the nodes. */
+  hurry(): void {
+    for (const one of this.all) one.hurry()
+  }
 }
 
 /** One watch of one client, on a stream of its own. */
@@ -45,6 +50,7 @@ export class Watching {
   /** Counts streams, so that late answers of an old one are not taken for the present one's. */
   #attempt = 0
   #restarts = 0
+  #slow: boolean
   /** The last progress that the server announced to this stream. */
   progress = 0
 
@@ -52,6 +58,7 @@ export class Watching {
     this.#cluster = cluster
     this.#random = random
     this.#name = name
+    this.#slow = cluster.plan.slowWatchers
     this.group = random.pick(cluster.dataGroups)
     this.#create = this.#draw(0)
     this.#validator = this.#judge()
@@ -71,6 +78,10 @@ export class Watching {
 
   finish(): void {
     this.#validator.finish()
+  }
+
+  hurry(): void {
+    this.#slow = false
   }
 
   #judge(): WatchValidator {
@@ -147,13 +158,11 @@ export class Watching {
   }
 
   #consume(response: WatchResponse): void {
-    const { plan, schedule } = this.#cluster
+    const { schedule } = this.#cluster
     const node = this.#node!
     const stream = this.#stream!
     const bytes = watchResponseBytes(response)
-    const delay = plan.slowWatchers
-      ? this.#random.int(0, 500 * MILLISECOND)
-      : this.#random.int(0, MILLISECOND)
+    const delay = this.#slow ? this.#random.int(0, 500 * MILLISECOND) : this.#random.int(0, MILLISECOND)
     const { life } = node
     schedule.after(delay, 'consumed', () => {
       if (node.life === life) node.consumed(stream, bytes)
