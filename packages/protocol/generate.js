@@ -85,11 +85,14 @@ function renderMessages(root) {
     lines.push(`/** ${plain(type)}; open: other numbers can arrive. */`)
     lines.push(`export const ${enumName(type)} = { ${values.join(', ')} } as const`, '')
   }
-  const names = new Set()
+  /** By name; two versions of a service may bring the same message, which is rendered once. */
+  const rendered = new Map()
   for (const type of types) {
-    if (names.has(type.name)) throw new Error(`two messages are called ${type.name}`)
-    names.add(type.name)
     const fields = type.fieldsArray.map(field => `readonly ${field.name}: ${fieldType(field)}`)
+    const known = rendered.get(type.name)
+    if (known === fields.join()) continue
+    if (known !== undefined) throw new Error(`two messages are called ${type.name} and differ`)
+    rendered.set(type.name, fields.join())
     if (fields.length === 0) lines.push(`export type ${type.name} = Readonly<Record<never, never>>`, '')
     else lines.push(`export interface ${type.name} {`, ...fields, '}', '')
   }

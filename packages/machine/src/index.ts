@@ -31,7 +31,7 @@ export {
   type OverlaySnapshot,
 } from './overlay.js'
 export { prefetch } from './prefetch.js'
-export { readRange, type ReadReply, readTxn } from './read.js'
+export { readPage, readRange, type ReadReply, readTxn } from './read.js'
 export { createReader, type Reader } from './reader.js'
 export {
   beginRestore,

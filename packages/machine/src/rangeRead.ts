@@ -96,6 +96,26 @@ function* readInOrder(view: View, walk: Walk, op: RangeOp, budget: number): Step
   }
 }
 
+/** The first pairs of a range in key order: as many as `bytes` hold in the terms of `chargeOf`, but one at least. */
+export function* readPageOp(source: RangeSource, op: RangeOp, bytes: number): Step<Result<RangeReply>> {
+  const refused = checkRevision(op, source)
+  if (refused !== null) return refused
+  const walk = openWalk(op.range, op.revision > 0 ? op.revision : source.revision, null)
+  const kvs: KeyValue[] = []
+  const answer = (more: boolean): Result<RangeReply> => ok({ kind: 'range', kvs, more, count: kvs.length })
+  let charge = 0
+  for (;;) {
+    const page = yield* nextKeys(source.view, walk)
+    if (page === null) return answer(false)
+    for (const kv of page) {
+      const one = shown(op, kv)
+      charge += chargeOf(one)
+      if (kvs.length > 0 && (charge > bytes || kvs.length === op.limit)) return answer(true)
+      kvs.push(one)
+    }
+  }
+}
+
 /**
  * Everything that matches is sorted, then cut. With an order of `none` and a target other than the key etcd
  * cuts first, in key order and one beyond the limit, and sorts what is left; so do we.

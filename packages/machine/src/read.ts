@@ -9,7 +9,7 @@ import {
   type TxnOp,
   type TxnReply,
 } from '@kvorum/model'
-import { readRangeOp, type RangeSource } from './rangeRead.js'
+import { readPageOp, readRangeOp, type RangeSource } from './rangeRead.js'
 import type { Reader } from './reader.js'
 import type { Step } from './step.js'
 import { checkPlan, openRun, planOp, runPlan } from './txn.js'
@@ -30,6 +30,12 @@ const sourceOf = (reader: Reader): RangeSource => ({
 export function* readRange(reader: Reader, op: RangeOp): Step<Result<ReadReply<RangeReply>>> {
   const read = yield* readRangeOp(sourceOf(reader), op, reader.responseBytesMax)
   return read.ok ? ok({ revision: reader.revision, reply: read.value.reply }) : read
+}
+
+/** One page of a range in key order (see `pageBytes` of a read). Order and filters are not looked at. */
+export function* readPage(reader: Reader, op: RangeOp, bytes: number): Step<Result<ReadReply<RangeReply>>> {
+  const read = yield* readPageOp(sourceOf(reader), op, bytes)
+  return read.ok ? ok({ revision: reader.revision, reply: read.value }) : read
 }
 
 /** A transaction that only reads; all of it sees one revision. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { encodeShardCommand, leaseId, toKeyString, utf8 } from '@kvorum/model'
+import { encodeShardCommand, leaseId, successor, toKeyString, utf8, type KeyRange } from '@kvorum/model'
 import {
   applyCommand,
   createReader,
@@ -10,6 +10,7 @@ import {
   overlayFreeze,
   overlaySnapshot,
   readHistory,
+  readPage,
   readRange,
   runStep,
   snapshotScans,
@@ -32,7 +33,7 @@ import {
 
 const KEYS = 3000
 const name = (i: number): string => `k${String(i).padStart(5, '0')}`
-const ALL = { start: utf8('\0'), end: null }
+const ALL: KeyRange = { start: utf8('\0'), end: null }
 const LEASE = leaseId(7n)
 
 /** Many keys, some of them leased, overwritten or deleted again, in log and store. */
@@ -303,4 +304,28 @@ t.test('frozen layers are written in order, the newest wins', async t => {
   t.equal(shard.machine.revision, 3)
   shard.log.length = shard.machine.applied
   t.equal(showOutcome(execute(shard, parseCommand('get a *'))), '3 a=2[2 3 2] of 1')
+})
+
+t.test('a range in pages is the range', async t => {
+  const shard = fork()
+  const whole = read(shard, reader => readRange(reader, { ...PLAIN_GET, range: ALL }))
+  if (!whole.ok) throw new Error('a read was refused')
+  for (const bytes of [1, 1000, 40_000, 1e9]) {
+    const kvs = []
+    let range = ALL
+    for (;;) {
+      const page = read(shard, reader => readPage(reader, { ...PLAIN_GET, range }, bytes))
+      if (!page.ok) throw new Error('a page was refused')
+      const { reply } = page.value
+      if (reply.count !== reply.kvs.length || reply.kvs.length === 0) t.fail('a page counts itself')
+      kvs.push(...reply.kvs)
+      if (!reply.more) break
+      range = { ...range, start: successor(reply.kvs.at(-1)!.key) }
+    }
+    t.strictSame(kvs, whole.value.reply.kvs, `${bytes} bytes`)
+  }
+  const three = read(shard, reader => readPage(reader, { ...PLAIN_GET, range: ALL, limit: 3 }, 1e9))
+  t.match(three, { value: { reply: { more: true, count: 3 } } })
+  const future = read(shard, reader => readPage(reader, { ...PLAIN_GET, range: ALL, revision: 1e9 }, 1e9))
+  t.match(future, { error: { code: 'futureRevision' } })
 })

@@ -18,6 +18,8 @@ export const LIMITS = {
   txnDepthMax: 16,
   /** One answer. A client that asks for more gets a refusal that says to page. */
   responseBytesMax: 512 * MiB,
+  /** One piece of a streamed answer. */
+  streamPageBytes: 256 * KiB,
   /** Seconds. etcd's bound, about 285 years. */
   leaseTtlMax: 9_000_000_000,
   /** Exactly-once sessions of one shard; their replies are kept in memory. */

@@ -12,7 +12,16 @@ export type ClientRequest =
   /** A command for the shards that own `ranges`; `command` is an encoded ShardCommand. */
   | { readonly kind: 'write'; readonly ranges: readonly KeyRange[]; readonly command: Uint8Array }
   /** A range, or a transaction that only reads. */
-  | { readonly kind: 'read'; readonly op: RangeOp | TxnOp; readonly serializable: boolean }
+  | {
+      readonly kind: 'read'
+      readonly op: RangeOp | TxnOp
+      readonly serializable: boolean
+      /**
+       * Only the first pairs of a range in key order: about so many bytes, but one pair at least. `more` says
+       * that the range goes on, `count` counts the answer. Transactions have no pages.
+       */
+      readonly pageBytes?: number
+    }
   /** `physical`: answer when the history is really gone from this node's disk. */
   | { readonly kind: 'compact'; readonly revision: Revision; readonly physical: boolean }
   | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }

@@ -1,5 +1,5 @@
 import { encodeReply, META_GROUP, type OpReply, type RangeOp, type Result, type TxnOp } from '@kvorum/model'
-import { readRange, readTxn, type Reader, type ReadReply, type Step } from '@kvorum/machine'
+import { readPage, readRange, readTxn, type Reader, type ReadReply, type Step } from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
 import { takeReadView } from './readView.js'
@@ -32,7 +32,7 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
   runTask(turn, {
     group: group.id,
     view,
-    step: readOp(reader, request.op),
+    step: readOp(reader, request.op, request.pageBytes),
     done: (later, result) => {
       if (!result.ok) {
         finishCall(later, call, result)
@@ -46,5 +46,11 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
   })
 }
 
-const readOp = (reader: Reader, op: RangeOp | TxnOp): Step<Result<ReadReply<OpReply>>> =>
-  op.kind === 'range' ? readRange(reader, op) : readTxn(reader, op)
+function readOp(
+  reader: Reader,
+  op: RangeOp | TxnOp,
+  pageBytes: number | undefined,
+): Step<Result<ReadReply<OpReply>>> {
+  if (op.kind === 'txn') return readTxn(reader, op)
+  return pageBytes === undefined ? readRange(reader, op) : readPage(reader, op, pageBytes)
+}

@@ -37,7 +37,8 @@ export function requestToWire(request: ClientRequest): Wire {
     case 'read': {
       const out = new ByteWriter()
       writeOp(out, request.op)
-      return [kind, out.finish(), request.serializable]
+      const whole = [kind, out.finish(), request.serializable]
+      return request.pageBytes === undefined ? whole : [...whole, request.pageBytes]
     }
     case 'compact':
       return [kind, request.revision, request.physical]
@@ -69,7 +70,8 @@ export function requestFromWire(wire: Wire): ClientRequest {
       const op = readOp(input, 0)
       input.end()
       if (op.kind !== 'range' && op.kind !== 'txn') throw new MalformedError(`a ${op.kind} is not a read`)
-      return { kind: 'read', op, serializable: bool(wire[2]) }
+      const read = { kind: 'read', op, serializable: bool(wire[2]) } as const
+      return wire[3] === undefined ? read : { ...read, pageBytes: number(wire[3]) }
     }
     case REQUESTS.compact:
       return { kind: 'compact', revision: number(wire[1]), physical: bool(wire[2]) }

@@ -135,27 +135,31 @@ export const REQUESTS: {
   readonly [Kind in ClientRequest['kind']]: Arbitrary<Extract<ClientRequest, { kind: Kind }>>
 } = {
   write: fc.record({ kind: kind('write'), ranges: fc.array(range, { maxLength: 3 }), command: bytes }),
-  read: fc.record({
-    kind: kind('read'),
-    op: fc.oneof(
-      readRange,
-      fc.record({
-        kind: kind('txn'),
-        compares: fc.array(
-          fc.record({
-            range,
-            result: fc.constantFrom('equal', 'greater', 'less', 'notEqual'),
-            target: fc.constant('lease' as const),
-            operand: lease,
-          }),
-          { maxLength: 2 },
-        ),
-        success: fc.array(readRange, { maxLength: 2 }),
-        failure: fc.array(readRange, { maxLength: 2 }),
-      }),
-    ),
-    serializable: flag,
-  }),
+  read: fc.record(
+    {
+      kind: kind('read'),
+      op: fc.oneof(
+        readRange,
+        fc.record({
+          kind: kind('txn'),
+          compares: fc.array(
+            fc.record({
+              range,
+              result: fc.constantFrom('equal', 'greater', 'less', 'notEqual'),
+              target: fc.constant('lease' as const),
+              operand: lease,
+            }),
+            { maxLength: 2 },
+          ),
+          success: fc.array(readRange, { maxLength: 2 }),
+          failure: fc.array(readRange, { maxLength: 2 }),
+        }),
+      ),
+      serializable: flag,
+      pageBytes: position,
+    },
+    { requiredKeys: ['kind', 'op', 'serializable'] },
+  ),
   compact: fc.record({ kind: kind('compact'), revision: position, physical: flag }),
   leaseGrant: fc.record({ kind: kind('leaseGrant'), id: lease, ttl: position }),
   leaseRevoke: fc.record({ kind: kind('leaseRevoke'), id: lease }),

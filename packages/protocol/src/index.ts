@@ -11,6 +11,7 @@
 export * as pb from './messages.js'
 export * from './answerEncoder.js'
 export * from './codec.js'
+export { descriptorFiles, type DescriptorFile } from './descriptors.js'
 export * from './errorTable.js'
 export { type JsonRecord, type JsonValue } from './json.js'
 export * from './jsonSequence.js'

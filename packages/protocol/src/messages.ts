@@ -654,6 +654,51 @@ export interface HealthCheckResponse {
   readonly status: number
 }
 
+export interface ServerReflectionRequest {
+  readonly host: string
+  readonly file_by_filename: string | null
+  readonly file_containing_symbol: string | null
+  readonly file_containing_extension: ExtensionRequest | null
+  readonly all_extension_numbers_of_type: string | null
+  readonly list_services: string | null
+}
+
+export interface ExtensionRequest {
+  readonly containing_type: string
+  readonly extension_number: number
+}
+
+export interface ServerReflectionResponse {
+  readonly valid_host: string
+  readonly original_request: ServerReflectionRequest | null
+  readonly file_descriptor_response: FileDescriptorResponse | null
+  readonly all_extension_numbers_response: ExtensionNumberResponse | null
+  readonly list_services_response: ListServiceResponse | null
+  readonly error_response: ErrorResponse | null
+}
+
+export interface FileDescriptorResponse {
+  readonly file_descriptor_proto: readonly Uint8Array[]
+}
+
+export interface ExtensionNumberResponse {
+  readonly base_type_name: string
+  readonly extension_number: readonly number[]
+}
+
+export interface ListServiceResponse {
+  readonly service: readonly ServiceResponse[]
+}
+
+export interface ServiceResponse {
+  readonly name: string
+}
+
+export interface ErrorResponse {
+  readonly error_code: number
+  readonly error_message: string
+}
+
 export type GroupsRequest = Readonly<Record<never, never>>
 
 export interface GroupsResponse {
@@ -807,6 +852,22 @@ export interface Messages {
   'v3lockpb.UnlockResponse': UnlockResponse
   'grpc.health.v1.HealthCheckRequest': HealthCheckRequest
   'grpc.health.v1.HealthCheckResponse': HealthCheckResponse
+  'grpc.reflection.v1.ServerReflectionRequest': ServerReflectionRequest
+  'grpc.reflection.v1.ExtensionRequest': ExtensionRequest
+  'grpc.reflection.v1.ServerReflectionResponse': ServerReflectionResponse
+  'grpc.reflection.v1.FileDescriptorResponse': FileDescriptorResponse
+  'grpc.reflection.v1.ExtensionNumberResponse': ExtensionNumberResponse
+  'grpc.reflection.v1.ListServiceResponse': ListServiceResponse
+  'grpc.reflection.v1.ServiceResponse': ServiceResponse
+  'grpc.reflection.v1.ErrorResponse': ErrorResponse
+  'grpc.reflection.v1alpha.ServerReflectionRequest': ServerReflectionRequest
+  'grpc.reflection.v1alpha.ExtensionRequest': ExtensionRequest
+  'grpc.reflection.v1alpha.ServerReflectionResponse': ServerReflectionResponse
+  'grpc.reflection.v1alpha.FileDescriptorResponse': FileDescriptorResponse
+  'grpc.reflection.v1alpha.ExtensionNumberResponse': ExtensionNumberResponse
+  'grpc.reflection.v1alpha.ListServiceResponse': ListServiceResponse
+  'grpc.reflection.v1alpha.ServiceResponse': ServiceResponse
+  'grpc.reflection.v1alpha.ErrorResponse': ErrorResponse
   'kvorum.v1.GroupsRequest': GroupsRequest
   'kvorum.v1.GroupsResponse': GroupsResponse
   'kvorum.v1.GroupStatus': GroupStatus
@@ -1000,6 +1061,14 @@ export interface Rpcs {
   'grpc.health.v1.Health/Watch': {
     request: 'grpc.health.v1.HealthCheckRequest'
     response: 'grpc.health.v1.HealthCheckResponse'
+  }
+  'grpc.reflection.v1.ServerReflection/ServerReflectionInfo': {
+    request: 'grpc.reflection.v1.ServerReflectionRequest'
+    response: 'grpc.reflection.v1.ServerReflectionResponse'
+  }
+  'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': {
+    request: 'grpc.reflection.v1alpha.ServerReflectionRequest'
+    response: 'grpc.reflection.v1alpha.ServerReflectionResponse'
   }
   'kvorum.v1.Admin/Groups': { request: 'kvorum.v1.GroupsRequest'; response: 'kvorum.v1.GroupsResponse' }
   'kvorum.v1.Sessions/Open': {

@@ -79,6 +79,8 @@ const GATEWAY: Readonly<Record<RpcName, readonly string[]>> = {
   'v3electionpb.Election/Resign': ['/v3/election/resign'],
   'grpc.health.v1.Health/Check': [],
   'grpc.health.v1.Health/Watch': [],
+  'grpc.reflection.v1.ServerReflection/ServerReflectionInfo': [],
+  'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': [],
   'kvorum.v1.Admin/Groups': ['/kvorum/v1/admin/groups'],
   'kvorum.v1.Sessions/Open': ['/kvorum/v1/session/open'],
 }

@@ -86,6 +86,9 @@ t.test('our own errors say more, and never pose as etcd', async t => {
     'malformed',
     'quarantined',
     'responseTooLarge',
+    'sequenceAcknowledged',
+    'sessionExists',
+    'sessionNotFound',
     'staleRoute',
     'unimplemented',
   ])
@@ -121,7 +124,9 @@ t.test('bodies', async t => {
 })
 
 t.test('every RPC of the schema is in the table, with its types and streams', async t => {
-  const methods = ['etcdserverpb', 'v3lockpb', 'v3electionpb', 'grpc.health.v1', 'kvorum.v1'].flatMap(name =>
+  const reflection = ['grpc.reflection.v1', 'grpc.reflection.v1alpha']
+  const packages = ['etcdserverpb', 'v3lockpb', 'v3electionpb', 'grpc.health.v1', 'kvorum.v1', ...reflection]
+  const methods = packages.flatMap(name =>
     schema.lookup(name)!.toJSON().nested === undefined ? [] : servicesOf(name),
   )
   t.strictSame(RPCS.map(rpc => rpc.name).sort(), methods.sort())
@@ -139,6 +144,8 @@ t.test('every RPC of the schema is in the table, with its types and streams', as
     'LeaseKeepAlive stream',
     'Observe one',
     'RangeStream one',
+    'ServerReflectionInfo stream',
+    'ServerReflectionInfo stream',
     'Snapshot one',
     'Watch one',
     'Watch stream',
@@ -172,7 +179,13 @@ t.test('paths of the gateway', async t => {
   t.strictSame(paths.filter(path => path.startsWith('/v3/')).sort(), [...expected, '/v3/watch'].sort())
   t.strictSame(
     RPCS.filter(rpc => rpc.gateway.length === 0).map(rpc => rpc.name),
-    ['etcdserverpb.KV/RangeStream', 'grpc.health.v1.Health/Check', 'grpc.health.v1.Health/Watch'],
+    [
+      'etcdserverpb.KV/RangeStream',
+      'grpc.health.v1.Health/Check',
+      'grpc.health.v1.Health/Watch',
+      'grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
+      'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
+    ],
     'only these have none',
   )
 })

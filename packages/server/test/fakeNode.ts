@@ -79,7 +79,7 @@ export class FakeNode implements KvNode {
       case 'read':
         if (request.op.kind === 'txn') return { kind: 'op', op: this.#apply(request.op, this.revision, []) }
         if (request.op.revision > this.revision) return { code: 'futureRevision' }
-        return { kind: 'op', op: this.#range(request.op) }
+        return { kind: 'op', op: this.#page(this.#range(request.op), request.pageBytes) }
       case 'compact':
         return request.revision > this.revision ? { code: 'futureRevision' } : { kind: 'done' }
       case 'leaseGrant':
@@ -171,6 +171,14 @@ export class FakeNode implements KvNode {
       all.sort((a, b) => (op.order === 'descend' ? b : a).create - (op.order === 'descend' ? a : b).create)
     const kvs = op.countOnly ? [] : all.slice(0, op.limit === 0 ? all.length : op.limit)
     return { kind: 'range', kvs, count: all.length, more: !op.countOnly && kvs.length < all.length }
+  }
+
+  #page(reply: OpReply, bytes = Infinity): OpReply {
+    if (reply.kind !== 'range' || bytes === Infinity) return reply
+    let left = bytes
+    const end = reply.kvs.findIndex((kv, i) => (left -= kv.key.length + kv.value.length) < 0 && i > 0)
+    const kvs = end < 0 ? reply.kvs : reply.kvs.slice(0, end)
+    return { ...reply, kvs, count: kvs.length, more: reply.more || end >= 0 }
   }
 
   #matching(range: RangeOp['range']): KeyValue[] {

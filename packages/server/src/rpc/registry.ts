@@ -13,6 +13,8 @@ import { lock, unlock } from './lock.js'
 import { alarm, status } from './maintenance.js'
 import { observe } from './observe.js'
 import { snapshot } from './snapshot.js'
+import { rangeStream } from './rangeStream.js'
+import { reflection } from './reflection.js'
 import { watch } from './watch.js'
 
 const KV = 'etcdserverpb.KV'
@@ -29,7 +31,7 @@ const NO_MAINTENANCE = absent('this maintenance operation is not available yet')
 /** Who answers each RPC. A new one in the schema does not compile without a row here. */
 const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${KV}/Range`]: { kind: 'unary', handle: forward(`${KV}/Range`) },
-  [`${KV}/RangeStream`]: absent('clients fall back to Range'),
+  [`${KV}/RangeStream`]: { kind: 'stream', open: rangeStream },
   [`${KV}/Put`]: { kind: 'unary', handle: forward(`${KV}/Put`) },
   [`${KV}/DeleteRange`]: { kind: 'unary', handle: forward(`${KV}/DeleteRange`) },
   [`${KV}/Txn`]: { kind: 'unary', handle: forward(`${KV}/Txn`) },
@@ -79,6 +81,8 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   'v3electionpb.Election/Resign': { kind: 'unary', handle: resign },
   'grpc.health.v1.Health/Check': { kind: 'unary', handle: check },
   'grpc.health.v1.Health/Watch': { kind: 'stream', open: watchHealth },
+  'grpc.reflection.v1.ServerReflection/ServerReflectionInfo': { kind: 'stream', open: reflection },
+  'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': { kind: 'stream', open: reflection },
   'kvorum.v1.Admin/Groups': { kind: 'unary', handle: groups },
   'kvorum.v1.Sessions/Open': { kind: 'unary', handle: forward('kvorum.v1.Sessions/Open') },
 }
