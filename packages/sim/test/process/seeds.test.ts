@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { REGRESS_SEEDS } from '@kvorum/sim'
 
 /**
  * Whole clusters from seeds, as `npm run sim` runs them: in processes of their own, so that neither coverage nor
@@ -19,19 +20,12 @@ function sim(...args: string[]): { status: number | null; lines: string[] } {
   return { status, lines: stdout.trimEnd().split('\n') }
 }
 
-/** Seeds that once found something, and what it was. They may not find it again: the code they ran has changed. */
-const FOUND: readonly (readonly [seed: number, defect: string])[] = [
-  [1054, 'a lease that expired under one leadership was revoked by the next, which had renewed it'],
-  [1073, 'rows that had not reached the store yet survived the install of a snapshot'],
-  [1083, 'the same, on another path'],
-]
-
 t.setTimeout(600_000)
 
 t.test('seeds that found a defect', async t => {
-  for (const [seed, defect] of FOUND) {
-    const { status, lines } = sim('--seed', String(seed))
-    t.equal(status, 0, `${seed}: ${defect}\n${lines.join('\n')}`)
+  for (const { seed, profile, found } of REGRESS_SEEDS) {
+    const { status, lines } = sim('--seed', String(seed), '--profile', profile)
+    t.equal(status, 0, `${seed}: ${found}\n${lines.join('\n')}`)
   }
 })
 
