@@ -84,6 +84,9 @@ export const LIMITS = {
   /** ...and watchers on one stream. */
   watchersPerStreamMax: 10_000,
 
+  /** TLS handshakes under way on a client listener and on a peer listener; beyond it the oldest is given up. */
+  handshakesMax: 1_024,
+  peerHandshakesMax: 256,
   /** Client connections of one node, and calls open on one of them. */
   connectionsMax: 20_000,
   streamsPerConnectionMax: 10_000,

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import {
   MalformedError,
   type BootIdentity,
@@ -8,12 +9,17 @@ import {
 } from '@kvorum/model'
 import type { TransportEvents, TransportTiming } from './events.js'
 import { FrameDecoder } from './frame.js'
+import { remoteOf } from './listener.js'
 import { decodePreface, PREFACE_BYTES, PREFACE_OK, refusalByte, type Preface } from './preface.js'
+import type { PeerTls } from './tls.js'
 
 export interface AcceptorOptions {
   readonly cluster: ClusterId
   readonly self: NodeId
   readonly isMember: (node: NodeId) => boolean
+  /** Of its peer URLs. */
+  readonly hostsOf: (node: NodeId) => readonly string[]
+  readonly tls: PeerTls | null
   readonly timing: TransportTiming
   readonly events: TransportEvents
 }
@@ -59,7 +65,7 @@ export class Acceptor {
   accept(socket: Socket): void {
     const { timing, events } = this.#options
     socket.on('error', () => socket.destroy())
-    const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+    const remote = remoteOf(socket)
     if (this.#closed || this.#strangers >= STRANGERS_MAX) {
       socket.destroy()
       if (!this.#closed) events.onStranger(remote, 'too many connections that have not said who they are')
@@ -135,6 +141,12 @@ export class Acceptor {
       socket.end(Buffer.of(refusalByte(refusal)))
       return
     }
+    const doubt = this.#doubt(socket, preface)
+    if (doubt !== null) {
+      this.#options.events.onStranger(remote, doubt)
+      socket.destroy()
+      return
+    }
     this.#welcome(accepted, preface)
     const rest = head.subarray(PREFACE_BYTES)
     if (rest.length > 0) this.#deliver(accepted, rest)
@@ -144,6 +156,14 @@ export class Acceptor {
     const { cluster, self, isMember } = this.#options
     if (preface.cluster !== cluster) return 'otherCluster'
     return preface.to === self && isMember(preface.from) ? null : 'unknownMember'
+  }
+
+  /** Why the certificate of the connection is not that of the member it speaks for. */
+  #doubt(socket: Socket, { from }: Preface): string | null {
+    const { tls, hostsOf } = this.#options
+    if (tls === null || !(socket instanceof TLSSocket)) return null
+    const certificate = socket.getPeerCertificate()
+    return tls.judge(certificate.raw === undefined ? null : certificate, hostsOf(from))
   }
 
   #welcome(accepted: Accepted, preface: Preface): void {

@@ -4,6 +4,8 @@ import type { Parcel } from './types.js'
 export interface Address {
   readonly host: string
   readonly port: number
+  /** TLS is spoken there. */
+  readonly secure?: boolean
 }
 
 /** What the transport tells its owner. Nothing is told any more once `close` has been called. */

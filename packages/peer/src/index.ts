@@ -2,5 +2,7 @@
 export { decodeParcels } from './codec.js'
 export { TIMING, type Address, type TransportEvents, type TransportTiming } from './events.js'
 export { encodeFrames, FrameDecoder, type Frame, type Frames } from './frame.js'
+export { Listener, remoteOf, type ListenerOptions } from './listener.js'
+export type { ListenerTls, PeerTls } from './tls.js'
 export { PeerTransport, type TransportOptions } from './transport.js'
 export type { Parcel } from './types.js'

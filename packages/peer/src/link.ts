@@ -1,8 +1,11 @@
-import { connect, type Socket } from 'node:net'
+import { connect, isIP, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { LIMITS, refuse, type NodeId } from '@kvorum/model'
 import type { Address, TransportEvents, TransportTiming } from './events.js'
 import { encodeFrames, type Frame } from './frame.js'
+import { describe } from './listener.js'
 import { encodePreface, PREFACE_OK, refusalOf, type Preface } from './preface.js'
+import type { PeerTls } from './tls.js'
 import type { Parcel } from './types.js'
 
 export interface LinkOptions {
@@ -12,6 +15,7 @@ export interface LinkOptions {
   readonly random: () => number
   readonly timing: TransportTiming
   readonly events: TransportEvents
+  readonly tls: PeerTls | null
 }
 
 /** What a bulk lane holds back while it is being dialled: what the receiver may have asked for, a little rounded up. */
@@ -34,6 +38,8 @@ export class Link {
   #ready = false
   #closed = false
   #attempts = 0
+  /** The last reason told why TLS does not come about. */
+  #told: string | null = null
   #timer: NodeJS.Timeout | null = null
   #silence: NodeJS.Timeout | null = null
   #waiting: Frame[] = []
@@ -133,11 +139,14 @@ export class Link {
     const { addresses, preface, timing } = this.#options
     const address = addresses[this.#attempts % addresses.length]
     if (address === undefined) return
-    const socket = connect({ host: address.host, port: address.port, noDelay: true, keepAlive: true })
+    const { socket, ready } = this.#connect(address)
     this.#socket = socket
     this.#timer = setTimeout(() => socket.destroy(), timing.connectMs)
-    socket.on('error', () => socket.destroy())
-    socket.once('connect', () => socket.write(encodePreface(preface)))
+    socket.on('error', error => {
+      if (ready === 'secureConnect') this.#tell(address, error)
+      socket.destroy()
+    })
+    socket.once(ready, () => socket.write(encodePreface(preface)))
     socket.on('data', chunk => {
       if (this.#closed || chunk.length === 0) return
       const remote = `${address.host}:${address.port}`
@@ -149,11 +158,37 @@ export class Link {
     socket.once('close', () => this.#lost())
   }
 
+  #connect({ host, port, secure = false }: Address): {
+    socket: Socket
+    ready: 'connect' | 'secureConnect'
+  } {
+    const { tls } = this.#options
+    if (!secure) {
+      const socket = connect({ host, port, noDelay: true, keepAlive: true })
+      return { socket, ready: 'connect' }
+    }
+    // Without certificates of our own the other side is still verified, by the system's authorities.
+    const socket = connectTls({ ...tls?.dial(), host, port, servername: isIP(host) === 0 ? host : '' })
+    socket.setNoDelay(true)
+    socket.setKeepAlive(true)
+    return { socket, ready: 'secureConnect' }
+  }
+
+  /** Says why TLS does not come about, once for each reason: dialling is repeated every second. */
+  #tell({ host, port }: Address, error: Error): void {
+    const { code } = error as NodeJS.ErrnoException
+    const problem = `TLS to it failed: ${describe(error)}`
+    if (this.#closed || problem === this.#told || code === 'ECONNREFUSED' || code === 'ECONNRESET') return
+    this.#told = problem
+    this.#options.events.onStranger(`${host}:${port}`, problem)
+  }
+
   #answered(byte: number, socket: Socket, remote: string): void {
     const { peer, preface, events } = this.#options
     if (this.#timer !== null) clearTimeout(this.#timer)
     if (byte === PREFACE_OK) {
       this.#ready = true
+      this.#told = null
       socket.cork()
       for (const frame of this.#takeWaiting()) this.#write(frame)
       socket.uncork()

@@ -1,9 +1,10 @@
-import { createServer, type AddressInfo, type Server } from 'node:net'
-import type { ClusterId, NodeId } from '@kvorum/model'
+import { LIMITS, type ClusterId, type NodeId } from '@kvorum/model'
 import { Acceptor } from './acceptor.js'
 import { TIMING, type Address, type TransportEvents, type TransportTiming } from './events.js'
 import { Link } from './link.js'
+import { Listener } from './listener.js'
 import type { Lane } from './preface.js'
+import type { PeerTls } from './tls.js'
 import type { Parcel } from './types.js'
 
 /**
@@ -21,6 +22,8 @@ export interface TransportOptions {
   /** In [0, 1); spreads reconnects. */
   readonly random: () => number
   readonly events: TransportEvents
+  /** For the addresses that are secure; without it none of them can be used. */
+  readonly tls?: PeerTls | null
   /** Other times than the usual ones; for tests and for odd networks. */
   readonly timing?: Partial<TransportTiming>
 }
@@ -30,7 +33,7 @@ export class PeerTransport {
   readonly #timing: TransportTiming
   readonly #acceptor: Acceptor
   readonly #links = new Map<string, Link>()
-  #servers: Server[] = []
+  #listeners: Listener[] = []
   #closed = false
 
   private constructor(options: TransportOptions) {
@@ -41,6 +44,8 @@ export class PeerTransport {
       cluster,
       self,
       isMember: node => peers.has(node),
+      hostsOf: node => (peers.get(node) ?? []).map(({ host }) => host),
+      tls: options.tls ?? null,
       timing: this.#timing,
       events,
     })
@@ -50,7 +55,7 @@ export class PeerTransport {
   static async start(options: TransportOptions): Promise<PeerTransport> {
     const transport = new PeerTransport(options)
     try {
-      for (const address of options.listen) transport.#servers.push(await transport.#listen(address))
+      for (const address of options.listen) await transport.#listen(address)
     } catch (error) {
       await transport.close()
       throw error
@@ -61,10 +66,7 @@ export class PeerTransport {
 
   /** Where it really listens (a port of 0 was chosen by the system). */
   addresses(): Address[] {
-    return this.#servers.map(server => {
-      const { address, port } = server.address() as AddressInfo
-      return { host: address, port }
-    })
+    return this.#listeners.map(({ address: { address, port } }) => ({ host: address, port }))
   }
 
   /**
@@ -91,10 +93,10 @@ export class PeerTransport {
   /** Nothing is left open, and no event follows. May be called more than once. */
   async close(): Promise<void> {
     this.#closed = true
-    const servers = this.#servers.map(server => new Promise<void>(done => server.close(() => done())))
+    for (const listener of this.#listeners) listener.stop()
     await Promise.all([...this.#links.values()].map(link => link.close()))
     await this.#acceptor.close()
-    await Promise.all(servers)
+    await Promise.all(this.#listeners.map(listener => listener.close()))
   }
 
   #sendOn(lane: Lane, peer: NodeId, parcels: readonly Parcel[]): void {
@@ -112,21 +114,29 @@ export class PeerTransport {
     const addresses = peers.get(peer)
     if (known !== undefined || addresses === undefined) return known ?? null
     const preface = { cluster, from: self, to: peer, lane }
-    const link = new Link({ peer, addresses, preface, random, timing: this.#timing, events })
+    const tls = this.#options.tls ?? null
+    const link = new Link({ peer, addresses, preface, random, timing: this.#timing, events, tls })
     this.#links.set(key, link)
     return link
   }
 
-  #listen(address: Address): Promise<Server> {
-    const server = createServer({ noDelay: true, keepAlive: true }, socket => this.#acceptor.accept(socket))
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(address.port, address.host, () => {
-        server.off('error', reject)
-        server.on('error', error => this.#options.events.onStranger('listener', error.message))
-        resolve(server)
-      })
+  async #listen({ host, port, secure = false }: Address): Promise<void> {
+    const { events, tls = null } = this.#options
+    if (secure && tls === null) throw new Error('a secure address needs certificates')
+    const listener = new Listener({
+      tls: secure ? tls!.listener : null,
+      allowHalfOpen: false,
+      handshakeMs: this.#timing.prefaceMs,
+      handshakesMax: LIMITS.peerHandshakesMax,
+      keepAliveMs: 0,
+      admits: () => !this.#closed,
+      onSocket: socket => this.#acceptor.accept(socket),
+      onFailure: (remote, problem) => {
+        if (!this.#closed) events.onStranger(remote, problem)
+      },
     })
+    await listener.listen(host, port)
+    this.#listeners.push(listener)
   }
 }
 

@@ -8,7 +8,8 @@ import { ClientPort, PORT_DEFAULTS, type PortOptions } from './edge/port.js'
 import { createGrpc, type GrpcFront } from './grpc/server.js'
 import { createHttp, type HttpFront } from './http/server.js'
 import type { Logger } from './logging.js'
-import { nodeSetup, StartError, type CreateNode } from './wiring.js'
+import { setUpTls, type TlsSetup } from './tls/setup.js'
+import { nodeSetup, StartError, type CreateNode, type NodeSetup } from './wiring.js'
 
 /**
  * One server: a node and the edges over it.
@@ -40,20 +41,31 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   const directory = prepareDataDirectory(config.dataDir)
   if (!directory.ok) throw new StartError(directory.reason)
   for (const warning of directory.value) logger.warn({}, warning)
-  const node = await parts.createNode(nodeSetup(config, logger, parts.fatal))
-  const edge = createEdge(node, edgeLimits(config), logger, config.electionTimeoutMs, config.dataDir)
-  const grpc = createGrpc(edge)
+  const secured = await setUpTls(config, logger)
+  if (!secured.ok) throw new StartError(secured.reason)
+  const tls = secured.value
+  const node = await createNode(parts, nodeSetup(config, logger, parts.fatal, tls.peers), tls)
+  const edge = createEdge(
+    node,
+    edgeLimits(config),
+    logger,
+    config.electionTimeoutMs,
+    config.dataDir,
+    tls.status,
+  )
+  const grpc = createGrpc(edge, tls)
   const http = await createHttp(edge, config.corsOrigins)
   const ports: ClientPort[] = []
   const addresses: AddressInfo[] = []
   let stopped: Promise<void> | null = null
   const stop = (): Promise<void> =>
-    (stopped ??= shutDown(edge, { grpc, http, ports }, parts.graceMs ?? GRACE_MS))
+    (stopped ??= shutDown(edge, { grpc, http, ports }, parts.graceMs ?? GRACE_MS).finally(tls.close))
   try {
     for (const endpoint of config.listenClient) {
       const port = new ClientPort(
         { grpc: grpc.accept, http: http.accept },
         { ...PORT_DEFAULTS, ...parts.port },
+        endpoint.secure ? tls.port : null,
       )
       addresses.push(await listen(port, endpoint))
       ports.push(port)
@@ -64,6 +76,16 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   }
   for (const { address, port } of addresses) logger.info({ address, port }, 'answering clients')
   return { addresses, node, stop }
+}
+
+/** A node that does not come about leaves no timers behind. */
+async function createNode(parts: ServerParts, setup: NodeSetup, tls: TlsSetup): Promise<KvNode> {
+  try {
+    return await parts.createNode(setup)
+  } catch (error) {
+    tls.close()
+    throw error
+  }
 }
 
 async function listen(port: ClientPort, endpoint: Endpoint): Promise<AddressInfo> {

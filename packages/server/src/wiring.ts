@@ -1,6 +1,7 @@
 import type { ClusterId, KvNode, Member, NodeId } from '@kvorum/model'
 import { clusterIdOf, memberIdOf } from './identity.js'
 import type { ServerConfig } from './config/config.js'
+import type { PeerTls } from '@kvorum/peer'
 import type { Logger } from './logging.js'
 
 /** What a server needs to make its node. The node itself comes from whoever starts the server. */
@@ -11,6 +12,8 @@ export interface NodeSetup {
   /** The initial members with the ids that all of them compute alike, sorted by id. */
   readonly members: readonly Member[]
   readonly logger: Logger
+  /** How the members speak TLS; null: they do not. */
+  readonly peerTls: PeerTls | null
   /** For a condition that this node cannot survive. May be called at any time, and more than once. */
   readonly fatal: (reason: string) => void
 }
@@ -23,7 +26,12 @@ export class StartError extends Error {
   override readonly name = 'StartError'
 }
 
-export function nodeSetup(config: ServerConfig, logger: Logger, fatal: (reason: string) => void): NodeSetup {
+export function nodeSetup(
+  config: ServerConfig,
+  logger: Logger,
+  fatal: (reason: string) => void,
+  peerTls: PeerTls | null = null,
+): NodeSetup {
   const token = config.initialClusterToken
   const self = memberIdOf(config.advertisePeerUrls, token)
   const members = config.initialCluster
@@ -33,5 +41,5 @@ export function nodeSetup(config: ServerConfig, logger: Logger, fatal: (reason: 
       return { id, name, peerUrls, clientUrls, learner: false }
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-  return { config, cluster: clusterIdOf(config.initialCluster, token), self, members, logger, fatal }
+  return { config, cluster: clusterIdOf(config.initialCluster, token), self, members, logger, fatal, peerTls }
 }

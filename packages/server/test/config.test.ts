@@ -109,8 +109,7 @@ t.test('every refusal is one sentence', async t => {
     [['--watch-progress-notify-interval=50ms'], /must be at least 100ms/],
     [['--watch-progress-notify-interval=soon'], /must be a duration/],
     [['--listen-client-urls='], /^--listen-client-urls must name at least one URL\.$/],
-    [['--listen-client-urls=https://127.0.0.1:1'], /TLS is not served yet/],
-    [['--listen-client-urls=unix://x:1'], /the scheme must be http/],
+    [['--listen-client-urls=unix://x:1'], /the scheme must be http or https/],
     [['--listen-client-urls=http://example.org:1'], /needs an IP address or localhost/],
     [['--listen-client-urls=http://127.0.0.1:70000'], /a port is at most 65535/],
     [['--listen-client-urls=http://127.0.0.1'], /must be scheme, host and port only/],
@@ -127,6 +126,54 @@ t.test('every refusal is one sentence', async t => {
     [['--config-file=none.yaml'], /^The configuration file none\.yaml cannot be read \(ENOENT\)\.$/],
   ]
   for (const [argv, sentence] of cases) t.match(refusal(argv), sentence, argv.join(' '))
+})
+
+t.test('TLS: half a set of flags is refused', async t => {
+  const client = '--listen-client-urls=https://127.0.0.1:1'
+  const peer = ['--listen-peer-urls=https://127.0.0.1:2']
+  const [cert, ca] = [['--cert-file=c', '--key-file=k'], '--trusted-ca-file=a']
+  const peerCert = ['--peer-cert-file=c', '--peer-key-file=k']
+  const cases: [string[], RegExp][] = [
+    [[client], /^--listen-client-urls has an https URL, which needs --cert-file and --key-file\.$/],
+    [peer, /^--listen-peer-urls has an https URL, which needs --peer-cert-file and --peer-key-file\.$/],
+    [[client, '--cert-file=c'], /^--cert-file needs --key-file\.$/],
+    [[client, '--key-file=k'], /^--key-file needs --cert-file\.$/],
+    [[...peer, '--peer-cert-file=c'], /^--peer-cert-file needs --peer-key-file\.$/],
+    [
+      [...peer, ...peerCert, '--peer-client-key-file=k'],
+      /^--peer-client-key-file needs --peer-client-cert-file/,
+    ],
+    [cert, /^--cert-file is given, but --listen-client-urls has no https URL\.$/],
+    [['--auto-tls'], /^--auto-tls is given, but --listen-client-urls has no https URL\.$/],
+    [peerCert, /^--peer-cert-file is given, but --listen-peer-urls has no https URL\.$/],
+    [[ca], /^--trusted-ca-file needs --cert-file and --key-file\.$/],
+    [[client, ...cert, '--client-cert-auth'], /^--client-cert-auth needs --trusted-ca-file\.$/],
+    [[client, ...cert, '--client-crl-file=r'], /^--client-crl-file needs --trusted-ca-file\.$/],
+    [[client, ...cert, '--client-cert-allowed-cn=n'], /^--client-cert-allowed-cn needs --trusted-ca-file\.$/],
+    [
+      [...peer, ...peerCert, '--peer-client-cert-auth'],
+      /^--peer-client-cert-auth needs --peer-trusted-ca-file/,
+    ],
+    [[...peer, ...peerCert, '--peer-crl-file=r'], /^--peer-crl-file needs --peer-trusted-ca-file/],
+    [[...peer, '--peer-auto-tls', '--peer-trusted-ca-file=a'], /cannot be used with --peer-auto-tls/],
+    [[client, ...cert, '--cipher-suites=RC4'], /^--cipher-suites: "RC4" is not known/],
+    [[client, ...cert, '--tls-min-version=TLS1.3', '--tls-max-version=TLS1.2'], /must not be above/],
+    [['--tls-min-version=TLS1.0'], /must be one of/],
+    [['--initial-advertise-peer-urls=https://a:1'], /but no peer URL of that scheme is listened on/],
+    [
+      ['--initial-cluster=default=http://localhost:2380,b=https://b:1'],
+      /^--initial-cluster has https:\/\/b:1, which needs --peer-cert-file/,
+    ],
+    [
+      ['--listen-peer-urls=http://10.0.0.1:1', '--require-peer-tls'],
+      /^--require-peer-tls refuses peer URLs without TLS: http:\/\/10\.0\.0\.1:1\.$/,
+    ],
+  ]
+  for (const [argv, sentence] of cases) t.match(refusal(argv), sentence, argv.join(' '))
+  t.strictSame(run(['--listen-peer-urls=http://10.0.0.1:1']).config.plainPeerUrls, ['http://10.0.0.1:1'])
+  t.strictSame(run(['--require-peer-tls']).config.plainPeerUrls, [], 'this machine alone needs none')
+  const { clientTls } = run([client, ...cert, ca, '--cipher-suites=TLS_RSA_WITH_AES_128_GCM_SHA256']).config
+  t.match(clientTls, { caFile: 'a', namesUsers: false, ciphers: /^TLS_AES_128.*:AES128-GCM-SHA256$/ })
 })
 
 t.test("etcd's flags: aliases, those without effect, those refused", async t => {
@@ -177,8 +224,8 @@ t.test('a file alone: everything else is ignored, and that is said', async t => 
   })
   t.match(outcome.config, { name: 'n2', dataDir: '/somewhere', heartbeatMs: 50 })
   t.strictSame(outcome.config.listenClient, [
-    { host: '127.0.0.1', port: 1 },
-    { host: '::1', port: 2 },
+    { host: '127.0.0.1', port: 1, secure: false },
+    { host: '::1', port: 2, secure: false },
   ])
   t.strictSame(outcome.warnings, ['With --config-file every other setting is ignored: --name, --data-dir.'])
   t.equal(run([], { files, environment: { ETCD_CONFIG_FILE: 'empty.yaml' } }).config.name, 'default')

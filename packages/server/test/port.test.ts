@@ -95,13 +95,26 @@ t.test('half-open: the request is answered after the client has closed its side'
 t.test('at most so many connections', async t => {
   await using server = await running([], { port: { connectionsMax: 1 } })
   const first = await dial(server.port)
-  first.socket.write('GET /version HTTP/1.1\r\nHost: x\r\n')
+  const request = 'GET /version HTTP/1.1\r\nHost: x\r\n\r\n'
+  first.socket.write(request)
+  await until(() => first.heard().includes('"kvorum"'), 'the answer to the first')
   const second = await dial(server.port)
   await until(second.closed, 'the refusal of the second')
-  first.socket.write('\r\n')
-  await until(() => first.heard().includes('"kvorum"'), 'the answer to the first')
+  first.socket.write(request)
+  await until(() => first.heard().split('"kvorum"').length === 3, 'the second answer to the first')
   first.socket.destroy()
-  t.pass('the first one was served all the same')
+  t.equal(second.heard(), '')
+})
+
+t.test('where all places are taken, who says nothing gives way to who comes', async t => {
+  await using server = await running([], { port: { connectionsMax: 2 } })
+  const silent = [await dial(server.port), await dial(server.port)] as const
+  const third = await dial(server.port)
+  third.socket.write('GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+  await until(() => third.heard().includes('"kvorum"'), 'the answer to the third')
+  await until(silent[0].closed, 'the end of the first')
+  t.equal(silent[1].closed(), false, 'one is enough')
+  for (const wire of [...silent, third]) wire.socket.destroy()
 })
 
 t.test('both protocols at once on one port', async t => {
@@ -165,7 +178,7 @@ t.test('a port in use, or an address of another machine, is one sentence', async
 
 t.test('a port that nobody routes to yet can be destroyed', async t => {
   const port = new ClientPort({ grpc: () => {}, http: () => {} })
-  const { port: number } = await port.listen({ host: '127.0.0.1', port: 0 })
+  const { port: number } = await port.listen({ host: '127.0.0.1', port: 0, secure: false })
   const wire = await dial(number)
   await until(() => port.connections === 1, 'the connection')
   port.destroy()

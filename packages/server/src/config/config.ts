@@ -1,3 +1,4 @@
+import type { TlsConfig } from '../tls/config.js'
 import type { Endpoint } from './urls.js'
 
 export interface InitialMember {
@@ -14,6 +15,11 @@ export interface ServerConfig {
   readonly advertiseClientUrls: readonly string[]
   readonly listenPeer: readonly Endpoint[]
   readonly advertisePeerUrls: readonly string[]
+  /** Of the https URLs that clients are answered on; null: there are none. */
+  readonly clientTls: TlsConfig | null
+  readonly peerTls: TlsConfig | null
+  /** Peer URLs off this machine that are not https. */
+  readonly plainPeerUrls: readonly string[]
   readonly initialCluster: readonly InitialMember[]
   readonly initialClusterState: 'new' | 'existing'
   readonly initialClusterToken: string

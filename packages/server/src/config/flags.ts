@@ -1,6 +1,7 @@
 import { LIMITS } from '@kvorum/model'
 import { ETCD_FLAGS } from './etcdFlags.js'
 import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
+import { TLS_FLAGS } from './tlsFlags.js'
 
 /** What a server is, where it listens, and with whom. */
 const MEMBER_FLAGS = {
@@ -96,12 +97,14 @@ const MEMBER_FLAGS = {
 /** Every setting of a server. Adding one is a row of a table, a field of ServerConfig and, if needed, a rule. */
 export const FLAGS = {
   ...MEMBER_FLAGS,
+  ...TLS_FLAGS,
   ...ETCD_FLAGS,
 } as const
 
 /** The order and the headings of `--help`. */
 const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, Flag<unknown>>>])[] = [
   ['Server:', MEMBER_FLAGS],
+  ['TLS:', TLS_FLAGS],
   ["etcd's flags that have no effect here, or are refused:", ETCD_FLAGS],
 ]
 

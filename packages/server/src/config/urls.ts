@@ -5,6 +5,8 @@ import { accepted, rejected, type Parsed } from './flag.js'
 export interface Endpoint {
   readonly host: string
   readonly port: number
+  /** The URL says https. */
+  readonly secure: boolean
 }
 
 /** A URL of a node: scheme, host and port, nothing else. The result is its canonical text and its parts. */
@@ -22,15 +24,15 @@ export function parseUrl(given: string): Parsed<NodeUrl> {
   if (match === null)
     return rejected(`"${given}" must be scheme, host and port only, such as http://10.0.0.1:2379.`)
   const [, scheme, bracketed, digits] = match as unknown as [string, string, string, string]
-  if (scheme === 'https') return rejected(`"${given}": TLS is not served yet, use http.`)
-  if (scheme !== 'http') return rejected(`"${given}": the scheme must be http.`)
+  if (scheme !== 'http' && scheme !== 'https')
+    return rejected(`"${given}": the scheme must be http or https.`)
   const host = bracketed.replace(/^\[|\]$/g, '').toLowerCase()
   if (host === '') return rejected(`"${given}" names no host; use 0.0.0.0 for every interface.`)
   const port = Number(digits)
   if (port > 65_535) return rejected(`"${given}": a port is at most 65535.`)
   return accepted({
-    href: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
-    endpoint: { host, port },
+    href: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    endpoint: { host, port, secure: scheme === 'https' },
   })
 }
 
@@ -52,3 +54,7 @@ export function parseAdvertisedUrl(given: string): Parsed<NodeUrl> {
     ? url
     : rejected(`"${given}" cannot be advertised: it names no host that others could dial.`)
 }
+
+/** Nobody but this machine can reach it. */
+export const isLoopback = ({ host }: Endpoint): boolean =>
+  host === 'localhost' || host === '::1' || host.startsWith('127.')

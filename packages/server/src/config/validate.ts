@@ -1,6 +1,7 @@
 import type { InitialMember, ServerConfig } from './config.js'
 import { accepted, rejected, type Parsed } from './flag.js'
 import type { FlagValues } from './flags.js'
+import { plainPeers, validateTls } from './validateTls.js'
 import { namesHost, parseAdvertisedUrl, parseListenUrl, type NodeUrl } from './urls.js'
 
 /** Values that are right one by one, made into a configuration that is right as a whole. */
@@ -31,6 +32,13 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
   if (!initialCluster.ok) return initialCluster
   const misfit = checkSelf(values.name, advertisePeerUrls, initialCluster.value)
   if (misfit !== null) return rejected(misfit)
+  const tls = validateTls(values, listenClient.value, listenPeer.value)
+  if (!tls.ok) return tls
+  const clusterUrls = initialCluster.value.flatMap(({ peerUrls }) => peerUrls)
+  const plain = plainPeers(listenPeer.value, advertisePeer.value, clusterUrls, tls.value.peerTls)
+  if (!plain.ok) return plain
+  if (values['require-peer-tls'] && plain.value.length > 0)
+    return rejected(`--require-peer-tls refuses peer URLs without TLS: ${plain.value.join(', ')}.`)
   return accepted({
     name: values.name,
     dataDir: values['data-dir'] === '' ? `${values.name}.kvorum` : values['data-dir'],
@@ -38,6 +46,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     advertiseClientUrls: hrefs(advertiseClient.value),
     listenPeer: listenPeer.value.map(url => url.endpoint),
     advertisePeerUrls,
+    ...tls.value,
+    plainPeerUrls: plain.value,
     initialCluster: initialCluster.value,
     initialClusterState: values['initial-cluster-state'],
     initialClusterToken: values['initial-cluster-token'],

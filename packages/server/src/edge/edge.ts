@@ -5,6 +5,7 @@ import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/conf
 import type { Logger } from '../logging.js'
 import { Snapshots } from '../snapshot/snapshots.js'
 import { createMetrics, type ServerMetrics } from '../metrics/index.js'
+import { NO_TLS, type TlsStatus } from '../tls/setup.js'
 import { watchLeader, type LeaderWatch } from './leader.js'
 
 /** The bounds that apply at the door. */
@@ -64,6 +65,7 @@ export function createEdge(
   logger: Logger,
   electionTimeoutMs: number,
   dataDir: string,
+  tls: () => TlsStatus = () => NO_TLS,
 ): Edge {
   const leader = watchLeader(node, electionTimeoutMs)
   return {
@@ -72,7 +74,7 @@ export function createEdge(
     logger,
     leader,
     snapshots: new Snapshots(node, dataDir, logger),
-    metrics: createMetrics(node, { leaderChanges: leader.changes }),
+    metrics: createMetrics(node, { leaderChanges: leader.changes, tls }),
     pickLeaseId: randomLeaseId,
     state: {
       term: 0,

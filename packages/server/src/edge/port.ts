@@ -1,28 +1,40 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import { LIMITS } from '@kvorum/model'
+import { Listener, remoteOf, type ListenerTls } from '@kvorum/peer'
 import type { Endpoint } from '../config/urls.js'
 
 /**
  * One listener for gRPC and HTTP/1.1. A connection's first bytes tell them apart: HTTP/2 with prior knowledge
- * begins with "PRI", which begins no HTTP/1.1 request.
+ * begins with "PRI", which begins no HTTP/1.1 request. With TLS the handshake has chosen (ALPN).
  *
- *   listener -> admit -> peek -> route -> grpc | http
- *
- * With TLS the handshake's ALPN result takes the place of `peek`: `listener` becomes a tls.Server and calls
- * `route` with what ALPN chose.
+ *   listener -> admit -> (handshake) -> peek -> route -> grpc | http
  */
 export interface PortTargets {
   readonly grpc: (socket: Socket) => void
   readonly http: (socket: Socket) => void
 }
 
+/** What a port needs of TLS beyond its listener. */
+export interface PortTls extends ListenerTls {
+  /** Why a connection whose handshake is done may not be used; null: it may. */
+  readonly refusal: (socket: TLSSocket) => string | null
+  /** Handshakes that came to nothing, and connections refused after theirs. */
+  readonly onFailure: (remote: string, problem: string) => void
+}
+
 export interface PortOptions {
   /** A connection that has not said which protocol it speaks after this long is closed. */
   readonly firstByteMs: number
   readonly connectionsMax: number
+  readonly handshakesMax: number
 }
 
-export const PORT_DEFAULTS: PortOptions = { firstByteMs: 10_000, connectionsMax: LIMITS.connectionsMax }
+export const PORT_DEFAULTS: PortOptions = {
+  firstByteMs: 10_000,
+  connectionsMax: LIMITS.connectionsMax,
+  handshakesMax: LIMITS.handshakesMax,
+}
 
 /** Seconds of silence after which the system probes whether a client is still there. */
 const TCP_KEEPALIVE_MS = 30_000
@@ -31,66 +43,79 @@ const PREFACE = Buffer.from('PRI')
 export type Protocol = keyof PortTargets
 
 export class ClientPort {
-  readonly #listener: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #listener: Listener
+  readonly #tls: PortTls | null
   readonly #targets: PortTargets
   readonly #options: PortOptions
+  /** Those that have not said what they speak. */
+  readonly #silent = new Set<Socket>()
 
-  constructor(targets: PortTargets, options: PortOptions = PORT_DEFAULTS) {
+  constructor(targets: PortTargets, options: PortOptions = PORT_DEFAULTS, tls: PortTls | null = null) {
     this.#targets = targets
     this.#options = options
-    // Half-open: an HTTP/1.1 client may end its side after the request and still wait for the answer.
-    this.#listener = createServer({
+    this.#tls = tls
+    this.#listener = new Listener({
+      tls,
+      // An HTTP/1.1 client may end its side after the request and still wait for the answer.
       allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: TCP_KEEPALIVE_MS,
+      handshakeMs: options.firstByteMs,
+      handshakesMax: options.handshakesMax,
+      keepAliveMs: TCP_KEEPALIVE_MS,
+      admits: () => this.#admits(),
+      onSocket: socket => this.#route(socket),
+      onFailure: (remote, problem) => tls?.onFailure(remote, problem),
     })
-    this.#listener.on('connection', socket => this.#admit(socket))
   }
 
   /** Rejects with the system's error where the address cannot be bound. */
-  listen(endpoint: Endpoint): Promise<AddressInfo> {
-    return new Promise((resolve, reject) => {
-      this.#listener.once('error', reject)
-      this.#listener.listen({ host: endpoint.host, port: endpoint.port }, () => {
-        this.#listener.off('error', reject)
-        // Failing accepts (no file descriptors) must not end the process; clients see a refused connection.
-        this.#listener.on('error', () => {})
-        resolve(this.#listener.address() as AddressInfo)
-      })
-    })
+  listen({ host, port }: Endpoint): Promise<AddressInfo> {
+    return this.#listener.listen(host, port)
   }
 
   get connections(): number {
-    return this.#sockets.size
+    return this.#listener.connections
   }
 
   /** No new connections from now on; those that have not spoken yet are closed. */
   stopListening(): void {
-    if (this.#listener.listening) this.#listener.close()
+    this.#listener.stop()
   }
 
   /** Cuts every connection that is left. */
   destroy(): void {
-    this.stopListening()
-    for (const socket of this.#sockets) socket.destroy()
+    void this.#listener.close()
   }
 
-  #admit(socket: Socket): void {
-    // First of all: an error without a listener would end the process.
-    socket.on('error', () => socket.destroy())
-    if (this.#sockets.size >= this.#options.connectionsMax) {
+  /** Where all places are taken, the one that has been silent for longest gives way. */
+  #admits(): boolean {
+    if (this.connections < this.#options.connectionsMax) return true
+    const [longest] = this.#silent
+    longest?.destroy()
+    return longest !== undefined
+  }
+
+  #route(socket: Socket): void {
+    const refusal = socket instanceof TLSSocket ? (this.#tls?.refusal(socket) ?? null) : null
+    if (refusal !== null) {
+      this.#tls?.onFailure(remoteOf(socket), refusal)
       socket.destroy()
       return
     }
-    this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
+    const chosen = socket instanceof TLSSocket && socket.alpnProtocol === 'h2'
+    if (chosen) return this.#hand(socket, 'grpc')
+    this.#silent.add(socket)
+    socket.once('close', () => this.#silent.delete(socket))
     peek(socket, this.#options.firstByteMs, protocol => {
-      // An HTTP/2 session does not end by itself when its client's side has ended.
-      if (protocol === 'grpc') socket.allowHalfOpen = false
-      this.#targets[protocol](socket)
+      this.#silent.delete(socket)
+      // HTTP/2 over TLS has to be chosen in the handshake.
+      this.#hand(socket, socket instanceof TLSSocket ? 'http' : protocol)
     })
+  }
+
+  #hand(socket: Socket, protocol: Protocol): void {
+    // An HTTP/2 session does not end by itself when its client's side has ended.
+    if (protocol === 'grpc') socket.allowHalfOpen = false
+    this.#targets[protocol](socket)
   }
 }
 

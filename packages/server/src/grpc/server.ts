@@ -3,7 +3,6 @@ import {
   Server,
   ServerCredentials,
   status as grpcStatus,
-  type Metadata,
   type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -14,6 +13,7 @@ import { errorFor } from '@kvorum/protocol'
 import type { Edge } from '../edge/edge.js'
 import { openStream, type StreamWire } from '../edge/stream.js'
 import { runUnary } from '../edge/unary.js'
+import { commonNameOf } from '../tls/judge.js'
 import type { CallMeta } from '../rpc/handler.js'
 import { REGISTRY, type AnyStream, type AnyUnary } from '../rpc/registry.js'
 
@@ -32,7 +32,8 @@ export interface GrpcFront {
 const KEEPALIVE_TIME_MS = 2 * 60 * 60 * 1000
 const KEEPALIVE_TIMEOUT_MS = 20_000
 
-export function createGrpc(edge: Edge): GrpcFront {
+/** `namesUsers`: the common name of a client's certificate is part of its calls. */
+export function createGrpc(edge: Edge, { namesUsers = false } = {}): GrpcFront {
   const { limits } = edge
   const server = new Server({
     // Somewhat more than a request may have, so that the refusal can be etcd's.
@@ -45,9 +46,11 @@ export function createGrpc(edge: Edge): GrpcFront {
   })
   for (const handler of REGISTRY) {
     const { path } = handler.rpc
-    if (handler.kind === 'unary') server.register(path, unaryCall(edge, handler), same, same, 'unary')
-    else if (handler.rpc.requestStream) server.register(path, bidiCall(edge, handler), same, same, 'bidi')
-    else server.register(path, serverStreamCall(edge, handler), same, same, 'serverStream')
+    if (handler.kind === 'unary')
+      server.register(path, unaryCall(edge, handler, namesUsers), same, same, 'unary')
+    else if (handler.rpc.requestStream)
+      server.register(path, bidiCall(edge, handler, namesUsers), same, same, 'bidi')
+    else server.register(path, serverStreamCall(edge, handler, namesUsers), same, same, 'serverStream')
   }
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   return {
@@ -64,13 +67,18 @@ const same = (bytes: Buffer): Buffer => bytes
 const asBuffer = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-function metaOf(metadata: Metadata, remote: string): CallMeta {
+/** What every kind of call knows about its connection. */
+type Calling = Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata' | 'getPeer' | 'getAuthContext'>
+
+function metaOf(call: Calling, namesUsers: boolean): CallMeta {
+  const { metadata } = call
+  const certificate = namesUsers ? call.getAuthContext().sslPeerCertificate : undefined
   return {
     requireLeader: metadata.get('hasleader')[0] === 'true',
     clientVersion: String(metadata.get('client-api-version')[0] ?? ''),
     session: String(metadata.get('kvorum-session')[0] ?? ''),
-    remote,
-    certificateName: null,
+    remote: call.getPeer(),
+    certificateName: certificate === undefined ? null : commonNameOf(certificate),
   }
 }
 
@@ -80,7 +88,7 @@ function statusOf(error: KvError): { code: grpcStatus; details: string } {
 }
 
 const unaryCall =
-  (edge: Edge, rpc: AnyUnary) =>
+  (edge: Edge, rpc: AnyUnary, namesUsers: boolean) =>
   (call: ServerUnaryCall<Buffer, Buffer>, answer: sendUnaryData<Buffer>): void => {
     const { calls } = edge.metrics
     const bytes = call.request
@@ -91,7 +99,7 @@ const unaryCall =
     call.on('cancelled', () => {
       if (!answered) gone.abort()
     })
-    const meta = metaOf(call.metadata, call.getPeer())
+    const meta = metaOf(call, namesUsers)
     void runUnary(
       edge,
       rpc,
@@ -111,13 +119,19 @@ const unaryCall =
     })
   }
 
-type Writing = Pick<ServerDuplexStream<Buffer, Buffer>, 'write' | 'emit' | 'metadata' | 'getPeer'> & {
+type Writing = Pick<ServerDuplexStream<Buffer, Buffer>, 'write' | 'emit' | keyof Calling> & {
   end: () => void
 }
 
-function streamWire(edge: Edge, rpc: AnyStream, call: Writing, flow: StreamWire['flow']): StreamWire {
+function streamWire(
+  edge: Edge,
+  rpc: AnyStream,
+  call: Writing,
+  namesUsers: boolean,
+  flow: StreamWire['flow'],
+): StreamWire {
   return {
-    meta: metaOf(call.metadata, call.getPeer()),
+    meta: metaOf(call, namesUsers),
     decode: input => rpc.request.decode(input as Buffer),
     write: (response, taken) => {
       const bytes = asBuffer(rpc.response.encode(response as never))
@@ -133,10 +147,10 @@ function streamWire(edge: Edge, rpc: AnyStream, call: Writing, flow: StreamWire[
 }
 
 const bidiCall =
-  (edge: Edge, rpc: AnyStream) =>
+  (edge: Edge, rpc: AnyStream, namesUsers: boolean) =>
   (call: ServerDuplexStream<Buffer, Buffer>): void => {
     const flow = (reading: boolean) => (reading ? call.resume() : call.pause())
-    const open = openStream(edge, rpc, streamWire(edge, rpc, call, flow))
+    const open = openStream(edge, rpc, streamWire(edge, rpc, call, namesUsers, flow))
     call.on('cancelled', open.cancelled)
     call.on('error', open.cancelled)
     call.on('data', (bytes: Buffer) => {
@@ -147,12 +161,12 @@ const bidiCall =
   }
 
 const serverStreamCall =
-  (edge: Edge, rpc: AnyStream) =>
+  (edge: Edge, rpc: AnyStream, namesUsers: boolean) =>
   (call: ServerWritableStream<Buffer, Buffer>): void => {
     const open = openStream(
       edge,
       rpc,
-      streamWire(edge, rpc, call, () => {}),
+      streamWire(edge, rpc, call, namesUsers, () => {}),
     )
     call.on('cancelled', open.cancelled)
     call.on('error', open.cancelled)

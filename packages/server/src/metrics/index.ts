@@ -3,6 +3,8 @@ import type { KvNode } from '@kvorum/model'
 import { createCallMetrics, type CallMetrics } from './calls.js'
 import { createNodeMetrics } from './node.js'
 import { createProcessMetrics } from './process.js'
+import { createTlsMetrics } from './tls.js'
+import type { TlsStatus } from '../tls/setup.js'
 
 export interface ServerMetrics {
   readonly calls: CallMetrics
@@ -12,10 +14,17 @@ export interface ServerMetrics {
   close(): void
 }
 
-export function createMetrics(node: KvNode, edge: { readonly leaderChanges: () => number }): ServerMetrics {
+/** What the metrics read that is not the node's. */
+export interface MetricSources {
+  readonly leaderChanges: () => number
+  readonly tls: () => TlsStatus
+}
+
+export function createMetrics(node: KvNode, edge: MetricSources): ServerMetrics {
   const registry = new Registry()
   const calls = createCallMetrics(registry)
   const ofNode = createNodeMetrics(registry, node, edge)
+  const readTls = createTlsMetrics(registry, edge.tls)
   const ofProcess = createProcessMetrics(registry)
   return {
     calls,
@@ -23,6 +32,7 @@ export function createMetrics(node: KvNode, edge: { readonly leaderChanges: () =
     render: () => {
       ofNode.read()
       ofProcess.read()
+      readTls()
       return registry.metrics()
     },
     close: () => ofProcess.close(),

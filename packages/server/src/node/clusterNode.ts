@@ -14,7 +14,7 @@ import {
   type Replica,
 } from '@kvorum/model'
 import { NodeRuntime, votersOf, type Bootstrap, type NodeInitial, type RecoveredGroup } from '@kvorum/node'
-import { PeerTransport } from '@kvorum/peer'
+import { PeerTransport, type Address } from '@kvorum/peer'
 import { EngineError, FileDisk, LevelEngine, createStore, openLog, type LogStore } from '@kvorum/storage'
 import { ETCD_API_VERSION } from '../version.js'
 import { StartError, type NodeSetup } from '../wiring.js'
@@ -47,7 +47,7 @@ export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
 }
 
 async function startRuntime(
-  { config, cluster, self, members, logger, fatal }: NodeSetup,
+  { config, cluster, self, members, logger, fatal, peerTls }: NodeSetup,
   initial: NodeInitial,
   log: LogStore,
   engine: LevelEngine,
@@ -82,6 +82,7 @@ async function startRuntime(
           self,
           listen: config.listenPeer,
           peers,
+          tls: peerTls,
           random: Math.random,
           events,
         }),
@@ -209,7 +210,10 @@ function bootstrapOf({ members }: NodeSetup): Bootstrap {
   }
 }
 
-function addressOf(url: string): { host: string; port: number } {
-  const { hostname, port } = new URL(url)
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port) }
+function addressOf(url: string): Address {
+  const { hostname, port, protocol } = new URL(url)
+  // The standard port of the scheme is left out there.
+  const secure = protocol === 'https:'
+  const standard = secure ? 443 : 80
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? standard : Number(port), secure }
 }
