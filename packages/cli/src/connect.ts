@@ -1,5 +1,6 @@
-import { RawClient } from '@kvorum/client'
-import type { Connection, ConnectOptions } from './connection.js'
+import { readFileSync } from 'node:fs'
+import { RawClient, type TlsOptions } from '@kvorum/client'
+import type { Connection, ConnectOptions, TlsFiles } from './connection.js'
 import { keepAliveResponses, watchResponses } from './streams.js'
 
 /** Connects to any of the endpoints; rejects when none can be reached in time. */
@@ -8,6 +9,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     endpoints: options.endpoints,
     timeoutMs: options.requestTimeoutMs,
     connectTimeoutMs: options.dialTimeoutMs,
+    ...(options.tls === null ? {} : { tls: readTls(options.tls) }),
   })
   try {
     await client.ready(options.dialTimeoutMs)
@@ -20,5 +22,23 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     watch: request => watchResponses(client, request),
     keepAlive: lease => keepAliveResponses(client, lease),
     close: () => client.close(),
+  }
+}
+
+function readTls({ caFile, certFile, keyFile, insecureSkipVerify }: TlsFiles): TlsOptions {
+  return {
+    insecureSkipVerify,
+    ...(caFile === '' ? {} : { ca: read('--cacert', caFile) }),
+    ...(certFile === '' ? {} : { cert: read('--cert', certFile), key: read('--key', keyFile) }),
+  }
+}
+
+function read(flag: string, path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new Error(`${flag} ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`, {
+      cause: error,
+    })
   }
 }

@@ -7,6 +7,16 @@ export interface ConnectOptions {
   readonly dialTimeoutMs: number
   /** Of one request; streams have none. */
   readonly requestTimeoutMs: number
+  /** Null: TLS only where an endpoint says https. */
+  readonly tls: TlsFiles | null
+}
+
+/** Names of files, '' where there is none. */
+export interface TlsFiles {
+  readonly caFile: string
+  readonly certFile: string
+  readonly keyFile: string
+  readonly insecureSkipVerify: boolean
 }
 
 /**

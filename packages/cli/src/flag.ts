@@ -18,11 +18,11 @@ export type FlagValues<Table extends FlagTable> = {
   readonly [Name in keyof Table]: Table[Name] extends Flag<infer Value> ? Value : never
 }
 
-export const toggle = (help: string): Flag<boolean> => ({
+export const toggle = (help: string, fallback = false): Flag<boolean> => ({
   kind: 'switch',
   argument: '',
   help,
-  fallback: false,
+  fallback,
   parse: text =>
     text === 'true' || text === 'false' ? accepted(text === 'true') : rejected('must be true or false'),
 })

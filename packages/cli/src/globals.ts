@@ -1,5 +1,5 @@
 import { choice, duration, text, toggle, type FlagTable, type FlagValues } from './flag.js'
-import type { ConnectOptions } from './connection.js'
+import type { ConnectOptions, TlsFiles } from './connection.js'
 import type { Environment } from './io.js'
 
 export type Format = 'simple' | 'json' | 'fields'
@@ -17,6 +17,11 @@ export const GLOBALS = {
     'simple',
     'How to print answers (also -w).',
   ),
+  cacert: text('file', 'Authorities of the servers, in PEM. Also KVORUM_CACERT, ETCDCTL_CACERT.'),
+  cert: text('file', 'Certificate to show to servers, in PEM. Also KVORUM_CERT, ETCDCTL_CERT.'),
+  key: text('file', 'Its private key, in PEM. Also KVORUM_KEY, ETCDCTL_KEY.'),
+  'insecure-transport': toggle('--insecure-transport=false: TLS also where an endpoint has no scheme.', true),
+  'insecure-skip-tls-verify': toggle('Take any certificate of a server.'),
   hex: toggle('Print keys and values in hexadecimal.'),
 } as const satisfies FlagTable
 
@@ -35,8 +40,29 @@ export function endpointsOf(flags: Pick<GlobalValues, 'endpoints'>, env: Environ
     .filter(endpoint => endpoint !== '')
 }
 
-export const connectOptions = (flags: GlobalValues, endpoints: readonly string[]): ConnectOptions => ({
+export const connectOptions = (
+  flags: GlobalValues,
+  env: Environment,
+  endpoints: readonly string[],
+): ConnectOptions => ({
   endpoints,
+  tls: tlsFilesOf(flags, env),
   dialTimeoutMs: flags['dial-timeout'],
   requestTimeoutMs: flags['command-timeout'],
 })
+
+/** Null: nothing says TLS, except perhaps the endpoints. Throws where half of a pair is missing. */
+function tlsFilesOf(flags: GlobalValues, env: Environment): TlsFiles | null {
+  const setting = (name: 'cacert' | 'cert' | 'key'): string => {
+    const variable = name.toUpperCase()
+    return flags[name] || env[`KVORUM_${variable}`] || env[`ETCDCTL_${variable}`] || ''
+  }
+  const isSet = (variable: string, value: string): boolean =>
+    (env[`KVORUM_${variable}`] ?? env[`ETCDCTL_${variable}`]) === value
+  const files = { caFile: setting('cacert'), certFile: setting('cert'), keyFile: setting('key') }
+  if ((files.certFile === '') !== (files.keyFile === '')) throw new Error('--cert and --key need each other')
+  const insecureSkipVerify = flags['insecure-skip-tls-verify'] || isSet('INSECURE_SKIP_TLS_VERIFY', 'true')
+  const insists = !flags['insecure-transport'] || isSet('INSECURE_TRANSPORT', 'false')
+  const wanted = insists || insecureSkipVerify || files.caFile !== '' || files.certFile !== ''
+  return wanted ? { ...files, insecureSkipVerify } : null
+}

@@ -9,7 +9,7 @@ export async function withConnection(
   globals: GlobalValues,
   run: (connection: Connection) => Promise<number | void>,
 ): Promise<number> {
-  const connection = await io.connect(connectOptions(globals, endpointsOf(globals, io.env)))
+  const connection = await io.connect(connectOptions(globals, io.env, endpointsOf(globals, io.env)))
   try {
     return (await run(connection)) ?? DONE
   } finally {

@@ -234,7 +234,7 @@ t.test('status asks every endpoint by itself', async t => {
 t.test('where and how long to ask', async t => {
   const endpointsOf = async (argv: string, env: Record<string, string>): Promise<unknown> =>
     (await play(argv, { env })).recorder.connects
-  const times = { dialTimeoutMs: 2000, requestTimeoutMs: 5000 }
+  const times = { dialTimeoutMs: 2000, requestTimeoutMs: 5000, tls: null }
   t.strictSame(await endpointsOf('get k', {}), [{ endpoints: ['127.0.0.1:2379'], ...times }])
   t.match(await endpointsOf('get k', { ETCDCTL_ENDPOINTS: 'e:1' }), [{ endpoints: ['e:1'] }])
   t.match(await endpointsOf('get k', { ETCDCTL_ENDPOINTS: 'e:1', KVORUM_ENDPOINTS: 'k:1, k:2' }), [
@@ -244,6 +244,22 @@ t.test('where and how long to ask', async t => {
   t.match(await endpointsOf('get k --command-timeout 1m30s --dial-timeout=250ms', {}), [
     { dialTimeoutMs: 250, requestTimeoutMs: 90_000 },
   ])
+  const files = { caFile: '', certFile: '', keyFile: '', insecureSkipVerify: false }
+  const tls: readonly (readonly [string, Record<string, string>, object])[] = [
+    ['get k --cacert a', {}, { ...files, caFile: 'a' }],
+    [
+      'get k --cert c --key k',
+      { ETCDCTL_CACERT: 'a' },
+      { ...files, caFile: 'a', certFile: 'c', keyFile: 'k' },
+    ],
+    ['get k', { ETCDCTL_CERT: 'c', KVORUM_CERT: 'd', ETCDCTL_KEY: 'k' }, { certFile: 'd', keyFile: 'k' }],
+    ['get k --insecure-transport=false', {}, files],
+    ['get k --insecure-skip-tls-verify', {}, { ...files, insecureSkipVerify: true }],
+    ['get k', { ETCDCTL_INSECURE_SKIP_TLS_VERIFY: 'true' }, { insecureSkipVerify: true }],
+  ]
+  for (const [argv, env, expected] of tls) t.match(await endpointsOf(argv, env), [{ tls: expected }], argv)
+  const half = await play('get k --cert c', {})
+  t.match(half, { status: 1, err: /--cert and --key need each other/ })
 })
 
 t.test('misuse is one sentence and status 2; failure is status 1', async t => {

@@ -1,21 +1,33 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { FLAG_NAMES, FLAGS } from '@kvorum/server'
+import { FLAG_NAMES, FLAGS, FOREIGN_FLAG_NAMES } from '@kvorum/server'
 import { COMMANDS } from '#src/run.js'
 
 const ROOT = new URL('../../../../', import.meta.url)
 const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8')
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/operating.md']
+const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/operating.md', 'docs/compatibility.md']
 
-t.test('the table of flags is the server’s', async t => {
-  const rows = new Map(
-    [...read('docs/operating.md').matchAll(/^\| `--([a-z-]+)` *\| (.*?) *\|/gm)].map(([, name, fallback]) => [
-      name,
-      fallback,
+/** Of a page's tables: what stands beside each flag. */
+const flagRows = (page: string): ReadonlyMap<string, string> =>
+  new Map(
+    [...read(page).matchAll(/^\| `--([a-z0-9-]+)` *\| (.*?) *\|/gm)].map(([, name, beside]) => [
+      name!,
+      beside!,
     ]),
   )
-  t.strictSame([...rows.keys()], FLAG_NAMES)
+
+t.test('the table of flags is the server’s', async t => {
+  const rows = flagRows('docs/operating.md')
+  const foreign = new Set(FOREIGN_FLAG_NAMES)
+  t.strictSame(
+    [...rows.keys()],
+    FLAG_NAMES.filter(name => !foreign.has(name)),
+  )
+  t.strictSame(
+    [...flagRows('docs/compatibility.md').keys()].filter(name => foreign.has(name)),
+    [...foreign],
+  )
   for (const name of FLAG_NAMES) {
     const { fallback } = FLAGS[name]
     const written = rows.get(name) ?? ''

@@ -1,7 +1,7 @@
 import type { Entry } from './entry.js'
 import { Endpoint, parseEndpoint } from './endpoint.js'
 import { Endpoints } from './endpoints.js'
-import { channelCredentials, tlsChannelOptions } from './credentials.js'
+import { channelCredentials, tlsChannelOptions, tlsOf } from './credentials.js'
 import { invalid } from './error.js'
 import { KeepAlive } from './keepAlive.js'
 import { type Bytes, type Keys } from './keys.js'
@@ -56,10 +56,10 @@ export class KvorumClient {
   constructor(options: ConnectOptions) {
     const settings = settingsOf(options)
     this.#endpointOf = text => {
-      const { hostPort, secure } = parseEndpoint(text)
-      const tls = options.tls ?? secure
+      const address = parseEndpoint(text)
+      const tls = tlsOf(address, options.tls)
       const channelOptions = { ...tlsChannelOptions(tls), ...options.channelOptions }
-      return new Endpoint(hostPort, channelCredentials(tls), channelOptions, settings.clock)
+      return new Endpoint(address.hostPort, channelCredentials(tls), channelOptions, settings.clock)
     }
     const endpoints = typeof options.endpoints === 'string' ? options.endpoints.split(',') : options.endpoints
     if (endpoints.length === 0) throw invalid('no endpoints')

@@ -1,10 +1,26 @@
 import { credentials, Metadata, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js'
+import type { Address } from './endpoint.js'
+import { invalid } from './error.js'
 import type { AuthOptions, TlsOptions } from './options.js'
 
 export function channelCredentials(tls: boolean | TlsOptions): ChannelCredentials {
   if (tls === false) return credentials.createInsecure()
   if (tls === true) return credentials.createSsl()
-  return credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert))
+  const anybody = { checkServerIdentity: () => undefined, rejectUnauthorized: false }
+  const verify = tls.insecureSkipVerify === true ? anybody : {}
+  try {
+    return credentials.createSsl(pem(tls.ca), pem(tls.key), pem(tls.cert), verify)
+  } catch (error) {
+    throw invalid(`the TLS options cannot be used (${(error as Error).message})`)
+  }
+}
+
+/** How to speak to an endpoint: its scheme decides, and where it has none, whether TLS was asked for. */
+export function tlsOf(endpoint: Address, tls: boolean | TlsOptions | undefined): boolean | TlsOptions {
+  if (endpoint.scheme === null) return tls ?? false
+  if (endpoint.scheme === 'https') return tls === undefined || tls === false ? true : tls
+  if (tls === undefined || tls === false) return false
+  throw invalid(`http://${endpoint.hostPort} asks for no TLS, but TLS options are given; write https`)
 }
 
 export const tlsChannelOptions = (tls: boolean | TlsOptions): ChannelOptions =>

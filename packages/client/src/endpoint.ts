@@ -80,8 +80,8 @@ const CHANNEL: ChannelOptions = {
 
 export interface Address {
   readonly hostPort: string
-  /** The URL said https. */
-  readonly secure: boolean
+  /** Null: none was written. */
+  readonly scheme: 'http' | 'https' | null
 }
 
 /** host, host:port, http://host:port or https://host:port; the port is 2379 where none is given. */
@@ -90,5 +90,5 @@ export function parseEndpoint(text: string): Address {
     /^(?:(https?):\/\/)?(\[[\da-fA-F:.]+\]|[^:/?#\s]+)(?::(\d+))?\/?$/.exec(text) ?? []
   if (host === undefined)
     throw invalid(`'${text}' is not an endpoint; write for example http://127.0.0.1:2379`)
-  return { hostPort: `${host}:${port ?? '2379'}`, secure: scheme === 'https' }
+  return { hostPort: `${host}:${port ?? '2379'}`, scheme: (scheme as Address['scheme'] | undefined) ?? null }
 }

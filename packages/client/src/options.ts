@@ -19,6 +19,8 @@ export interface TlsOptions {
   readonly key?: string | Uint8Array
   /** The name to expect in the server's certificate, where it is not the endpoint's. */
   readonly serverName?: string
+  /** Take any certificate: whoever is in between can read and change everything. */
+  readonly insecureSkipVerify?: boolean
 }
 
 export type AuthOptions =
@@ -28,7 +30,10 @@ export interface ConnectOptions {
   /** host:port, http://host:port or https://host:port (which asks for TLS). */
   readonly endpoints: string | readonly string[]
   readonly auth?: AuthOptions
-  /** `true` is TLS with the system's authorities. */
+  /**
+   * For https endpoints, and for those without a scheme; refused together with http ones. `true` is TLS with the
+   * system's authorities, which is also what https asks for by itself.
+   */
   readonly tls?: boolean | TlsOptions
   /** Silent by default. */
   readonly logger?: Logger

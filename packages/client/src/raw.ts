@@ -1,7 +1,7 @@
 import type { ServiceError } from '@grpc/grpc-js'
 import type { Init, pb, RpcName } from '@kvorum/protocol'
 import { isServiceError, type CallKind } from './classify.js'
-import { channelCredentials, tlsChannelOptions } from './credentials.js'
+import { channelCredentials, tlsChannelOptions, tlsOf } from './credentials.js'
 import { Endpoint, parseEndpoint } from './endpoint.js'
 import { Endpoints } from './endpoints.js'
 import { invalid } from './error.js'
@@ -32,10 +32,10 @@ export class RawClient {
     const texts = typeof options.endpoints === 'string' ? options.endpoints.split(',') : options.endpoints
     if (texts.length === 0) throw invalid('no endpoints')
     const endpoints = texts.map(text => {
-      const { hostPort, secure } = parseEndpoint(text)
-      const tls = options.tls ?? secure
+      const address = parseEndpoint(text)
+      const tls = tlsOf(address, options.tls)
       const channelOptions = { ...tlsChannelOptions(tls), ...options.channelOptions }
-      return new Endpoint(hostPort, channelCredentials(tls), channelOptions, settings.clock)
+      return new Endpoint(address.hostPort, channelCredentials(tls), channelOptions, settings.clock)
     })
     this.#endpoints = new Endpoints(endpoints, settings.connectTimeoutMs)
     this.#transport = new Transport(settings, this.#endpoints, options.auth)

@@ -346,6 +346,10 @@ t.test('connecting', async t => {
   t.match(await failure(connect({ ...options, timeoutMs: 0 })), { code: 'ERR_KV_INVALID_ARGUMENT' })
   const reason = new Error('stop')
   t.equal(await connect({ ...options, signal: AbortSignal.abort(reason) }).catch((e: unknown) => e), reason)
-  t.same(parseEndpoint('https://[::1]:1/'), { hostPort: '[::1]:1', secure: true })
-  t.same(parseEndpoint('db.example'), { hostPort: 'db.example:2379', secure: false })
+  t.same(parseEndpoint('https://[::1]:1/'), { hostPort: '[::1]:1', scheme: 'https' })
+  t.same(parseEndpoint('db.example'), { hostPort: 'db.example:2379', scheme: null })
+  const refused = { code: 'ERR_KV_INVALID_ARGUMENT', message: /asks for no TLS/ }
+  t.match(await failure(connect({ ...options, tls: true })), refused)
+  const broken = { endpoints: 'https://127.0.0.1:1', tls: { ca: 'x', cert: 'y', key: 'z' } }
+  t.match(await failure(connect(broken)), { code: 'ERR_KV_INVALID_ARGUMENT', message: /TLS options/ })
 })

@@ -5,7 +5,7 @@
  *   flags, environment, file -> ServerConfig -> startServer
  */
 export { leaseTtlMin, requestTimeoutMs, type InitialMember, type ServerConfig } from './config/config.js'
-export { FLAGS, FLAG_NAMES, helpText, type FlagName } from './config/flags.js'
+export { FLAGS, FLAG_NAMES, FOREIGN_FLAG_NAMES, helpText, type FlagName } from './config/flags.js'
 export { loadConfig, type ConfigOutcome, type ConfigSources } from './config/load.js'
 export { type Endpoint } from './config/urls.js'
 export { clusterIdOf, memberIdOf } from './identity.js'

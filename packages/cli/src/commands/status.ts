@@ -34,7 +34,7 @@ export const status = defineClientCommand<Record<never, never>, null>({
 })
 
 async function ask(io: Io, globals: GlobalValues, endpoint: string): Promise<Status> {
-  const connection = await io.connect(connectOptions(globals, [endpoint]))
+  const connection = await io.connect(connectOptions(globals, io.env, [endpoint]))
   try {
     return await connection.call('etcdserverpb.Maintenance/Status', {})
   } finally {

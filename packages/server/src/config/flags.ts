@@ -101,6 +101,9 @@ export const FLAGS = {
   ...ETCD_FLAGS,
 } as const
 
+/** Those that have no effect here, or are refused. */
+export const FOREIGN_FLAG_NAMES: readonly string[] = Object.keys(ETCD_FLAGS)
+
 /** The order and the headings of `--help`. */
 const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, Flag<unknown>>>])[] = [
   ['Server:', MEMBER_FLAGS],
