@@ -1,5 +1,7 @@
 import {
   assert,
+  type AuthFence,
+  type CommandHeader,
   commandHeader,
   decodeShardCommand,
   encodeReply,
@@ -9,6 +11,7 @@ import {
   LIMITS,
   ok,
   type Op,
+  passesFence,
   refuse,
   type Reply,
   type Result,
@@ -20,6 +23,7 @@ import {
   unreachable,
 } from '@kvorum/model'
 import { nextAttached, openAttachments } from './attachments.js'
+import { checkAttached } from './checkAttached.js'
 import { hasDuplicateKey } from './duplicateKey.js'
 import {
   addToSum,
@@ -32,7 +36,7 @@ import {
   writeDelete,
 } from './entryWrites.js'
 import { chainDigest } from './digest.js'
-import { configRow, leaseRow, metaRow } from './groupRows.js'
+import { authFenceRow, configRow, leaseRow, metaRow } from './groupRows.js'
 import type { Machine } from './machine.js'
 import { type Overlay, snapshotIsStale } from './overlay.js'
 import { commandView } from './reader.js'
@@ -85,13 +89,18 @@ export function* applyCommand(
 ): Step<Applied> {
   assertNext(machine, at.index)
   const command = decodeShardCommand(at.data)
-  const { session: tag } = commandHeader(at.data)
+  const header = commandHeader(at.data)
+  // Before the session: what is refused here is decided anew and sent again under the same number.
+  if (command.kind !== 'authFence' && !passesFence(machine.authFence, header.authRevision)) {
+    return finish(openEntry(machine, overlay), at, refuse('authOutdated'))
+  }
+  const { session: tag } = header
   const claimed = tag === null ? null : claim(machine.sessions, tag)
   if (claimed !== null && claimed.kind !== 'first') return notAgain(openEntry(machine, overlay), at, claimed)
   const usable = prefetched !== null && !snapshotIsStale(overlay, prefetched.overlay)
   const view = commandView(machine, overlay, usable ? prefetched : null)
   const entry = openEntry(machine, overlay)
-  const outcome = yield* carryOut(entry, view, command, at)
+  const outcome = yield* carryOut(entry, view, command, header, at)
   return finish(entry, at, outcome, result => {
     if (claimed !== null) rememberReply(entry, claimed, tag!.acknowledgedBelow, result)
   })
@@ -166,7 +175,15 @@ function assertNext(machine: Machine, index: Index): void {
 /** What a command comes to. `commit` changes the record's own fields, at the very end. */
 type Outcome = { readonly reply: Reply; readonly commit?: () => void } | { readonly error: KvError }
 
-function* carryOut(entry: EntryWrites, view: View, command: ShardCommand, at: CommittedEntry): Step<Outcome> {
+function* carryOut(
+  entry: EntryWrites,
+  view: View,
+  command: ShardCommand,
+  { writable }: CommandHeader,
+  at: CommittedEntry,
+): Step<Outcome> {
+  const error = writable === undefined ? null : yield* checkAttached(entry.machine, view, command, writable)
+  if (error !== null) return { error }
   switch (command.kind) {
     case 'write':
       return yield* applyWrite(entry, view, command.op)
@@ -178,6 +195,8 @@ function* carryOut(entry: EntryWrites, view: View, command: ShardCommand, at: Co
       return yield* applyRevoke(entry, view, command.id)
     case 'sessionOpen':
       return applyOpen(entry, command.lease, at.index)
+    case 'authFence':
+      return applyFence(entry, command.fence)
     default:
       return unreachable(command)
   }
@@ -241,6 +260,21 @@ function applyOpen(entry: EntryWrites, lease: LeaseId, index: Index): Outcome {
     reply: { kind: 'sessionOpened', id },
     commit: () => {
       addSession(sessions, id, lease)
+    },
+  }
+}
+
+/** Changes come in any order and more than once: the newest counts. */
+function applyFence(entry: EntryWrites, fence: AuthFence): Outcome {
+  const { machine } = entry
+  if (fence.revision <= machine.authFence.revision) return { reply: { kind: 'done' } }
+  const row = authFenceRow(machine, fence)
+  write(entry, row.write.key, row.write.value)
+  addToSum(entry, row.crc)
+  return {
+    reply: { kind: 'done' },
+    commit: () => {
+      machine.authFence = fence
     },
   }
 }

@@ -38,6 +38,7 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
     case 'leaseRevoke':
     case 'compact':
     case 'sessionOpen':
+    case 'authFence':
       return null
   }
 }

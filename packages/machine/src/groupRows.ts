@@ -1,4 +1,5 @@
 import {
+  type AuthFence,
   ByteReader,
   ByteWriter,
   type Index,
@@ -77,6 +78,20 @@ export function readPurge(machine: Machine, row: Uint8Array): Purge {
   const purge = { target: input.varint(), cursor: input.bytes() }
   input.end()
   return purge
+}
+
+export function authFenceRow(machine: Machine, fence: AuthFence): { write: StoreWrite; crc: number } {
+  const key = groupKey(machine.group, 'authFence')
+  const body = new ByteWriter(16).varint(fence.revision).bool(fence.enabled).finish()
+  const { value, crc } = sealedRow(machine.checksum, key, body)
+  return { write: { key, value }, crc }
+}
+
+export function readAuthFence(machine: Machine, row: Uint8Array): AuthFence {
+  const input = new ByteReader(openRow(machine.checksum, groupKey(machine.group, 'authFence'), row))
+  const fence = { revision: input.varint(), enabled: input.bool() }
+  input.end()
+  return fence
 }
 
 export function leaseRow(machine: Machine, id: LeaseId, ttl: number): { write: StoreWrite; crc: number } {

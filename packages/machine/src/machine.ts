@@ -1,5 +1,6 @@
 import {
   ALL_KEYS,
+  type AuthFence,
   type Checksum,
   EMPTY,
   type Epoch,
@@ -8,6 +9,7 @@ import {
   type KeyRange,
   type LeaseId,
   LIMITS,
+  NO_FENCE,
   type Revision,
   type Term,
 } from '@kvorum/model'
@@ -49,6 +51,8 @@ export interface Machine {
   applying: Revision
   leases: Map<LeaseId, Lease>
   sessions: Sessions
+  /** What was allowed by older users and roles than these is not carried out. */
+  authFence: AuthFence
   /** Bytes of all current keys and values with an overhead each: what a quota counts. */
   logicalBytes: number
   /** Chained over all entries and their effects; equal on replicas that have applied the same. */
@@ -85,6 +89,7 @@ export const createMachine = (options: MachineOptions): Machine => ({
   applying: 0,
   leases: new Map(),
   sessions: createSessions(),
+  authFence: NO_FENCE,
   logicalBytes: 0,
   digest: 0,
   config: EMPTY,

@@ -31,6 +31,7 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'compact':
     case 'leaseGrant':
     case 'sessionOpen':
+    case 'authFence':
       return NO_NEED
   }
 }

@@ -21,6 +21,7 @@ export const TABLES = { current: 0x43, group: 0x47, history: 0x48, past: 0x50 } 
 export const GROUP_ROWS = {
   attachment: 0x41,
   config: 0x43,
+  authFence: 0x46,
   installing: 0x49,
   lease: 0x4c,
   meta: 0x4d,

@@ -54,6 +54,8 @@ export function run(reference: Reference, command: ShardCommand): Answer {
       if (reference.leases.has(command.id)) return refused('leaseExists')
       reference.leases.set(command.id, command.ttl)
       return DONE
+    case 'authFence':
+      return DONE
     case 'leaseRevoke': {
       if (!reference.leases.has(command.id)) return refused('leaseNotFound')
       reference.leases.delete(command.id)

@@ -1,3 +1,4 @@
+import type { AuthFence } from './auth.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
 import { leaseId, sessionId, type LeaseId, type Revision, type SessionId } from './ids.js'
 import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
@@ -18,6 +19,8 @@ export type ShardCommand =
   | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
   /** An exactly-once session that lives as long as the lease; its id comes back. */
   | { readonly kind: 'sessionOpen'; readonly lease: LeaseId }
+  /** What was allowed by older users and roles is refused from here on. */
+  | { readonly kind: 'authFence'; readonly fence: AuthFence }
 
 /**
  * What travels in front of a command beside what it does. Each part has a bit in the flags; the parts follow the
@@ -28,6 +31,8 @@ export interface CommandHeader {
   readonly authRevision: number | null
   /** Makes the command exactly-once; null: it may be carried out again if it is sent again. */
   readonly session: SessionTag | null
+  /** Where the user may write; looked at for the keys of leases. Absent: everywhere, or no lease is concerned. */
+  readonly writable?: readonly KeyRange[]
 }
 
 /** One write of a session. Sequences count from 1. */
@@ -43,9 +48,11 @@ export const NO_HEADER: CommandHeader = { authRevision: null, session: null }
 export const COMMAND_FORMAT = 1
 const FLAG_AUTH = 1
 const FLAG_SESSION = 2
+const FLAG_WRITABLE = 4
+const FLAGS = FLAG_AUTH | FLAG_SESSION | FLAG_WRITABLE
 
 /** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
-const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4, sessionOpen: 5 } as const
+const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4, sessionOpen: 5, authFence: 10 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
@@ -75,6 +82,9 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
     case 'sessionOpen':
       out.u64(command.lease)
       break
+    case 'authFence':
+      out.varint(command.fence.revision).bool(command.fence.enabled)
+      break
     default:
       unreachable(command)
   }
@@ -102,10 +112,17 @@ export function withHeader(bytes: Uint8Array, header: CommandHeader): Uint8Array
   return out.raw(bytes.subarray(bytes.length - input.remaining)).finish()
 }
 
-function writeHeader(out: ByteWriter, { authRevision, session }: CommandHeader): void {
-  out.u8((authRevision === null ? 0 : FLAG_AUTH) | (session === null ? 0 : FLAG_SESSION))
+function writeHeader(out: ByteWriter, { authRevision, session, writable }: CommandHeader): void {
+  out.u8(
+    (authRevision === null ? 0 : FLAG_AUTH) |
+      (session === null ? 0 : FLAG_SESSION) |
+      (writable === undefined ? 0 : FLAG_WRITABLE),
+  )
   if (authRevision !== null) out.varint(authRevision)
   if (session !== null) out.u64(session.session).varint(session.sequence).varint(session.acknowledgedBelow)
+  if (writable === undefined) return
+  out.varint(writable.length)
+  for (const range of writable) writeRange(out, range)
 }
 
 function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
@@ -113,9 +130,7 @@ function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
   if (format !== COMMAND_FORMAT) throw new MalformedError(`command format ${format} is not known`)
   const kind = input.u8()
   const flags = input.u8()
-  if ((flags & ~(FLAG_AUTH | FLAG_SESSION)) !== 0) {
-    throw new MalformedError(`command flags ${flags} are not known`)
-  }
+  if ((flags & ~FLAGS) !== 0) throw new MalformedError(`command flags ${flags} are not known`)
   const authRevision = flags & FLAG_AUTH ? input.varint() : null
   const session =
     flags & FLAG_SESSION
@@ -125,7 +140,9 @@ function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
           acknowledgedBelow: input.varint(),
         }
       : null
-  return { kind, header: { authRevision, session } }
+  const header = { authRevision, session }
+  if ((flags & FLAG_WRITABLE) === 0) return { kind, header }
+  return { kind, header: { ...header, writable: readList(input, () => readRange(input)) } }
 }
 
 function readBody(kind: number, input: ByteReader): ShardCommand {
@@ -140,6 +157,8 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
       return { kind: 'leaseRevoke', id: leaseId(input.u64()) }
     case KINDS.sessionOpen:
       return { kind: 'sessionOpen', lease: leaseId(input.u64()) }
+    case KINDS.authFence:
+      return { kind: 'authFence', fence: { revision: input.varint(), enabled: input.bool() } }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }

@@ -43,12 +43,29 @@ export type ErrorCode =
   | 'notCapable'
   | 'learner'
   | 'badTransferee'
-  | 'authNotEnabled'
   // locks and elections
   | 'sessionExpired'
   | 'electionNoLeader'
   | 'electionNotLeader'
   | 'leaderKeyMissing'
+  // users, roles and who may do what
+  | 'authNotEnabled'
+  | 'authFailed'
+  | 'authTokenInvalid'
+  | 'authRevisionOld'
+  | 'authManagementInvalid'
+  | 'permissionDenied'
+  | 'permissionNotGiven'
+  | 'permissionNotGranted'
+  | 'rootUserMissing'
+  | 'rootRoleMissing'
+  | 'userNameEmpty'
+  | 'userExists'
+  | 'userNotFound'
+  | 'roleNameEmpty'
+  | 'roleExists'
+  | 'roleNotFound'
+  | 'roleNotGranted'
   // load and availability
   | 'noSpace'
   | 'corrupt'
@@ -67,6 +84,8 @@ export type ErrorCode =
   // kvorum's own
   | 'staleRoute'
   | 'crossShard'
+  /** Allowed by users and roles that have changed since: to be decided again, by newer ones. */
+  | 'authOutdated'
   | 'quarantined'
   | 'internal'
 

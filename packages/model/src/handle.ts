@@ -1,4 +1,5 @@
 import type { StoreAnswer, StoreNeed } from './store.js'
+import type { AuthState } from './auth.js'
 import type { ClusterId, Index, Millis, NodeId, Revision, Term } from './ids.js'
 import type {
   ClientRequest,
@@ -29,6 +30,11 @@ export interface KvNode {
    * be trusted, or it is stopping.
    */
   holdState(): Promise<HeldState | null>
+  /**
+   * Users and roles as this node's meta group has them, local; ask a 'barrier' first where they must be fresh. Null:
+   * not known, because the node is starting or its state is being replaced.
+   */
+  auth(): AuthState | null
   /** Hands leaderships to others, refuses new requests, finishes what is under way, flushes and closes. */
   stop(): Promise<void>
 }

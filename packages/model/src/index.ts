@@ -1,4 +1,5 @@
 export * from './assert.js'
+export * from './auth.js'
 export * from './bytes.js'
 export * from './codec.js'
 export * from './command.js'

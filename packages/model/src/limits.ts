@@ -32,6 +32,22 @@ export const LIMITS = {
   /** Leases whose expiry is proposed per second. */
   leaseExpiriesPerSecondMax: 1000,
 
+  /** Users, roles, and permissions of one role; all of them are one record of the meta group. */
+  authUsersMax: 10_000,
+  authRolesMax: 10_000,
+  authPermissionsPerRoleMax: 1_000,
+  /** Bytes of the name of a user or a role. */
+  authNameBytesMax: 1024,
+  /** Tokens that are good at a time; the oldest goes for a new one. */
+  authTokensMax: 4_096,
+  /** Passwords hashed at a time, and those that wait: each takes a thread and 32 MiB for a tenth of a second. */
+  passwordHashesMax: 2,
+  passwordQueueMax: 64,
+  /** JSON Web Tokens whose signature need not be checked again. */
+  verifiedTokensMax: 4_096,
+  /** Audit records that wait for the disk; more are counted and lost. */
+  auditQueueMax: 10_000,
+
   /** One append message between replicas. */
   appendBytesMax: 1 * MiB,
   /** Appended but unacknowledged bytes and messages per follower. */

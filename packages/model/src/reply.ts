@@ -24,6 +24,8 @@ export type Reply =
     }
   | { readonly kind: 'leases'; readonly ids: readonly LeaseId[] }
   | { readonly kind: 'sessionOpened'; readonly id: SessionId }
+  /** The number in the issued token. */
+  | { readonly kind: 'tokenIssued'; readonly index: number }
 
 const REPLIES = {
   op: 1,
@@ -33,6 +35,7 @@ const REPLIES = {
   leaseTimeToLive: 5,
   leases: 6,
   sessionOpened: 7,
+  tokenIssued: 10,
 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const REPLY_FORMAT = 1
@@ -60,6 +63,9 @@ export function encodeReply(reply: Reply): Uint8Array {
       break
     case 'sessionOpened':
       out.u64(reply.id)
+      break
+    case 'tokenIssued':
+      out.varint(reply.index)
       break
     default:
       unreachable(reply)
@@ -97,6 +103,8 @@ function readReply(input: ByteReader): Reply {
       return { kind: 'leases', ids: readMany(input, () => leaseId(input.u64())) }
     case REPLIES.sessionOpened:
       return { kind: 'sessionOpened', id: sessionId(input.u64()) }
+    case REPLIES.tokenIssued:
+      return { kind: 'tokenIssued', index: input.varint() }
     default:
       throw new MalformedError(`reply kind ${kind} is not known`)
   }

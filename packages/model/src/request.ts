@@ -1,5 +1,6 @@
+import type { AuthFence, Authority } from './auth.js'
 import type { Result } from './errors.js'
-import type { LeaseId, Revision, Term } from './ids.js'
+import type { GroupId, LeaseId, Revision, Term } from './ids.js'
 import type { RangeOp, TxnOp } from './ops.js'
 import type { KeyRange } from './range.js'
 import type { WatchEvent } from './event.js'
@@ -8,7 +9,12 @@ import type { WatchEvent } from './event.js'
  * The seam between an edge (gRPC, HTTP, an embedding program) and the node. Requests go in as a header record
  * and encoded bytes; answers come back the same way. Nothing here knows a protocol.
  */
-export type ClientRequest =
+export type ClientRequest = {
+  /** By what it was allowed; absent: authentication was off where it came in. */
+  readonly authority?: Authority
+} & RequestBody
+
+export type RequestBody =
   /** A command for the shards that own `ranges`; `command` is an encoded ShardCommand. */
   | { readonly kind: 'write'; readonly ranges: readonly KeyRange[]; readonly command: Uint8Array }
   /** A range, or a transaction that only reads. */
@@ -35,6 +41,8 @@ export type ClientRequest =
   | { readonly kind: 'meta'; readonly command: Uint8Array }
   /** Linearizable barrier on the meta group, for MemberList and health. */
   | { readonly kind: 'barrier' }
+  /** To every shard after a change of users or roles, from a node itself. */
+  | { readonly kind: 'authFence'; readonly group: GroupId; readonly fence: AuthFence }
 
 export interface ReplyHeader {
   readonly revision: Revision
@@ -65,11 +73,16 @@ export interface WatchCreate {
   /** 0: the hub picks one. */
   readonly watchId: number
   readonly fragment: boolean
+  /** Why the edge wants it refused: answered in its turn, like any other creation. */
+  readonly refusal?: string
+  /** The fence of the users and roles by which it was allowed; absent: authentication was off. */
+  readonly authRevision?: number
 }
 
 export type WatchRequest =
   | { readonly kind: 'create'; readonly create: WatchCreate }
-  | { readonly kind: 'cancel'; readonly watchId: number }
+  /** `reason`: why, where it was not the client who asked. */
+  | { readonly kind: 'cancel'; readonly watchId: number; readonly reason?: string }
   | { readonly kind: 'progress' }
 
 /** One message to a watching client; the edge adds cluster and member id. */

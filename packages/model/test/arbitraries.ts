@@ -82,6 +82,10 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
   fc.record({ kind: fc.constant('leaseGrant'), id: lease, ttl: fc.nat() }),
   fc.record({ kind: fc.constant('leaseRevoke'), id: lease }),
   fc.record({ kind: fc.constant('sessionOpen'), lease }),
+  fc.record({
+    kind: fc.constant('authFence'),
+    fence: fc.record({ revision: fc.maxSafeNat(), enabled: fc.boolean() }),
+  }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({
@@ -131,6 +135,7 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('leases'), ids: fc.array(lease, { maxLength: 4 }) }),
   fc.record({ kind: fc.constant('sessionOpened'), id: fc.bigInt(0n, 2n ** 64n - 1n).map(sessionId) }),
+  fc.record({ kind: fc.constant('tokenIssued'), index: fc.maxSafeNat() }),
 )
 
 /**

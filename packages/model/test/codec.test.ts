@@ -16,8 +16,8 @@ import {
   TXN_DEPTH_MAX,
   withHeader,
 } from '@kvorum/model'
-import type { Op, Reply, ShardCommand } from '@kvorum/model'
-import { check, command, plain, reply } from './arbitraries.js'
+import type { CommandHeader, Op, Reply, ShardCommand } from '@kvorum/model'
+import { check, command, plain, range, reply } from './arbitraries.js'
 
 /** In tap's terms, and in those of node:assert. */
 const OURS = new MalformedError('')
@@ -192,7 +192,7 @@ t.test('unknown flags of a command are refused', async t => {
 
 t.test('a header comes back, and changes nothing of the command behind it', async t => {
   const position = fc.maxSafeNat()
-  const header = fc.record({
+  const full = fc.record({
     authRevision: fc.option(position),
     session: fc.option(
       fc.record({
@@ -201,7 +201,11 @@ t.test('a header comes back, and changes nothing of the command behind it', asyn
         acknowledgedBelow: position,
       }),
     ),
+    writable: fc.option(fc.array(range, { maxLength: 3 })),
   })
+  const header: fc.Arbitrary<CommandHeader> = full.map(({ writable, ...rest }) =>
+    writable === null ? rest : { ...rest, writable },
+  )
   const plainBytes = encodeShardCommand({ kind: 'compact', revision: 7 })
   check(
     t,

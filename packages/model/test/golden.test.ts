@@ -96,6 +96,7 @@ const COMMANDS: Record<string, ShardCommand> = {
   'command.leaseGrant': { kind: 'leaseGrant', id: leaseId(0x7fffffffffffffffn), ttl: 60 },
   'command.leaseRevoke': { kind: 'leaseRevoke', id: leaseId(1n) },
   'command.sessionOpen': { kind: 'sessionOpen', lease: leaseId(7n) },
+  'command.authFence': { kind: 'authFence', fence: { revision: 300, enabled: true } },
 }
 
 const kv: KeyValue = {
@@ -136,6 +137,7 @@ const REPLIES: Record<string, Reply> = {
   },
   'reply.leases': { kind: 'leases', ids: [leaseId(1n), leaseId(-1n)] },
   'reply.sessionOpened': { kind: 'sessionOpened', id: sessionId(9n) },
+  'reply.tokenIssued': { kind: 'tokenIssued', index: 300 },
 }
 
 t.test('commands have the bytes they always had', async t => {
@@ -148,12 +150,14 @@ t.test('commands have the bytes they always had', async t => {
 
 t.test('headers have the bytes they always had', async t => {
   const command: ShardCommand = { kind: 'compact', revision: 7 }
+  const A_TO_B = { start: utf8('a'), end: utf8('b') }
   const session = { session: sessionId(0x0102030405060708n), sequence: 300, acknowledgedBelow: 2 }
   const headers: [string, CommandHeader][] = [
     ['01020007', { authRevision: null, session: null }],
     ['010201ac0207', { authRevision: 300, session: null }],
     ['0102020102030405060708ac020207', { authRevision: null, session }],
     ['010203050102030405060708ac020207', { authRevision: 5, session }],
+    ['0102050501016101016207', { authRevision: 5, session: null, writable: [A_TO_B] }],
   ]
   for (const [bytes, header] of headers) {
     t.equal(toHex(encodeShardCommand(command, header)), bytes)

@@ -21,8 +21,15 @@ import {
   type OverlaySnapshot,
   type Prefetched,
 } from '@kvorum/machine'
-import { applyMetaCommand, decodeMetaCommand, encodeMetaState, META_ROW } from '@kvorum/placement'
+import {
+  applyMetaCommand,
+  decodeMetaCommand,
+  encodeMetaState,
+  META_ROW,
+  metaAuthRevision,
+} from '@kvorum/placement'
 import { committedEntries, decodeConfig } from '@kvorum/raft'
+import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { armLeases, leaseApplied } from './leases.js'
@@ -218,7 +225,10 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
     meta.config = entry.data
     meta.configIndex = entry.index
   }
-  const outcome = entry.kind === 'normal' ? applyMetaCommand(meta, decodeMetaCommand(entry.data)) : DONE
+  const outcome =
+    entry.kind === 'normal'
+      ? applyMetaCommand(meta, decodeMetaCommand(entry.data), metaAuthRevision(entry.data))
+      : DONE
   turn.state.shards = meta.shards
   overlayPut(turn.state.overlay, { key: META_ROW, value: encodeMetaState(meta) })
   const result = outcome.ok ? ok(encodeReply(outcome.value)) : outcome
@@ -238,6 +248,8 @@ function entryApplied(turn: Turn, group: Group, { entry, command }: Pending, app
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
     leaseApplied(turn, group, command.id)
   }
+  // This may be what an answer about users and roles waits for.
+  if (command?.kind === 'authFence') driveAuthChanges(turn)
   answerProposal(turn, group, entry, applied)
 }
 
@@ -255,6 +267,8 @@ function answerProposal(turn: Turn, group: Group, entry: Entry, applied: Applied
   if (applied === null) answerCall(turn, call, header, encodeReply({ kind: 'done' }))
   else if (applied.result.ok && call.request.kind === 'compact' && call.request.physical) {
     group.compacting.waiting.push({ call, revision: applied.revision })
+  } else if (applied.result.ok && call.request.kind === 'meta') {
+    answerWhenFenced(turn, { call, header, body: applied.result.value })
   } else if (applied.result.ok) answerCall(turn, call, header, applied.result.value)
   else finishCall(turn, call, applied.result)
 }

@@ -12,6 +12,7 @@ import {
   type ReplyHeader,
   type RequestId,
 } from '@kvorum/model'
+import { fenceApplied } from './authFences.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { note, sendTo, type Turn } from './state.js'
 
@@ -113,6 +114,7 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
       sendTo(turn, call.origin.node, { kind: 'reply', id: call.origin.id, result })
       return
     case 'self':
+      if (result.ok && call.request.kind === 'authFence') fenceApplied(turn.state.authFences, call.request)
       if (!result.ok && result.error.outcome === 'unknown') {
         note(turn, 'info', 'A request of the node itself has no answer yet', { request: call.request.kind })
       }

@@ -1,15 +1,31 @@
 import {
   assert,
+  commandHeader,
   encodeShardCommand,
   type ClientRequest,
   type KeyRange,
   type Op,
   type RangeOp,
   type TxnOp,
+  withHeader,
 } from '@kvorum/model'
+import { withMetaAuthRevision } from '@kvorum/placement'
 
-/** The log entry of a request that changes something. */
+/** The log entry of a request that changes something, with what it was allowed by. */
 export function commandOf(request: ClientRequest): Uint8Array {
+  const command = plainCommand(request)
+  const { authority } = request
+  if (authority === undefined) return command
+  if (request.kind === 'meta') return withMetaAuthRevision(command, authority.fence)
+  const { session } = commandHeader(command)
+  const header = { session, authRevision: authority.fence }
+  return withHeader(
+    command,
+    authority.writable === null ? header : { ...header, writable: authority.writable },
+  )
+}
+
+function plainCommand(request: ClientRequest): Uint8Array {
   switch (request.kind) {
     case 'write':
     case 'meta':
@@ -22,6 +38,8 @@ export function commandOf(request: ClientRequest): Uint8Array {
       return encodeShardCommand({ kind: 'leaseRevoke', id: request.id })
     case 'sessionOpen':
       return encodeShardCommand({ kind: 'sessionOpen', lease: request.lease })
+    case 'authFence':
+      return encodeShardCommand({ kind: 'authFence', fence: request.fence })
     default:
       assert(false, () => `a ${request.kind} is not a command`)
   }

@@ -2,6 +2,7 @@ import { META_GROUP, NO_REPLICA, type GroupId, type KeyRange, type Replica } fro
 import { createOverlay } from '@kvorum/machine'
 import type { ShardDescriptor } from '@kvorum/placement'
 import { createApplying } from './apply.js'
+import { createAuthFences } from './authFences.js'
 import { createCalls } from './calls.js'
 import { startRaft } from './startRaft.js'
 import { createCompacting } from './compaction.js'
@@ -35,6 +36,8 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     calls: createCalls(firstIdOf(initial.identity.boot)),
     tasks: new Map(),
     hub: createHub(),
+    authFences: createAuthFences(),
+    heldAnswers: [],
     streams: new Map(),
     holds: [],
     nextId: firstIdOf(initial.identity.boot),

@@ -1,6 +1,7 @@
 import { META_GROUP } from '@kvorum/model'
 import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand } from '@kvorum/placement'
 import { hasQuorum } from '@kvorum/raft'
+import { driveAuthChanges } from './authChanges.js'
 import { openCall } from './calls.js'
 import { handOver, stepGroup } from './consensus.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
@@ -23,6 +24,7 @@ export function doDuties(turn: Turn): void {
   }
   expireStreams(turn)
   notifyProgress(turn)
+  driveAuthChanges(turn)
   const meta = state.groups.get(META_GROUP)
   if (meta === undefined || meta.raft === null || state.draining) return
   announce(turn, meta)

@@ -1,4 +1,4 @@
-import { encodeReply, LIMITS, type LeaseId, type Millis } from '@kvorum/model'
+import { encodeReply, LIMITS, TRUSTED, type ClientRequest, type LeaseId, type Millis } from '@kvorum/model'
 import { leaseKeys } from '@kvorum/machine'
 import { answerCall, finishCall, openCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
@@ -91,14 +91,15 @@ export function expireLeases(turn: Turn, group: Group): void {
     turn.state.counters.leasesExpired++
     proposed++
     turn.touched.add(group)
-    const call = openCall(
-      turn,
-      { kind: 'self' },
-      { kind: 'leaseRevoke', id: item.id },
-      turn.now + REVOKE_RETRY_MS,
-    )
+    const call = openCall(turn, { kind: 'self' }, revocation(group, item.id), turn.now + REVOKE_RETRY_MS)
     if (call !== null) group.proposing.push(call)
   }
+}
+
+/** Nobody's rights are asked: the time of the lease is up. */
+function revocation(group: Group, id: LeaseId): ClientRequest {
+  const guarded = shardOfGroup(group)?.authFence.enabled === true
+  return guarded ? { kind: 'leaseRevoke', id, authority: TRUSTED } : { kind: 'leaseRevoke', id }
 }
 
 export function nextLeaseDue(group: Group): Millis {

@@ -1,4 +1,12 @@
-import { encodeReply, META_GROUP, type OpReply, type RangeOp, type Result, type TxnOp } from '@kvorum/model'
+import {
+  encodeReply,
+  META_GROUP,
+  passesFence,
+  type OpReply,
+  type RangeOp,
+  type Result,
+  type TxnOp,
+} from '@kvorum/model'
 import { readPage, readRange, readTxn, type Reader, type ReadReply, type Step } from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
@@ -16,6 +24,10 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
   }
   if (shard === null) {
     failCall(turn, call, 'internal')
+    return
+  }
+  if (!passesFence(shard.authFence, request.authority?.fence ?? null)) {
+    failCall(turn, call, 'authOutdated')
     return
   }
   const term = group.raft?.term ?? 0

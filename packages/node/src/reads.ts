@@ -1,4 +1,4 @@
-import { encodeReply, type Index } from '@kvorum/model'
+import { encodeReply, passesFence, type ClientRequest, type Index } from '@kvorum/model'
 import { readIndex, type ReadState } from '@kvorum/raft'
 import { answerCall, failCall, type Call } from './calls.js'
 import { renewLease, timeToLive } from './leases.js'
@@ -73,6 +73,10 @@ function serve(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'quarantined', 'notApplied', group.quarantined)
     return
   }
+  if (isOutdated(group, call.request)) {
+    failCall(turn, call, 'authOutdated')
+    return
+  }
   switch (call.request.kind) {
     case 'read':
       readLocally(turn, group, call)
@@ -90,4 +94,10 @@ function serve(turn: Turn, group: Group, call: Call): void {
     default:
       failCall(turn, call, 'internal')
   }
+}
+
+/** Users or roles have changed since the request was allowed: this shard knows of something newer. */
+export function isOutdated(group: Group, { authority }: ClientRequest): boolean {
+  const { shard } = group.machine
+  return shard !== null && !passesFence(shard.authFence, authority?.fence ?? null)
 }

@@ -4,6 +4,8 @@ import type { Raft } from '@kvorum/raft'
 import type { ShardMap } from '@kvorum/placement'
 import type { Admission, Peer } from './identity.js'
 import type { Applying } from './apply.js'
+import type { HeldAnswer } from './authChanges.js'
+import type { AuthFences } from './authFences.js'
 import type { Call, Calls } from './calls.js'
 import type { Compacting } from './compaction.js'
 import type { Flushing } from './flush.js'
@@ -36,6 +38,9 @@ export interface NodeState {
   readonly calls: Calls
   readonly tasks: Map<number, Task>
   readonly hub: Hub
+  readonly authFences: AuthFences
+  /** Oldest first. */
+  heldAnswers: HeldAnswer[]
   /** Snapshots being sent, by stream number. */
   readonly streams: Map<number, SnapshotStream>
   /** Views of the whole state that were asked for and wait until the store holds one. */

@@ -120,6 +120,9 @@ function groupOf(turn: Turn, call: Call): Group | null {
     case 'meta':
       id = META_GROUP
       break
+    case 'authFence':
+      id = request.group
+      break
     case 'write':
     case 'read': {
       const ranges = request.kind === 'write' ? request.ranges : rangesOf(request.op)
@@ -201,6 +204,7 @@ function isIdempotent(request: ClientRequest): boolean {
     case 'leaseTimeToLive':
     case 'leaseList':
     case 'barrier':
+    case 'authFence':
       return true
     case 'write':
       // The machine recognises a write of a session and answers it as it did the first time.

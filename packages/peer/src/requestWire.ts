@@ -27,9 +27,25 @@ const REQUESTS = {
   barrier: 9,
   meta: 10,
   sessionOpen: 11,
+  authFence: 20,
 } as const
+/** Around a request that says by what it was allowed. */
+const WITH_AUTHORITY = 21
 
 export function requestToWire(request: ClientRequest): Wire {
+  const { authority } = request
+  if (authority === undefined) return bodyToWire(request)
+  const writable = authority.writable === null ? null : authority.writable.map(rangeToWire)
+  return [WITH_AUTHORITY, authority.fence, writable, bodyToWire(request)]
+}
+
+export function requestFromWire(wire: Wire): ClientRequest {
+  if (wire[0] !== WITH_AUTHORITY) return bodyFromWire(wire)
+  const writable = wire[2] === null ? null : list(wire[2]).map(rangeFromWire)
+  return { ...bodyFromWire(list(wire[3])), authority: { fence: number(wire[1]), writable } }
+}
+
+function bodyToWire(request: ClientRequest): Wire {
   const kind = REQUESTS[request.kind]
   switch (request.kind) {
     case 'write':
@@ -56,12 +72,14 @@ export function requestToWire(request: ClientRequest): Wire {
       return [kind]
     case 'meta':
       return [kind, request.command]
+    case 'authFence':
+      return [kind, request.group, request.fence.revision, request.fence.enabled]
     default:
       return unreachable(request)
   }
 }
 
-export function requestFromWire(wire: Wire): ClientRequest {
+function bodyFromWire(wire: Wire): ClientRequest {
   switch (wire[0]) {
     case REQUESTS.write:
       return { kind: 'write', ranges: list(wire[1]).map(rangeFromWire), command: bytes(wire[2]) }
@@ -91,6 +109,12 @@ export function requestFromWire(wire: Wire): ClientRequest {
       return { kind: 'barrier' }
     case REQUESTS.meta:
       return { kind: 'meta', command: bytes(wire[1]) }
+    case REQUESTS.authFence:
+      return {
+        kind: 'authFence',
+        group: groupId(number(wire[1])),
+        fence: { revision: number(wire[2]), enabled: bool(wire[3]) },
+      }
     default:
       throw new MalformedError(`request kind ${String(wire[0])} is not known`)
   }

@@ -168,7 +168,15 @@ export const REQUESTS: {
   leaseTimeToLive: fc.record({ kind: kind('leaseTimeToLive'), id: lease, keys: flag }),
   leaseList: fc.record({ kind: kind('leaseList') }),
   meta: fc.record({ kind: kind('meta'), command: bytes }),
-  barrier: fc.record({ kind: kind('barrier') }),
+  barrier: fc.record({
+    kind: kind('barrier'),
+    authority: fc.record({ fence: position, writable: fc.option(fc.array(range, { maxLength: 2 })) }),
+  }),
+  authFence: fc.record({
+    kind: kind('authFence'),
+    group: position.map(groupId),
+    fence: fc.record({ revision: position, enabled: flag }),
+  }),
 }
 
 const code: Arbitrary<ErrorCode> = fc.constantFrom(

@@ -5,6 +5,7 @@
  *     committed meta commands --> applyMetaCommand(state) --> nodes, shard map, cluster version
  *     a request's ranges -------> routeRanges(map) --------> parts per shard
  */
+export * from './auth/index.js'
 export * from './metaCommand.js'
 export * from './metaState.js'
 export * from './shardMap.js'

@@ -4,11 +4,14 @@ import {
   MalformedError,
   nodeId,
   ok,
+  refuse,
   unreachable,
   type NodeId,
   type Reply,
   type Result,
 } from '@kvorum/model'
+import { applyAuthCommand } from './auth/applyAuth.js'
+import { readAuthCommand, writeAuthCommand, type AuthCommand } from './auth/authCommand.js'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
 
 /** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
@@ -23,13 +26,19 @@ export type MetaCommand =
     }
   /** The least version of all nodes; never goes down. */
   | { readonly kind: 'setClusterVersion'; readonly version: string }
+  /** A change of users, roles or tokens. */
+  | { readonly kind: 'auth'; readonly command: AuthCommand }
 
 const META_COMMAND_FORMAT = 1
-const KINDS = { announce: 1, setClusterVersion: 2 } as const
+const KINDS = { announce: 1, setClusterVersion: 2, auth: 10 } as const
+/** Behind the flags: the fence of the users and roles by which the command was allowed. */
+const FLAG_AUTH = 1
 
-export function encodeMetaCommand(command: MetaCommand): Uint8Array {
+/** `authRevision`: by what it was allowed; null: authentication was off, or a node acts on its own account. */
+export function encodeMetaCommand(command: MetaCommand, authRevision: number | null = null): Uint8Array {
   const out = new ByteWriter()
-  out.u8(META_COMMAND_FORMAT).u8(KINDS[command.kind]).u8(0)
+  out.u8(META_COMMAND_FORMAT).u8(KINDS[command.kind])
+  writeFlags(out, authRevision)
   switch (command.kind) {
     case 'announce':
       out.u64(command.node).text(command.name).text(command.serverVersion)
@@ -38,22 +47,49 @@ export function encodeMetaCommand(command: MetaCommand): Uint8Array {
     case 'setClusterVersion':
       out.text(command.version)
       break
+    case 'auth':
+      writeAuthCommand(out, command.command)
+      break
     default:
       unreachable(command)
   }
   return out.finish()
 }
 
+function writeFlags(out: ByteWriter, authRevision: number | null): void {
+  out.u8(authRevision === null ? 0 : FLAG_AUTH)
+  if (authRevision !== null) out.varint(authRevision)
+}
+
 export function decodeMetaCommand(bytes: Uint8Array): MetaCommand {
   const input = new ByteReader(bytes)
+  const { kind } = readStart(input)
+  const command = readBody(kind, input)
+  input.end()
+  return command
+}
+
+/** By what it was allowed, without looking at the command. */
+export const metaAuthRevision = (bytes: Uint8Array): number | null =>
+  readStart(new ByteReader(bytes)).authRevision
+
+/** The same command, allowed by something else. */
+export function withMetaAuthRevision(bytes: Uint8Array, authRevision: number): Uint8Array {
+  const input = new ByteReader(bytes)
+  const { kind } = readStart(input)
+  const out = new ByteWriter()
+  out.u8(META_COMMAND_FORMAT).u8(kind)
+  writeFlags(out, authRevision)
+  return out.raw(bytes.subarray(bytes.length - input.remaining)).finish()
+}
+
+function readStart(input: ByteReader): { kind: number; authRevision: number | null } {
   const format = input.u8()
   if (format !== META_COMMAND_FORMAT) throw new MalformedError(`meta command format ${format} is not known`)
   const kind = input.u8()
   const flags = input.u8()
-  if (flags !== 0) throw new MalformedError(`meta command flags ${flags} are not known`)
-  const command = readBody(kind, input)
-  input.end()
-  return command
+  if ((flags & ~FLAG_AUTH) !== 0) throw new MalformedError(`meta command flags ${flags} are not known`)
+  return { kind, authRevision: flags & FLAG_AUTH ? input.varint() : null }
 }
 
 function readBody(kind: number, input: ByteReader): MetaCommand {
@@ -66,13 +102,23 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
     }
     case KINDS.setClusterVersion:
       return { kind: 'setClusterVersion', version: input.text() }
+    case KINDS.auth:
+      return { kind: 'auth', command: readAuthCommand(input) }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
 }
 
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
-export function applyMetaCommand(state: MetaState, command: MetaCommand): Result<Reply> {
+export function applyMetaCommand(
+  state: MetaState,
+  command: MetaCommand,
+  authRevision: number | null = null,
+): Result<Reply> {
+  // What a node says about itself is bound to no user; what an administrator wants is decided by the newest roles.
+  const needed = authRevision ?? (command.kind === 'auth' ? 0 : Infinity)
+  if (needed < state.auth.fence && (state.auth.enabled || authRevision !== null))
+    return refuse('authOutdated')
   switch (command.kind) {
     case 'announce':
       state.nodes = state.nodes.map(node =>
@@ -89,6 +135,12 @@ export function applyMetaCommand(state: MetaState, command: MetaCommand): Result
     case 'setClusterVersion':
       if (compareVersions(command.version, state.clusterVersion) > 0) state.clusterVersion = command.version
       return DONE
+    case 'auth': {
+      const outcome = applyAuthCommand(state.auth, command.command, state.applied)
+      if (!outcome.ok) return outcome
+      state.auth = outcome.value.state
+      return ok(outcome.value.reply)
+    }
     default:
       return unreachable(command)
   }

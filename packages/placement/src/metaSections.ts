@@ -1,4 +1,5 @@
 import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
+import { decodeAuthState, encodeAuthState } from './auth/authState.js'
 import type { MetaState } from './metaState.js'
 
 /**
@@ -15,7 +16,15 @@ export interface MetaSection {
 }
 
 /** Ascending by tag. */
-const SECTIONS: readonly MetaSection[] = []
+const SECTIONS: readonly MetaSection[] = [
+  {
+    tag: 2,
+    encode: state => encodeAuthState(state.auth),
+    decode: (state, bytes) => {
+      state.auth = decodeAuthState(bytes)
+    },
+  },
+]
 
 export function writeSections(out: ByteWriter, state: MetaState): void {
   const present = SECTIONS.map(({ tag, encode }) => ({ tag, bytes: encode(state) })).filter(

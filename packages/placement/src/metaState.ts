@@ -1,4 +1,5 @@
 import {
+  type AuthState,
   ByteReader,
   ByteWriter,
   EMPTY,
@@ -12,6 +13,7 @@ import {
   type NodeId,
   type Term,
 } from '@kvorum/model'
+import { EMPTY_AUTH } from './auth/authState.js'
 import { readSections, writeSections } from './metaSections.js'
 import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
@@ -43,6 +45,7 @@ export interface MetaState {
   clusterVersion: string
   /** Groups ever made; ids are never reused. */
   nextGroup: number
+  auth: AuthState
 }
 
 const META_FORMAT = 1
@@ -61,6 +64,7 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
     shards: map,
     clusterVersion: '',
     nextGroup: Math.max(0, ...shards.map(shard => shard.group)) + 1,
+    auth: EMPTY_AUTH,
   }
 }
 
@@ -99,6 +103,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     nextGroup: input.varint(),
     nodes: readMany(input, () => readNode(input)),
     shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
+    auth: EMPTY_AUTH,
   }
   readSections(input, state)
   input.end()

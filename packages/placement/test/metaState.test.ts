@@ -17,6 +17,7 @@ import {
   clusterVersionOf,
   compareVersions,
   createMetaState,
+  EMPTY_AUTH,
   decodeMetaCommand,
   decodeMetaState,
   encodeMetaCommand,
@@ -58,6 +59,7 @@ const state: fc.Arbitrary<MetaState> = fc
   })
   .map(({ version, ranges, shard, ...rest }) => ({
     ...rest,
+    auth: EMPTY_AUTH,
     shards: { version, shards: ranges.map(range => ({ ...shard, range })) },
   }))
 const command: fc.Arbitrary<MetaCommand> = fc.oneof(

@@ -40,6 +40,8 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
     case 'op':
       return toOpResponse(header, reply.op)
     case 'done':
+    // Of no RPC by itself: the handler makes the token of it.
+    case 'tokenIssued':
       return { header }
     case 'leaseGranted':
     case 'leaseRenewed':

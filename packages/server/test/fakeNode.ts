@@ -1,8 +1,11 @@
 import {
+  ALL_KEYS,
+  type AuthState,
   clusterId,
   decodeShardCommand,
   encodeReply,
   equalBytes,
+  groupId,
   isEmptyRange,
   leaseId,
   nodeId,
@@ -31,6 +34,14 @@ import {
   type WatchResponse,
   type WatchStream,
 } from '@kvorum/model'
+import {
+  applyMetaCommand,
+  createMetaState,
+  decodeMetaCommand,
+  metaAuthRevision,
+  withMetaAuthRevision,
+  type MetaState,
+} from '@kvorum/placement'
 
 /**
  * A node in memory, one replica, no log: enough of the semantics to test an edge with. Tests reach into it to
@@ -52,6 +63,10 @@ export class FakeNode implements KvNode {
   readonly #keys = new Map<string, KeyValue>()
   readonly #leases = new Map<bigint, number>()
   readonly #history: WatchEvent[] = []
+  readonly meta: MetaState = createMetaState(
+    [],
+    [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas: [] }],
+  )
 
   has(key: string): boolean {
     return this.#keys.has(toKeyString(Buffer.from(key)))
@@ -106,9 +121,22 @@ export class FakeNode implements KvNode {
       case 'leaseList':
         return { kind: 'leases', ids: [...this.#leases.keys()].map(leaseId) }
       case 'meta':
+        return this.#applyMeta(request)
+      case 'authFence':
       case 'barrier':
         return { kind: 'done' }
     }
+  }
+
+  #applyMeta({ command, authority }: Extract<ClientRequest, { kind: 'meta' }>): Reply | { code: ErrorCode } {
+    this.meta.applied++
+    const bytes = authority === undefined ? command : withMetaAuthRevision(command, authority.fence)
+    const result = applyMetaCommand(this.meta, decodeMetaCommand(bytes), metaAuthRevision(bytes))
+    return result.ok ? result.value : result.error
+  }
+
+  auth(): AuthState {
+    return this.meta.auth
   }
 
   #write(op: Op): Reply {

@@ -1,5 +1,6 @@
 import {
   refuse,
+  type AuthState,
   type ClientRequest,
   type ClientResult,
   type ClusterId,
@@ -14,6 +15,7 @@ import {
   type WatchResponse,
   type WatchStream,
 } from '@kvorum/model'
+import { authOf } from '../authChanges.js'
 import { createNode } from '../create.js'
 import { membersOf } from '../membership.js'
 import type { NodeState } from '../state.js'
@@ -142,6 +144,10 @@ export class NodeRuntime implements KvNode {
       this.#holds.set(id, resolve)
       this.#put({ kind: 'holdState', id })
     })
+  }
+
+  auth(): AuthState | null {
+    return authOf(this.#state)
   }
 
   /** Gives leaderships away, answers what is open, then closes. */

@@ -1,6 +1,7 @@
 import {
   isEmptyRange,
   LIMITS,
+  passesFence,
   type GroupId,
   type Revision,
   type RevisionEvents,
@@ -33,6 +34,7 @@ const HISTORY_REVISIONS = 1000
 /** Texts that etcd's clients know. */
 const EMPTY_RANGE = 'mvcc: watcher range is empty'
 const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream'
+const OUTDATED = 'rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old'
 const COMPACTED = 'etcdserver: mvcc: required revision has been compacted'
 
 export function openStream(turn: Turn, id: StreamId): void {
@@ -67,7 +69,7 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
       else createWatcher(turn, stream, request.create)
       return
     case 'cancel':
-      cancelWatcher(turn, stream, request.watchId)
+      cancelWatcher(turn, stream, request.watchId, request.reason ?? '')
       return
     case 'progress':
       stream.progressAsked = true
@@ -101,9 +103,12 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
   const header = headerAt(turn, hub?.group ?? turn.state.shards.shards[0]!.group, shard?.revision ?? 0)
   const refuse = (reason: string, compactRevision: Revision = 0): void =>
     respond(turn, stream, { kind: 'refused', header, watchId: -1, reason, compactRevision })
+  if (create.refusal !== undefined) return refuse(create.refusal)
   if (isEmptyRange(create.range)) return refuse(EMPTY_RANGE)
   if (create.watchId !== 0 && stream.watchers.has(create.watchId)) return refuse(DUPLICATE_ID)
   if (hub === null || shard === null) return refuse('etcdserver: no leader')
+  // The shard knows of newer users and roles than those by which the watch was allowed.
+  if (!passesFence(shard.authFence, create.authRevision ?? null)) return refuse(OUTDATED)
   if (stream.watchers.size >= LIMITS.watchersPerStreamMax) return refuse('etcdserver: too many requests')
   if (create.startRevision < 0) return refuse(COMPACTED, shard.compactRevision)
   const watcher: Watcher = {
@@ -149,13 +154,13 @@ function freeWatchId(stream: Stream): number {
   return stream.nextWatchId++
 }
 
-function cancelWatcher(turn: Turn, stream: Stream, watchId: number): void {
+function cancelWatcher(turn: Turn, stream: Stream, watchId: number, reason: string): void {
   const watcher = stream.watchers.get(watchId)
   if (watcher === undefined) return
   removeWatcher(watcher)
   const shard = shardAt(turn, watcher.shard)
   const header = headerAt(turn, watcher.shard.group, shard?.revision ?? 0)
-  respond(turn, stream, { kind: 'canceled', header, watchId, reason: '', compactRevision: 0 })
+  respond(turn, stream, { kind: 'canceled', header, watchId, reason, compactRevision: 0 })
 }
 
 /** Feeds those who are behind, and answers who asked how far they are. Called once a turn. */

@@ -102,6 +102,8 @@ export class GroundTruth {
         if (leases.has(command.id)) return refused
         leases.set(command.id, command.ttl)
         return { command, refused: false, change: null }
+      case 'authFence':
+        return { command, refused: false, change: null }
       case 'leaseRevoke': {
         if (!leases.delete(command.id)) return refused
         for (const [id, { lease }] of this.sessions) if (lease === command.id) this.sessions.delete(id)

@@ -1,0 +1,50 @@
+import {
+  type KeyRange,
+  type KvError,
+  type LeaseId,
+  NO_LEASE,
+  type Op,
+  rangeContains,
+  refuse,
+  type ShardCommand,
+} from '@kvorum/model'
+import { nextAttached, openAttachments } from './attachments.js'
+import type { Machine } from './machine.js'
+import type { Step } from './step.js'
+import type { View } from './view.js'
+
+/**
+ * Who attaches a key to a lease, or ends the lease, decides over all its keys: they must all be in `writable`.
+ * Only here are they known, and nothing can be attached between this look and the command.
+ */
+export function* checkAttached(
+  machine: Machine,
+  view: View,
+  command: ShardCommand,
+  writable: readonly KeyRange[],
+): Step<KvError | null> {
+  for (const lease of leasesOf(command)) {
+    if (!machine.leases.has(lease)) continue
+    const cursor = openAttachments(machine.group, lease, machine.applying)
+    for (;;) {
+      const page = yield* nextAttached(view, cursor)
+      if (page === null) break
+      for (const { key } of page) {
+        if (!writable.some(range => rangeContains(range, key))) return refuse('permissionDenied').error
+      }
+    }
+  }
+  return null
+}
+
+function leasesOf(command: ShardCommand): ReadonlySet<LeaseId> {
+  const leases = new Set<LeaseId>()
+  if (command.kind === 'leaseRevoke') leases.add(command.id)
+  if (command.kind === 'write') collect(command.op, leases)
+  return leases
+}
+
+function collect(op: Op, leases: Set<LeaseId>): void {
+  if (op.kind === 'put' && op.lease !== NO_LEASE) leases.add(op.lease)
+  if (op.kind === 'txn') for (const nested of [...op.success, ...op.failure]) collect(nested, leases)
+}

@@ -1,0 +1,5 @@
+export * from './applyAuth.js'
+export type { AuthCommand } from './authCommand.js'
+export { decodeAuthState, EMPTY_AUTH, encodeAuthState, ROOT } from './authState.js'
+export * from './authorise.js'
+export * from './rangeSet.js'
