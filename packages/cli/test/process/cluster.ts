@@ -13,6 +13,8 @@ export interface ClusterOptions {
   readonly nodes?: number
   /** Given to every server. */
   readonly flags?: readonly string[]
+  /** Flags that name certificates: members then speak TLS, and clients can, on an address beside the plain one. */
+  readonly tls?: readonly string[]
   /** Where one server's data goes; `directory` is the cluster's own. */
   readonly dataDir?: (directory: string, name: string) => string
   /** Called when no server runs any more, before the directory is removed. */
@@ -94,7 +96,14 @@ export class Cluster {
       ].map(flag => [flag.slice(0, flag.indexOf('=')), flag] as const),
     )
     const logFile = join(this.directory, `${name}.log`)
-    const sibling = new ServerProcess({ name, clientUrl, dataDir, logFile, flags: [...changed.values()] })
+    const sibling = new ServerProcess({
+      name,
+      clientUrl,
+      secureUrl: null,
+      dataDir,
+      logFile,
+      flags: [...changed.values()],
+    })
     this.#siblings.push(sibling)
     return sibling
   }
@@ -119,24 +128,27 @@ export class Cluster {
 
 async function planServers(directory: string, options: ClusterOptions): Promise<ServerPlan[]> {
   const names = Array.from({ length: options.nodes ?? 3 }, (_, i) => `n${i + 1}`)
-  const ports = await freePorts(names.length * 2)
-  const peerUrl = (at: number): string => `http://${HOST}:${ports[2 * at + 1]!}`
+  const ports = await freePorts(names.length * 3)
+  const scheme = options.tls === undefined ? 'http' : 'https'
+  const peerUrl = (at: number): string => `${scheme}://${HOST}:${ports[3 * at + 1]!}`
   const initial = names.map((name, at) => `${name}=${peerUrl(at)}`).join()
   return names.map((name, at) => {
-    const clientUrl = `http://${HOST}:${ports[2 * at]!}`
+    const clientUrl = `http://${HOST}:${ports[3 * at]!}`
+    const secureUrl = options.tls === undefined ? null : `https://${HOST}:${ports[3 * at + 2]!}`
     const dataDir = options.dataDir?.(directory, name) ?? join(directory, name)
     const flags = [
       `--name=${name}`,
       `--data-dir=${dataDir}`,
-      `--listen-client-urls=${clientUrl}`,
+      `--listen-client-urls=${[clientUrl, ...(secureUrl === null ? [] : [secureUrl])].join()}`,
       `--listen-peer-urls=${peerUrl(at)}`,
       `--initial-cluster=${initial}`,
       `--initial-cluster-token=${directory}`,
       '--heartbeat-interval=50',
       '--election-timeout=500',
+      ...(options.tls ?? []),
       ...(options.flags ?? []),
     ]
-    return { name, clientUrl, dataDir, logFile: join(directory, `${name}.log`), flags }
+    return { name, clientUrl, secureUrl, dataDir, logFile: join(directory, `${name}.log`), flags }
   })
 }
 

@@ -9,6 +9,8 @@ const REQUEST_MS = 5_000
 export interface ServerPlan {
   readonly name: string
   readonly clientUrl: string
+  /** Where clients are spoken to with TLS. */
+  readonly secureUrl: string | null
   readonly dataDir: string
   readonly logFile: string
   /** Of `kvorum server`. */
