@@ -54,7 +54,7 @@ export function openStream(edge: Edge, rpc: AnyStream, wire: StreamWire): OpenSt
       if (!over) wire.flow(reading)
     },
   }
-  const refusal = admit(edge, { meta: wire.meta, signal: NEVER })
+  const refusal = admit(edge, rpc, { meta: wire.meta, signal: NEVER })
   if (refusal === null) {
     state.streams.add(self)
     handler = rpc.open(edge, out)

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { MalformedError, ok, refuse, type KvError, type Result } from '@kvorum/model'
 import { errorFor } from '@kvorum/protocol'
 import type { Call } from '../rpc/handler.js'
-import type { AnyUnary } from '../rpc/registry.js'
+import type { AnyHandler, AnyUnary } from '../rpc/registry.js'
 import type { Edge } from './edge.js'
 
 /**
@@ -21,7 +21,7 @@ export async function runUnary<Encoded>(
   const begun = performance.now()
   edge.metrics.calls.started(rpc.labels)
   edge.state.pending++
-  const result = admit(edge, call) ?? (await handle(edge, rpc, call, wire))
+  const result = admit(edge, rpc, call) ?? (await handle(edge, rpc, call, wire))
   edge.state.pending--
   finish(edge, rpc, call, begun, result.ok ? null : result.error)
   return result
@@ -33,13 +33,14 @@ export interface Wire<Encoded> {
   readonly encode: (response: unknown) => Encoded
 }
 
-export function admit(edge: Edge, call: Call): { ok: false; error: KvError } | null {
+export function admit(edge: Edge, { labels }: AnyHandler, call: Call): { ok: false; error: KvError } | null {
   const { state, limits, leader } = edge
   if (state.stopping) return refuse('stopped')
   if (state.pending > limits.pendingRequestsMax) return refuse('tooManyRequests')
   if (call.meta.clientVersion !== '' && !isVersionText(call.meta.clientVersion))
     return refuse('invalidClientApiVersion')
   if (call.meta.requireLeader && !leader.known()) return refuse('noLeader')
+  edge.metrics.calls.admitted(labels, call.meta.clientVersion)
   return null
 }
 

@@ -19,7 +19,7 @@ export function addGateway(app: FastifyInstance, edge: Edge): void {
 
 const JSON_TYPE = 'application/json'
 
-const metaOf = (request: FastifyRequest): CallMeta => ({
+export const metaOf = (request: IncomingMessage): CallMeta => ({
   requireLeader: request.headers['grpc-metadata-hasleader'] === 'true',
   clientVersion: '',
   remote: request.socket.remoteAddress ?? '',
@@ -37,7 +37,7 @@ const unaryRoute =
     const result = await runUnary(
       edge,
       rpc,
-      { meta: metaOf(request), signal: gone.signal },
+      { meta: metaOf(request.raw), signal: gone.signal },
       {
         decode: () => {
           if (!body.ok) return body
@@ -73,7 +73,7 @@ const streamRoute =
   (edge: Edge, rpc: AnyStream) =>
   (request: FastifyRequest, reply: FastifyReply): void => {
     reply.hijack()
-    pump(edge, rpc, metaOf(request), request.raw, reply.raw)
+    pump(edge, rpc, metaOf(request.raw), request.raw, reply.raw)
   }
 
 /**

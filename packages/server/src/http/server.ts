@@ -7,6 +7,7 @@ import type { Edge } from '../edge/edge.js'
 import { ETCD_API_VERSION, ETCD_CLUSTER_VERSION, KVORUM_VERSION } from '../version.js'
 import { addGateway, sendError } from './gateway.js'
 import { addHealth } from './health.js'
+import { addWebSockets, type WebSockets } from './websocket.js'
 
 /** HTTP/1.1 over sockets that somebody else accepted. */
 export interface HttpFront {
@@ -47,10 +48,10 @@ export async function createHttp(edge: Edge, corsOrigins: readonly string[]): Pr
     return sendError(reply, refuse('internal', { outcome: 'unknown' }).error)
   })
   await app.ready()
-  return front(app)
+  return front(app, addWebSockets(app.server, edge, corsOrigins))
 }
 
-function front(app: FastifyInstance): HttpFront {
+function front(app: FastifyInstance, webSockets: WebSockets): HttpFront {
   const server = app.server as Server
   // Without this event, which a server that never listens does not get, headersTimeout is not enforced.
   server.emit('listening')
@@ -58,6 +59,7 @@ function front(app: FastifyInstance): HttpFront {
     accept: socket => server.emit('connection', socket),
     closeIdle: () => server.closeIdleConnections(),
     close: async () => {
+      webSockets.close()
       // Ends the periodic check too; the error says that the server never listened.
       server.close(() => {})
       server.closeAllConnections()

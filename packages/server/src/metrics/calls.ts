@@ -11,6 +11,8 @@ export interface CallLabels {
 /** Counts of calls, under the names that gRPC middlewares use, whatever the transport. */
 export interface CallMetrics {
   started(call: CallLabels): void
+  /** A call that was let in, by the version that its client says it has; '' where it says none. */
+  admitted(call: CallLabels, clientVersion: string): void
   /** `code` is the status' name, such as OK or INVALID_ARGUMENT. */
   handled(call: CallLabels, code: string, seconds: number): void
   slow(call: CallLabels): void
@@ -58,6 +60,13 @@ export function createCallMetrics(registry: Registry): CallMetrics {
     help: 'Bytes of answers to clients.',
     registers,
   })
+  const byClient = new Counter({
+    name: 'etcd_server_client_requests_total',
+    help: 'Calls let in, by the API version of their clients.',
+    labelNames: ['type', 'client_api_version'] as const,
+    registers,
+  })
+  const versions = new Set<string>()
   const labels = (call: CallLabels) => ({
     grpc_service: call.service,
     grpc_method: call.method,
@@ -65,6 +74,10 @@ export function createCallMetrics(registry: Registry): CallMetrics {
   })
   return {
     started: call => started.inc(labels(call)),
+    admitted: (call, clientVersion) => {
+      const type = call.type === 'unary' ? 'unary' : 'stream'
+      byClient.inc({ type, client_api_version: versionLabel(versions, clientVersion) })
+    },
     handled: (call, code, seconds) => {
       handled.inc({ ...labels(call), grpc_code: goName(code) })
       if (call.type === 'unary')
@@ -74,6 +87,15 @@ export function createCallMetrics(registry: Registry): CallMetrics {
     received: bytes => received.inc(bytes),
     sent: bytes => sent.inc(bytes),
   }
+}
+
+/** Clients choose what they send: after so many versions the rest are one. */
+const VERSIONS_MAX = 50
+
+function versionLabel(versions: Set<string>, version: string): string {
+  if (version === '') return 'unknown'
+  if (versions.size < VERSIONS_MAX) versions.add(version)
+  return versions.has(version) ? version : 'other'
 }
 
 /** Dashboards know the codes as Go spells them: InvalidArgument, and Canceled with one l. */
