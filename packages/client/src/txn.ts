@@ -151,17 +151,18 @@ export const isReadOnly = (txn: Txn): boolean =>
     operation => operation.kind === 'range' || (operation.kind === 'txn' && isReadOnly(operation.txn)),
   )
 
-export const txnResult = (message: pb.TxnResponse): TxnResult => ({
+/** A nested transaction has no revision in its header: it is that of the one around it. */
+export const txnResult = (message: pb.TxnResponse, revision = revisionOf(message)): TxnResult => ({
   kind: 'txn',
-  revision: revisionOf(message),
+  revision,
   succeeded: message.succeeded,
-  results: message.responses.map(operationResult),
+  results: message.responses.map(response => operationResult(response, revision)),
 })
 
-function operationResult(message: pb.ResponseOp): OperationResult {
+function operationResult(message: pb.ResponseOp, revision: number): OperationResult {
   if (message.response_put !== null) return putResult(message.response_put)
   if (message.response_delete_range !== null) return deleteResult(message.response_delete_range)
-  if (message.response_txn !== null) return txnResult(message.response_txn)
+  if (message.response_txn !== null) return txnResult(message.response_txn, revision)
   if (message.response_range !== null) return rangeResult(message.response_range)
   throw new TypeError('a transaction was answered with an operation that is not known')
 }

@@ -75,17 +75,22 @@ export const openRun = (
 export function* checkPlan(run: Run, hasLease: (op: PutOp) => boolean): Step<KvError | null> {
   const leaves = leavesOf(run.plan)
   if (leaves.length > 1) yield* warmRows(run.source.view, leaves.flatMap(pointRow))
+  // etcd's order, which shows where several things are wrong: all puts before all ranges, and of a put the
+  // lease first where it stands alone.
+  const alone = run.plan.kind === 'leaf'
   for (const { op } of leaves) {
-    if (op.kind === 'range') {
-      const refused = checkRevision(op, run.source)
-      if (refused !== null) return refused.error
-    }
     if (op.kind !== 'put') continue
+    const leaseIsGone = op.lease !== 0n && !hasLease(op)
+    if (leaseIsGone && alone) return refuse('leaseNotFound').error
     if (op.ignoreValue || op.ignoreLease) {
       const old = yield* lookup(run.source.view, op.key, run.source.revision)
       if (old === null) return refuse('keyNotFound').error
     }
-    if (op.lease !== 0n && !hasLease(op)) return refuse('leaseNotFound').error
+    if (leaseIsGone) return refuse('leaseNotFound').error
+  }
+  for (const { op } of leaves) {
+    const refused = op.kind === 'range' ? checkRevision(op, run.source) : null
+    if (refused !== null) return refused.error
   }
   return null
 }
@@ -109,7 +114,7 @@ export function* runPlan(run: Run, plan: Plan): Step<Result<OpReply>> {
   }
   const { entry, source } = run
   const revision = entry?.changed === true ? entry.revision : source.revision
-  return ok({ kind: 'txn', succeeded: plan.succeeded, revision, responses })
+  return ok({ kind: 'txn', succeeded: plan.succeeded, revision, before: source.revision, responses })
 }
 
 function* runLeaf(run: Run, { op, position }: Leaf): Step<Result<OpReply>> {

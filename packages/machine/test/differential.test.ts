@@ -52,7 +52,12 @@ function plainOp(reply: OpReply): unknown {
     case 'range':
       return { kvs: reply.kvs.map(plainKv), more: reply.more, count: reply.count }
     case 'txn':
-      return { succeeded: reply.succeeded, revision: reply.revision, parts: reply.responses.map(plainOp) }
+      return {
+        succeeded: reply.succeeded,
+        revision: reply.revision,
+        before: reply.before,
+        parts: reply.responses.map(plainOp),
+      }
   }
 }
 

@@ -110,6 +110,8 @@ class Refusal extends Error {
 function runWrite(reference: Reference, op: Op): Answer {
   const attempt: Attempt = { reference, state: [...reference.states[latest(reference)]!], changes: [] }
   try {
+    checkPuts(attempt, op, op.kind === 'put')
+    checkRanges(attempt, op)
     const reply = runOp(attempt, op)
     commit(reference, attempt.state, attempt.changes)
     return { ok: true, op: reply }
@@ -119,6 +121,27 @@ function runWrite(reference: Reference, op: Op): Answer {
   }
 }
 
+const chosen = (state: readonly KeyValue[], op: TxnOp): readonly Op[] =>
+  op.compares.every(compare => holds(state, compare)) ? op.success : op.failure
+
+/** Of several faults the first of a put is told; where the put stands alone, that of its lease comes first. */
+function checkPuts({ reference, state }: Attempt, op: Op, alone: boolean): void {
+  if (op.kind === 'txn')
+    for (const part of chosen(state, op)) checkPuts({ reference, state, changes: [] }, part, alone)
+  if (op.kind !== 'put') return
+  const isThere = state.some(kv => compareBytes(kv.key, op.key) === 0)
+  const faults: ErrorCode[] = []
+  if (!isThere && (op.ignoreValue || op.ignoreLease)) faults.push('keyNotFound')
+  if (op.lease !== 0n && !reference.leases.has(op.lease)) faults.push('leaseNotFound')
+  const fault = alone ? faults.at(-1) : faults[0]
+  if (fault !== undefined) throw new Refusal(fault)
+}
+
+function checkRanges(attempt: Attempt, op: Op): void {
+  if (op.kind === 'range') rangeOf(attempt.reference, attempt.state, op)
+  if (op.kind === 'txn') for (const part of chosen(attempt.state, op)) checkRanges(attempt, part)
+}
+
 function runOp(attempt: Attempt, op: Op): OpReply {
   const { reference } = attempt
   const before = reference.states[latest(reference)]!
@@ -126,8 +149,6 @@ function runOp(attempt: Attempt, op: Op): OpReply {
   switch (op.kind) {
     case 'put': {
       const old = before.find(kv => compareBytes(kv.key, op.key) === 0) ?? null
-      if (old === null && (op.ignoreValue || op.ignoreLease)) throw new Refusal('keyNotFound')
-      if (op.lease !== 0n && !reference.leases.has(op.lease)) throw new Refusal('leaseNotFound')
       const kv = {
         key: op.key,
         create: old?.create ?? mod,
@@ -155,7 +176,7 @@ function runOp(attempt: Attempt, op: Op): OpReply {
       const branch = succeeded ? op.success : op.failure
       const responses = branch.map(nested => runOp(attempt, nested))
       const revision = attempt.changes.length > 0 ? mod : latest(reference)
-      return { kind: 'txn', succeeded, revision, responses }
+      return { kind: 'txn', succeeded, revision, before: latest(reference), responses }
     }
   }
 }

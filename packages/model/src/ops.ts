@@ -93,8 +93,10 @@ export interface RangeReply {
 export interface TxnReply {
   readonly kind: 'txn'
   readonly succeeded: boolean
-  /** Store revision when the (nested) transaction's own answer was made; its header carries it. */
+  /** Store revision when the (nested) transaction's own answer was made. */
   readonly revision: Revision
+  /** Store revision before the outermost transaction: what its operations up to its first change answer with. */
+  readonly before: Revision
   readonly responses: readonly OpReply[]
 }
 export type OpReply = PutReply | DeleteReply | RangeReply | TxnReply

@@ -37,7 +37,8 @@ const REPLIES = {
   sessionOpened: 7,
   tokenIssued: 10,
 } as const
-const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
+/** `txnWithoutBefore` is read and no longer written. */
+const OPS = { put: 1, delete: 2, range: 3, txnWithoutBefore: 4, txn: 5 } as const
 const REPLY_FORMAT = 1
 
 export function encodeReply(reply: Reply): Uint8Array {
@@ -126,7 +127,7 @@ function writeOpReply(out: ByteWriter, reply: OpReply): void {
       for (const kv of reply.kvs) writeKeyValue(out, kv)
       return
     case 'txn':
-      out.bool(reply.succeeded).varint(reply.revision).varint(reply.responses.length)
+      out.bool(reply.succeeded).varint(reply.revision).varint(reply.before).varint(reply.responses.length)
       for (const nested of reply.responses) writeOpReply(out, nested)
       return
     default:
@@ -147,15 +148,13 @@ function readOpReply(input: ByteReader, depth: number): OpReply {
       const count = input.varint()
       return { kind: 'range', more, count, kvs: readMany(input, () => readKeyValue(input)) }
     }
+    case OPS.txnWithoutBefore:
     case OPS.txn: {
       const succeeded = input.bool()
       const revision: Revision = input.varint()
-      return {
-        kind: 'txn',
-        succeeded,
-        revision,
-        responses: readMany(input, () => readOpReply(input, depth + 1)),
-      }
+      const before: Revision = kind === OPS.txn ? input.varint() : revision
+      const responses = readMany(input, () => readOpReply(input, depth + 1))
+      return { kind: 'txn', succeeded, revision, before, responses }
     }
     default:
       throw new MalformedError(`reply operation ${kind} is not known`)

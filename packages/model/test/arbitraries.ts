@@ -116,6 +116,7 @@ const opReply: fc.Arbitrary<OpReply> = fc.letrec<{ reply: OpReply }>(tie => ({
       kind: fc.constant('txn'),
       succeeded: fc.boolean(),
       revision,
+      before: revision,
       responses: fc.array(tie('reply'), { maxLength: 3 }),
     }),
   ),

@@ -119,10 +119,21 @@ const REPLIES: Record<string, Reply> = {
       kind: 'txn',
       succeeded: true,
       revision: 131,
+      before: 131,
       responses: [
         { kind: 'put', prev: null },
-        { kind: 'txn', succeeded: false, revision: 131, responses: [] },
+        { kind: 'txn', succeeded: false, revision: 131, before: 131, responses: [] },
       ],
+    },
+  },
+  'reply.txn.before': {
+    kind: 'op',
+    op: {
+      kind: 'txn',
+      succeeded: true,
+      revision: 131,
+      before: 130,
+      responses: [{ kind: 'put', prev: null }],
     },
   },
   'reply.done': { kind: 'done' },
@@ -139,6 +150,9 @@ const REPLIES: Record<string, Reply> = {
   'reply.sessionOpened': { kind: 'sessionOpened', id: sessionId(9n) },
   'reply.tokenIssued': { kind: 'tokenIssued', index: 300 },
 }
+
+/** Written by earlier versions only. */
+const READ_ONLY: ReadonlySet<string> = new Set(['reply.txn'])
 
 t.test('commands have the bytes they always had', async t => {
   for (const [name, command] of Object.entries(COMMANDS)) {
@@ -168,7 +182,7 @@ t.test('headers have the bytes they always had', async t => {
 t.test('replies have the bytes they always had', async t => {
   for (const [name, reply] of Object.entries(REPLIES)) {
     const bytes = GOLDEN.get(name) ?? ''
-    t.equal(toHex(encodeReply(reply)), bytes, name)
+    if (!READ_ONLY.has(name)) t.equal(toHex(encodeReply(reply)), bytes, name)
     t.strictSame(plain(decodeReply(Buffer.from(bytes, 'hex'))), plain(reply), name)
   }
 })

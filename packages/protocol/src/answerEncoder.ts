@@ -4,11 +4,12 @@ import type {
   Reply,
   ReplyHeader,
   Revision,
+  TxnReply,
   WatchEvent,
   WatchResponse,
 } from '@kvorum/model'
 import { codec } from './codec.js'
-import { toResponse, toWatchResponse, toHeader, type Identity } from './toMessages.js'
+import { innerRevisions, toResponse, toWatchResponse, toHeader, type Identity } from './toMessages.js'
 import { DELIMITED, VARINT } from './schema.js'
 import { WireWriter } from './wireWriter.js'
 
@@ -112,20 +113,37 @@ function writeOpReply(out: WireWriter, reply: OpReply, header: () => void): void
       writeCount(out, 2, reply.deleted)
       break
     case 'txn':
-      for (let i = reply.responses.length - 1; i >= 0; i--)
-        nested(out, 3, () => writeResponseOp(out, reply.revision, reply.responses[i]!))
-      writeCount(out, 2, reply.succeeded ? 1 : 0)
+      writeTxn(out, reply, lastFirst(innerRevisions(reply)))
       break
   }
   header()
 }
 
+function writeTxn(out: WireWriter, reply: TxnReply, revisions: Revision[]): void {
+  for (let i = reply.responses.length - 1; i >= 0; i--)
+    nested(out, 3, () => writeResponseOp(out, revisions, reply.responses[i]!))
+  writeCount(out, 2, reply.succeeded ? 1 : 0)
+}
+
+/** A stack to take them from the way the writer goes. */
+function lastFirst(revisions: Iterator<Revision, undefined>): Revision[] {
+  const all: Revision[] = []
+  for (let next = revisions.next(); next.value !== undefined; next = revisions.next()) all.push(next.value)
+  return all
+}
+
 /** Field numbers of ResponseOp's members. */
 const RESPONSE_OPS = { range: 1, put: 2, delete: 3, txn: 4 } as const
 
-function writeResponseOp(out: WireWriter, revision: Revision, reply: OpReply): void {
-  const inner = reply.kind === 'txn' ? reply.revision : revision
-  nested(out, RESPONSE_OPS[reply.kind], () => writeOpReply(out, reply, () => writeInnerHeader(out, inner)))
+function writeResponseOp(out: WireWriter, revisions: Revision[], reply: OpReply): void {
+  nested(out, RESPONSE_OPS[reply.kind], () => {
+    if (reply.kind === 'txn') {
+      writeTxn(out, reply, revisions)
+      return writeInnerHeader(out, 0)
+    }
+    const revision = revisions.pop() ?? 0
+    writeOpReply(out, reply, () => writeInnerHeader(out, revision))
+  })
 }
 
 function writePairs(out: WireWriter, field: number, pairs: readonly KeyValue[]): void {

@@ -84,14 +84,39 @@ export function toOpResponse(header: HeaderMessage, reply: OpReply): Init<OpResp
 }
 
 function toTxnResponse(header: HeaderMessage, reply: TxnReply): Init<pb.TxnResponse> {
-  const responses = reply.responses.map(nested => toResponseOp(reply.revision, nested))
-  return { header, succeeded: reply.succeeded, responses }
+  const revisions = innerRevisions(reply)
+  return { header, succeeded: reply.succeeded, responses: innerResponses(reply, revisions) }
 }
 
-/** Headers inside a transaction carry the revision alone. */
-function toResponseOp(revision: Revision, reply: OpReply): Init<pb.ResponseOp> {
-  const header = { revision: reply.kind === 'txn' ? reply.revision : revision }
-  const response = toOpResponse(header, reply)
+/**
+ * Of the operations in a transaction, nested ones too, in order: the store's revision after each, which is the
+ * one before the transaction until something has changed.
+ */
+export function innerRevisions(reply: TxnReply): Iterator<Revision, undefined> {
+  return revisionsIn(reply, { changed: false })
+}
+
+function* revisionsIn(reply: TxnReply, so: { changed: boolean }): Generator<Revision, undefined> {
+  for (const inner of reply.responses) {
+    if (inner.kind === 'txn') {
+      yield* revisionsIn(inner, so)
+      continue
+    }
+    so.changed ||= inner.kind === 'put' || (inner.kind === 'delete' && inner.deleted > 0)
+    yield so.changed ? reply.revision : reply.before
+  }
+}
+
+const innerResponses = (reply: TxnReply, revisions: Iterator<Revision, undefined>): Init<pb.ResponseOp>[] =>
+  reply.responses.map(inner => toResponseOp(revisions, inner))
+
+/** Headers inside a transaction carry the revision alone; that of a nested transaction, as in etcd, nothing. */
+function toResponseOp(revisions: Iterator<Revision, undefined>, reply: OpReply): Init<pb.ResponseOp> {
+  if (reply.kind === 'txn') {
+    const responses = innerResponses(reply, revisions)
+    return { response_txn: { header: {}, succeeded: reply.succeeded, responses } }
+  }
+  const response = toOpResponse({ revision: revisions.next().value ?? 0 }, reply)
   switch (reply.kind) {
     case 'range':
       return { response_range: response as Init<pb.RangeResponse> }
@@ -99,8 +124,6 @@ function toResponseOp(revision: Revision, reply: OpReply): Init<pb.ResponseOp> {
       return { response_put: response as Init<pb.PutResponse> }
     case 'delete':
       return { response_delete_range: response as Init<pb.DeleteRangeResponse> }
-    case 'txn':
-      return { response_txn: response as Init<pb.TxnResponse> }
   }
 }
 

@@ -287,24 +287,36 @@ t.test('answers', async t => {
     prev_kvs: [kv],
   })
   const put: OpReply = { kind: 'put', prev: pair }
-  const inner: OpReply = { kind: 'txn', succeeded: false, revision: 8, responses: [put] }
+  const miss: OpReply = { kind: 'delete', deleted: 0, prevs: [] }
+  const inner: OpReply = {
+    kind: 'txn',
+    succeeded: false,
+    revision: 9,
+    before: 8,
+    responses: [miss, put, miss],
+  }
   t.strictSame(
-    op({ kind: 'txn', succeeded: true, revision: 9, responses: [put, inner] }),
+    op({ kind: 'txn', succeeded: true, revision: 9, before: 8, responses: [miss, inner, miss] }),
     {
       header: fullHeader,
       succeeded: true,
       responses: [
-        { response_put: { header: { revision: 9 }, prev_kv: kv } },
+        { response_delete_range: { header: { revision: 8 }, deleted: 0, prev_kvs: [] } },
         {
           response_txn: {
-            header: { revision: 8 },
+            header: {},
             succeeded: false,
-            responses: [{ response_put: { header: { revision: 8 }, prev_kv: kv } }],
+            responses: [
+              { response_delete_range: { header: { revision: 8 }, deleted: 0, prev_kvs: [] } },
+              { response_put: { header: { revision: 9 }, prev_kv: kv } },
+              { response_delete_range: { header: { revision: 9 }, deleted: 0, prev_kvs: [] } },
+            ],
           },
         },
+        { response_delete_range: { header: { revision: 9 }, deleted: 0, prev_kvs: [] } },
       ],
     },
-    'nested headers carry the revision of their transaction',
+    'nested headers carry the revision as of their operation, those of nested transactions nothing',
   )
   t.strictSame(message({ kind: 'done' }), { header: fullHeader })
   t.strictSame(message({ kind: 'leaseGranted', id: leaseId(5n), ttl: 6 }), {
@@ -375,6 +387,7 @@ const arbitraryOp: fc.Arbitrary<OpReply> = fc.letrec<{ op: OpReply }>(tie => ({
       kind: fc.constant('txn' as const),
       succeeded: fc.boolean(),
       revision: count,
+      before: count,
       responses: fc.array(tie('op'), { maxLength: 4 }),
     }),
   ),

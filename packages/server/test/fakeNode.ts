@@ -183,7 +183,7 @@ export class FakeNode implements KvNode {
   #txn(op: TxnOp, revision: number, events: WatchEvent[]): OpReply {
     const succeeded = op.compares.every(compare => this.#holds(compare))
     const responses = (succeeded ? op.success : op.failure).map(item => this.#apply(item, revision, events))
-    return { kind: 'txn', succeeded, revision, responses }
+    return { kind: 'txn', succeeded, revision, before: this.revision, responses }
   }
 
   #holds(compare: Compare): boolean {

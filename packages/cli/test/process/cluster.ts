@@ -126,7 +126,7 @@ export class Cluster {
   }
 }
 
-async function planServers(directory: string, options: ClusterOptions): Promise<ServerPlan[]> {
+export async function planServers(directory: string, options: ClusterOptions): Promise<ServerPlan[]> {
   const names = Array.from({ length: options.nodes ?? 3 }, (_, i) => `n${i + 1}`)
   const ports = await freePorts(names.length * 3)
   const scheme = options.tls === undefined ? 'http' : 'https'

@@ -48,7 +48,7 @@ function replyOf(result: OperationResult): OpReply {
       return { kind: 'range', kvs: result.entries.map(keyValueOf), more: result.more, count: result.count }
     case 'txn': {
       const { succeeded, revision, results } = result
-      return { kind: 'txn', succeeded, revision, responses: results.map(replyOf) }
+      return { kind: 'txn', succeeded, revision, before: revision, responses: results.map(replyOf) }
     }
   }
 }

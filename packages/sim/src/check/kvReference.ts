@@ -129,7 +129,7 @@ function runTxn(overlay: Overlay, before: KvView, op: TxnOp): OpReply | null {
     if (reply === null) return null
     responses.push(reply)
   }
-  return { kind: 'txn', succeeded, revision: overlay.revision, responses }
+  return { kind: 'txn', succeeded, revision: overlay.revision, before: overlay.base.revision, responses }
 }
 
 function holds(view: KvView, compare: Compare): boolean {

@@ -1,0 +1,184 @@
+import type { RpcName } from '@kvorum/protocol'
+import { DEVIATIONS } from './deviations.js'
+import { difference, normaliseAnswer } from './normalise.js'
+import type { Pair } from './servers.js'
+import { isRead, type Sequence, type Step } from './steps.js'
+import { resolve, type Bindings, type RevisionMark } from './symbols.js'
+import type { Answer, Message, Target } from './target.js'
+import * as watching from './watches.js'
+
+/** Where the two servers first differed. */
+export interface Difference {
+  /** Position of the step; beyond the last: what the watches had seen in the end. */
+  readonly step: number
+  readonly text: string
+}
+
+/** One of the two servers in the run of a sequence. */
+export interface Side {
+  readonly target: Target
+  /** Ids by slot, and the slot's name by id. */
+  readonly leases: Map<number, bigint>
+  readonly names: Map<bigint, string>
+  readonly watches: watching.Watches
+}
+
+export interface Run {
+  readonly sequence: Sequence
+  readonly etcd: Side
+  readonly kvorum: Side
+  readonly marks: Record<RevisionMark, number>
+  deviation: string | null
+}
+
+const KV = 'etcdserverpb.KV'
+const LEASE = 'etcdserverpb.Lease'
+const READS_AT_ONCE = 8
+
+/** How a sequence ended: both answered alike, up to a deviation that is on purpose, or they did not. */
+export type Outcome =
+  | { readonly kind: 'equal' }
+  | { readonly kind: 'deviates'; readonly id: string }
+  | { readonly kind: 'differs'; readonly difference: Difference }
+
+/** Runs it on both, from a clean state. */
+export async function runSequence(pair: Pair, sequence: Sequence): Promise<Outcome> {
+  const start = await alignStores(pair)
+  const side = (target: Target): Side => ({
+    target,
+    leases: new Map(),
+    names: new Map(),
+    watches: watching.openWatches(),
+  })
+  const run: Run = {
+    sequence,
+    etcd: side(pair.etcd),
+    kvorum: side(pair.kvorum),
+    marks: { now: start, compacted: start, start },
+    deviation: null,
+  }
+  try {
+    if (sequence.steps.some(({ kind }) => kind === 'watch')) {
+      const unlike = await watching.openLedgers(run)
+      if (unlike !== null) return differs(0, unlike)
+    }
+    return (await takeSteps(run)) ?? (await compareEnds(run))
+  } finally {
+    watching.closeWatches(run.etcd)
+    watching.closeWatches(run.kvorum)
+  }
+}
+
+const differs = (step: number, text: string): Outcome => ({ kind: 'differs', difference: { step, text } })
+
+async function takeSteps(run: Run): Promise<Outcome | null> {
+  const { steps } = run.sequence
+  for (let at = 0; at < steps.length;) {
+    let end = at + 1
+    if (isRead(steps[at]!))
+      while (end < steps.length && end - at < READS_AT_ONCE && isRead(steps[end]!)) end++
+    const texts = await Promise.all(steps.slice(at, end).map(step => takeStep(run, step)))
+    if (run.deviation !== null) return { kind: 'deviates', id: run.deviation }
+    const first = texts.findIndex(text => text !== null)
+    if (first >= 0) return differs(at + first, texts[first]!)
+    at = end
+  }
+  return null
+}
+
+async function compareEnds(run: Run): Promise<Outcome> {
+  const text = await watching.compareWatches(run)
+  return text === null ? { kind: 'equal' } : differs(run.sequence.steps.length, text)
+}
+
+async function takeStep(run: Run, step: Step): Promise<string | null> {
+  if (step.kind === 'watch' || step.kind === 'cancel' || step.kind === 'progress')
+    return watching.takeWatchStep(run, step)
+  if (step.kind === 'call' && step.rpc === `${KV}/Compact`) {
+    // A watch that is still catching up in one of the servers would be cut off there and not in the other.
+    const unlike = await watching.settleWatches(run)
+    if (unlike !== null || watching.mayBeBehind(run.etcd)) return unlike
+  }
+  const [etcd, kvorum] = await Promise.all([ask(run, run.etcd, step), ask(run, run.kvorum, step)])
+  if (step.kind === 'call') {
+    remember(run.etcd, step, etcd)
+    remember(run.kvorum, step, kvorum)
+    noteRevisions(run, step.rpc, step, etcd)
+  }
+  run.deviation ??= DEVIATIONS.find(({ applies }) => applies(step, etcd, kvorum))?.id ?? null
+  return difference(normaliseAnswer(etcd, run.etcd.names), normaliseAnswer(kvorum, run.kvorum.names))
+}
+
+export const bindings = (run: Run, side: Side): Bindings => ({ marks: run.marks, leases: side.leases })
+
+function ask(run: Run, side: Side, step: Extract<Step, { kind: 'call' | 'keepAlive' }>): Promise<Answer> {
+  const message = resolve(step.request, bindings(run, side)) as Message
+  if (step.kind === 'keepAlive') return side.target.keepAlive(message)
+  return run.sequence.transport === 'json'
+    ? side.target.json(step.rpc, message, step.as)
+    : side.target.grpc(step.rpc, message, step.as)
+}
+
+/** Keeps the id that the server chose. */
+function remember(side: Side, step: Extract<Step, { kind: 'call' }>, answer: Answer): void {
+  if (step.slot === undefined || answer.kind !== 'ok') return
+  const id = BigInt(answer.message['ID'] as bigint | string)
+  side.leases.set(step.slot, id)
+  side.names.set(id, `lease ${side.names.size}`)
+}
+
+function noteRevisions(run: Run, rpc: RpcName, step: Extract<Step, { kind: 'call' }>, answer: Answer): void {
+  if (answer.kind !== 'ok') return
+  const now = revisionOf(answer)
+  run.marks.now = Math.max(run.marks.now, now)
+  if (rpc !== `${KV}/Compact`) return
+  const asked = resolve(step.request, bindings(run, run.etcd)) as Message
+  run.marks.compacted = Number(asked['revision'] ?? 0)
+}
+
+const revisionOf = (answer: Answer): number =>
+  answer.kind === 'ok' ? Number((answer.message['header'] as Message | undefined)?.['revision'] ?? 0) : 0
+
+/**
+ * Both stores empty, at the same revision and compacted there. The one that is behind, because the servers
+ * have differed, is brought forward by writes.
+ */
+export async function alignStores(pair: Pair): Promise<number> {
+  const targets = [pair.etcd, pair.kvorum]
+  const revisions = await Promise.all(targets.map(clear))
+  const equal = revisions[0] === revisions[1]
+  const top = Math.max(...revisions) + (equal ? 0 : 2)
+  await Promise.all(targets.map((target, i) => advance(target, top - revisions[i]!)))
+  const found = await Promise.all(targets.map(target => must(target, `${KV}/Compact`, { revision: top })))
+  const [a, b] = found.map(revisionOf)
+  if (a !== b || a !== top) throw new Error(`revisions cannot be made equal: ${a}, ${b}, wanted ${top}`)
+  return top
+}
+
+async function clear(target: Target): Promise<number> {
+  const leases = await must(target, `${LEASE}/LeaseLeases`, {})
+  for (const { ID } of (leases.message['leases'] as { ID: bigint }[] | undefined) ?? []) {
+    await must(target, `${LEASE}/LeaseRevoke`, { ID })
+  }
+  await must(target, `${KV}/Put`, { key: Buffer.from('a') })
+  const emptied = await must(target, `${KV}/DeleteRange`, ALL)
+  return revisionOf(emptied)
+}
+
+const ALL = { key: Buffer.from([0]), range_end: Buffer.from([0]) }
+
+async function advance(target: Target, by: number): Promise<void> {
+  if (by <= 0) return
+  for (let i = 1; i < by; i++) await must(target, `${KV}/Put`, { key: Buffer.from('a') })
+  await must(target, `${KV}/DeleteRange`, ALL)
+}
+
+async function must(
+  target: Target,
+  rpc: RpcName,
+  message: Message,
+): Promise<Extract<Answer, { kind: 'ok' }>> {
+  const answer = await target.grpc(rpc, message)
+  if (answer.kind !== 'ok') throw new Error(`${target.name} refused ${rpc}: ${answer.code} ${answer.text}`)
+  return answer
+}
