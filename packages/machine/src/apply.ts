@@ -76,34 +76,68 @@ export interface Applied {
   readonly events: RevisionEvents | null
 }
 
+/** An entry that has been carried out and is not to be seen yet. */
+export interface Worked {
+  readonly entry: EntryWrites
+  /** Makes it visible; once. */
+  readonly show: () => Applied
+}
+
 /**
- * Applies the next entry. Whatever comes of it, the applied index moves, in the same layer as the last of the
- * entry's writes. If this throws, nothing of a short command has been written, and a long one can be applied
- * again from the start.
+ * Carries out the next entry; `showCommand` ends it, and nothing else may be applied in between. If this throws,
+ * nothing of a short command has been written, and a long one can be carried out again from the start.
  */
+export function* workCommand(
+  machine: Machine,
+  overlay: Overlay,
+  at: CommittedEntry,
+  prefetched: Prefetched | null,
+): Step<Worked> {
+  assertNext(machine, at.index)
+  const command = decodeShardCommand(at.data)
+  const header = commandHeader(at.data)
+  // Before the session: what is refused here is decided anew and sent again under the same number.
+  if (asksLeave(command) && !passesFence(machine.authFence, header.authRevision)) {
+    const entry = openEntry(machine, overlay)
+    return { entry, show: () => finish(entry, at, refuse('authOutdated')) }
+  }
+  const { session: tag } = header
+  const claimed = tag === null ? null : claim(machine.sessions, tag)
+  if (claimed !== null && claimed.kind !== 'first') {
+    const entry = openEntry(machine, overlay)
+    return { entry, show: () => notAgain(entry, at, claimed) }
+  }
+  const usable = prefetched !== null && !snapshotIsStale(overlay, prefetched.overlay)
+  const view = commandView(machine, overlay, usable ? prefetched : null)
+  const entry = openEntry(machine, overlay)
+  const outcome = yield* carryOut(entry, view, command, header, at)
+  if (!('error' in outcome) && isFull(entry)) spill(entry)
+  const remember = (result: Result<Uint8Array>): void => {
+    if (claimed !== null) rememberReply(entry, claimed, tag!.acknowledgedBelow, result)
+  }
+  return { entry, show: () => finish(entry, at, outcome, remember) }
+}
+
+/** What the nodes say among themselves needs nobody's leave. */
+const asksLeave = ({ kind }: ShardCommand): boolean => kind !== 'authFence' && kind !== 'publish'
+
+/**
+ * Whether the command wrote more than its bound. It follows from the log and the state before it alone, so replicas
+ * agree. A long command is shown only when the log says so (docs/decisions/0007-long-commands.md); the owner sees to it.
+ */
+export const isLong = ({ entry }: Worked): boolean => entry.long
+
+/** Whatever came of the entry, the applied index moves, in the same layer as the last of the entry's writes. */
+export const showCommand = ({ show }: Worked): Applied => show()
+
+/** Both at once: for those who show the result to nobody before they have applied what follows. */
 export function* applyCommand(
   machine: Machine,
   overlay: Overlay,
   at: CommittedEntry,
   prefetched: Prefetched | null,
 ): Step<Applied> {
-  assertNext(machine, at.index)
-  const command = decodeShardCommand(at.data)
-  const header = commandHeader(at.data)
-  // Before the session: what is refused here is decided anew and sent again under the same number.
-  if (command.kind !== 'authFence' && !passesFence(machine.authFence, header.authRevision)) {
-    return finish(openEntry(machine, overlay), at, refuse('authOutdated'))
-  }
-  const { session: tag } = header
-  const claimed = tag === null ? null : claim(machine.sessions, tag)
-  if (claimed !== null && claimed.kind !== 'first') return notAgain(openEntry(machine, overlay), at, claimed)
-  const usable = prefetched !== null && !snapshotIsStale(overlay, prefetched.overlay)
-  const view = commandView(machine, overlay, usable ? prefetched : null)
-  const entry = openEntry(machine, overlay)
-  const outcome = yield* carryOut(entry, view, command, header, at)
-  return finish(entry, at, outcome, result => {
-    if (claimed !== null) rememberReply(entry, claimed, tag!.acknowledgedBelow, result)
-  })
+  return showCommand(yield* workCommand(machine, overlay, at, prefetched))
 }
 
 /** A write of a session that has its answer already, or never gets one: the entry has no effect. */
@@ -197,6 +231,9 @@ function* carryOut(
       return applyOpen(entry, command.lease, at.index)
     case 'authFence':
       return applyFence(entry, command.fence)
+    case 'publish':
+      // What it says is said by its being committed: when it is applied, the command has been shown.
+      return { reply: { kind: 'done' } }
     default:
       return unreachable(command)
   }

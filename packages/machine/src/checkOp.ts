@@ -39,6 +39,7 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
     case 'compact':
     case 'sessionOpen':
     case 'authFence':
+    case 'publish':
       return null
   }
 }

@@ -1,9 +1,7 @@
 import {
-  assert,
   EMPTY,
   type KeyValue,
   type LeaseId,
-  LIMITS,
   NO_LEASE,
   type Revision,
   type StoreWrite,
@@ -14,11 +12,6 @@ import type { Machine } from './machine.js'
 import { type Overlay, overlayPut } from './overlay.js'
 import { encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './record.js'
 import { attachmentKey, currentKey, groupKey, historyKey, pastKey } from './rowKeys.js'
-
-/** A command whose writes exceed this is long: they go to the overlay step by step. */
-const SHORT_BYTES_MAX = 16 * LIMITS.pageBytesMax
-const SHORT_WRITES_MAX = 16 * LIMITS.pageRowsMax
-assert(SHORT_BYTES_MAX > 2 * LIMITS.requestBytesMax, () => 'a put that replaces its like is a short command')
 
 /**
  * What one entry has written so far. Nothing of a short command is anywhere else before its end, so it can
@@ -66,8 +59,12 @@ export const addToSum = (entry: EntryWrites, crc: number): void => {
   entry.sum = (entry.sum + crc) >>> 0
 }
 
-export const isFull = (entry: EntryWrites): boolean =>
-  entry.pendingBytes > SHORT_BYTES_MAX || entry.pending.length > SHORT_WRITES_MAX
+/**
+ * It changes keys, and more is held than a short command may write. When it is noticed depends on the pages that this replica works on,
+ * whether it is noticed does not: a command that is carried out is asked once more at its end.
+ */
+export const isFull = ({ machine, changed, pending, pendingBytes }: EntryWrites): boolean =>
+  changed && (pendingBytes > machine.longCommand.bytes || pending.length > machine.longCommand.rows)
 
 /** Lets the writes so far go, which makes the command a long one: from here on it must not be refused. */
 export function spill(entry: EntryWrites): void {

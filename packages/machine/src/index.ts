@@ -10,7 +10,17 @@
  *
  * The record `Machine` holds positions and leases; keys and values are only in the rows.
  */
-export { type Applied, applyCommand, applyConfig, applyNoop, type CommittedEntry } from './apply.js'
+export {
+  type Applied,
+  applyCommand,
+  applyConfig,
+  applyNoop,
+  type CommittedEntry,
+  isLong,
+  showCommand,
+  workCommand,
+  type Worked,
+} from './apply.js'
 export { leaseKeys } from './attachments.js'
 export { checkCommand, checkOp, type OpLimits } from './checkOp.js'
 export { compactPhysically, hasPhysicalCompaction } from './compaction.js'
@@ -18,7 +28,14 @@ export { CorruptRecordError } from './corrupt.js'
 export { hashKv, type KvHash } from './hash.js'
 export { type History, type HistoryLimits, type HistoryOptions, readHistory } from './history.js'
 export { loadMachine } from './load.js'
-export { createMachine, type Lease, type Machine, type MachineOptions, type Purge } from './machine.js'
+export {
+  createMachine,
+  type Lease,
+  type LongCommandBound,
+  type Machine,
+  type MachineOptions,
+  type Purge,
+} from './machine.js'
 export {
   createOverlay,
   type Overlay,

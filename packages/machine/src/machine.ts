@@ -39,6 +39,8 @@ export interface Machine {
   readonly checksum: Checksum
   /** Largest answer in bytes, the same on all replicas: commands whose answer were larger are refused. */
   readonly responseBytesMax: number
+  /** From which size on a command is long, the same on all replicas; see `showCommand`. */
+  readonly longCommand: LongCommandBound
   range: KeyRange
   epoch: Epoch
   applied: Index
@@ -67,12 +69,19 @@ export interface Machine {
   quarantined: string | null
 }
 
+/** What a command may write without being a long one. */
+export interface LongCommandBound {
+  readonly rows: number
+  readonly bytes: number
+}
+
 export interface MachineOptions {
   readonly group: GroupId
   readonly checksum: Checksum
   readonly range?: KeyRange
   readonly epoch?: Epoch
   readonly responseBytesMax?: number
+  readonly longCommand?: LongCommandBound
 }
 
 /** An empty shard. The first revision is 1, as in etcd, and belongs to no write. */
@@ -80,6 +89,7 @@ export const createMachine = (options: MachineOptions): Machine => ({
   group: options.group,
   checksum: options.checksum,
   responseBytesMax: options.responseBytesMax ?? LIMITS.responseBytesMax,
+  longCommand: options.longCommand ?? { rows: LIMITS.longCommandRows, bytes: LIMITS.longCommandBytes },
   range: options.range ?? ALL_KEYS,
   epoch: options.epoch ?? 1,
   applied: 0,

@@ -32,6 +32,7 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'leaseGrant':
     case 'sessionOpen':
     case 'authFence':
+    case 'publish':
       return NO_NEED
   }
 }

@@ -50,6 +50,8 @@ export function run(reference: Reference, command: ShardCommand): Answer {
       if (command.revision <= reference.compacted) return refused('compacted')
       reference.compacted = command.revision
       return DONE
+    case 'publish':
+      return DONE
     case 'leaseGrant':
       if (reference.leases.has(command.id)) return refused('leaseExists')
       reference.leases.set(command.id, command.ttl)

@@ -1,6 +1,6 @@
 import type { AuthFence } from './auth.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
-import { leaseId, sessionId, type LeaseId, type Revision, type SessionId } from './ids.js'
+import { leaseId, sessionId, type Index, type LeaseId, type Revision, type SessionId } from './ids.js'
 import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
 import type { KeyRange } from './range.js'
 import { unreachable } from './assert.js'
@@ -21,6 +21,8 @@ export type ShardCommand =
   | { readonly kind: 'sessionOpen'; readonly lease: LeaseId }
   /** What was allowed by older users and roles is refused from here on. */
   | { readonly kind: 'authFence'; readonly fence: AuthFence }
+  /** The long command at `index`, earlier in the same log, may be shown. Proposed by leaders, never by clients. */
+  | { readonly kind: 'publish'; readonly index: Index }
 
 /**
  * What travels in front of a command beside what it does. Each part has a bit in the flags; the parts follow the
@@ -52,7 +54,7 @@ const FLAG_WRITABLE = 4
 const FLAGS = FLAG_AUTH | FLAG_SESSION | FLAG_WRITABLE
 
 /** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
-const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4, sessionOpen: 5, authFence: 10 } as const
+const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4, sessionOpen: 5, publish: 6, authFence: 10 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
@@ -84,6 +86,8 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
       break
     case 'authFence':
       out.varint(command.fence.revision).bool(command.fence.enabled)
+    case 'publish':
+      out.varint(command.index)
       break
     default:
       unreachable(command)
@@ -101,6 +105,13 @@ export function decodeShardCommand(bytes: Uint8Array): ShardCommand {
 
 /** The header alone, without looking at what follows. */
 export const commandHeader = (bytes: Uint8Array): CommandHeader => readStart(new ByteReader(bytes)).header
+
+/** Which long command these bytes publish; null: they are some other command. Looks at no more than it must. */
+export function publishedBy(bytes: Uint8Array): Index | null {
+  if (bytes[1] !== KINDS.publish) return null
+  const command = decodeShardCommand(bytes)
+  return command.kind === 'publish' ? command.index : null
+}
 
 /** The same command behind another header. */
 export function withHeader(bytes: Uint8Array, header: CommandHeader): Uint8Array {
@@ -159,6 +170,8 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
       return { kind: 'sessionOpen', lease: leaseId(input.u64()) }
     case KINDS.authFence:
       return { kind: 'authFence', fence: { revision: input.varint(), enabled: input.bool() } }
+    case KINDS.publish:
+      return { kind: 'publish', index: input.varint() }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }

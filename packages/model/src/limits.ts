@@ -66,6 +66,13 @@ export const LIMITS = {
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */
   pageRowsMax: 128,
   pageBytesMax: 256 * KiB,
+  /**
+   * A command that writes more rows or bytes than this is long: it leaves memory before it is complete, and nobody
+   * sees any of it before a second entry of the log publishes it. Part of the replicated behaviour: the same on all
+   * replicas.
+   */
+  longCommandRows: 2_048,
+  longCommandBytes: 4 * MiB,
   /** Writes kept in memory in front of the state store; beyond it applying waits for the disk. */
   overlayBytesMax: 32 * MiB,
   /** A background batch of the state store is written when this much has gathered, or after `flushAfterMs`. */
@@ -117,4 +124,9 @@ assert(
 )
 assert(LIMITS.inflightBytesMax <= LIMITS.peerQueueBytesMax, () => 'a full window must fit the queue')
 assert(LIMITS.pageBytesMax < LIMITS.overlayBytesMax, () => 'a step must fit the overlay')
+assert(LIMITS.longCommandBytes > 2 * LIMITS.requestBytesMax, () => 'a put that replaces its like is not long')
+assert(
+  2 * LIMITS.longCommandBytes < LIMITS.overlayBytesMax,
+  () => 'a command that is not long fits the overlay',
+)
 assert(LIMITS.txnDepthMax < 64, () => 'the decoder must accept what the edge accepts')

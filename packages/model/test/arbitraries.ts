@@ -86,6 +86,7 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
     kind: fc.constant('authFence'),
     fence: fc.record({ revision: fc.maxSafeNat(), enabled: fc.boolean() }),
   }),
+  fc.record({ kind: fc.constant('publish'), index: fc.nat() }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({

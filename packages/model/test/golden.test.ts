@@ -97,6 +97,7 @@ const COMMANDS: Record<string, ShardCommand> = {
   'command.leaseRevoke': { kind: 'leaseRevoke', id: leaseId(1n) },
   'command.sessionOpen': { kind: 'sessionOpen', lease: leaseId(7n) },
   'command.authFence': { kind: 'authFence', fence: { revision: 300, enabled: true } },
+  'command.publish': { kind: 'publish', index: 300 },
 }
 
 const kv: KeyValue = {

@@ -10,16 +10,18 @@ import {
   type StoreNeed,
 } from '@kvorum/model'
 import {
-  applyCommand,
   applyConfig,
   applyNoop,
   overlayBytes,
   overlayPut,
   overlaySnapshot,
+  isLong,
   prefetch,
+  showCommand,
+  workCommand,
   type Applied,
   type OverlaySnapshot,
-  type Prefetched,
+  type Worked,
 } from '@kvorum/machine'
 import {
   applyMetaCommand,
@@ -29,10 +31,12 @@ import {
   metaAuthRevision,
 } from '@kvorum/placement'
 import { committedEntries, decodeConfig } from '@kvorum/raft'
+import { resetApplying, type Pending } from './applying.js'
 import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { armLeases, leaseApplied } from './leases.js'
+import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
 import { serveReads } from './reads.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
@@ -42,25 +46,7 @@ import { publish } from './watch/publish.js'
  * Applying committed entries without waiting in the turn: the rows that a batch of entries will look at are
  * fetched at once, then the entries are applied in order, over what was fetched and what earlier ones wrote. A
  * command that needs more than was foreseen goes on page by page; the entries behind it wait.
- *
- *     committed --> prefetch(all) --> fetched --> apply, apply, apply ... --> replies, events, reads
  */
-export interface Applying {
-  /** Entries handed out by raft and not applied yet, with what was fetched for each. */
-  batch: readonly Pending[]
-  at: number
-  /** The batch's rows, or the rows of a long command, are on their way. */
-  waiting: boolean
-}
-
-interface Pending {
-  readonly entry: Entry
-  /** Null for what is not a shard's command. */
-  readonly command: ShardCommand | null
-  prefetched: Prefetched | null
-}
-
-export const createApplying = (): Applying => ({ batch: [], at: 0, waiting: false })
 
 /**
  * What one turn may apply, over all groups: an operation takes some 10 to 20 microseconds, and a turn is to end
@@ -141,13 +127,15 @@ function shareAnswer(
 }
 
 /** What the store work of applying has in common: it ends without a trace when the group's state is dropped. */
-const applyingWork = (group: Group): Pick<Work<unknown>, 'group' | 'view' | 'failed' | 'holdsLayers'> => ({
+const applyingWork = (
+  group: Group,
+): Pick<Work<unknown>, 'group' | 'view' | 'failed' | 'paused' | 'holdsLayers'> => ({
   group: group.id,
   view: null,
-  failed: () => {
-    group.applying.waiting = false
-    group.applying.batch = []
-    group.applying.at = 0
+  failed: () => resetApplying(group.applying),
+  // A command that has begun to be a long one lets reads go on.
+  paused: later => {
+    if (hiddenCommand(group) !== null) later.touched.add(group)
   },
   holdsLayers: true,
 })
@@ -167,12 +155,17 @@ function applyBatch(turn: Turn, group: Group): void {
     runTask(turn, {
       ...applyingWork(group),
       step: applyEntry(turn, group, pending),
-      done: (later, value) => {
-        applying.waiting = false
-        applying.at++
-        entryApplied(later, group, pending, value)
+      done: (later, worked) => {
+        const hidden = worked !== null && isLong(worked) ? hiddenCommand(group) : null
+        if (hidden !== null) {
+          // Nothing behind it is applied before it is shown; `driveHidden` goes on from here.
+          hidden.worked = worked
+          later.touched.add(group)
+          return
+        }
+        entryWorked(later, group, pending, worked)
         progress.done = true
-        // A long command comes back in a later turn, and takes the rest of the batch with it.
+        // What needed more rows comes back in a later turn, and takes the rest of the batch with it.
         if (!progress.inLoop) applyBatch(later, group)
       },
     })
@@ -180,6 +173,22 @@ function applyBatch(turn: Turn, group: Group): void {
     if (!progress.done) break
   }
   batchApplied(turn, group)
+}
+
+/** A long command that is not shown yet: reads go on before it, and it is shown when the log says so. */
+export function driveHidden(turn: Turn, group: Group): void {
+  const hidden = hiddenCommand(group)
+  if (hidden === null || group.quarantined !== null) return
+  lookForPublication(turn, group, hidden)
+  if (mayShow(hidden)) {
+    const { applying } = group
+    applying.hidden = null
+    entryWorked(turn, group, applying.batch[applying.at]!, hidden.worked)
+    applyBatch(turn, group)
+    return
+  }
+  proposePublication(turn, group, hidden)
+  serveReads(turn, group)
 }
 
 /** Tells everybody who waits for the state machine to get somewhere. */
@@ -195,14 +204,13 @@ function* applyEntry(
   turn: Turn,
   group: Group,
   pending: Pending,
-): Generator<StoreNeed, Applied | null, StoreAnswer> {
+): Generator<StoreNeed, Worked | null, StoreAnswer> {
   const { entry, prefetched } = pending
   const { machine } = group
   const { overlay } = turn.state
   assert(entry.index === machine.applied + 1, () => `entry ${entry.index} after applied ${machine.applied}`)
-  if (machine.meta !== null) {
-    return applyToMeta(turn, group, entry)
-  }
+  // The meta group's commands are small, and have no effect before `entryWorked`.
+  if (machine.meta !== null) return null
   const { shard } = machine
   assert(shard !== null, () => `group ${group.id} applies without a state machine`)
   switch (entry.kind) {
@@ -213,8 +221,17 @@ function* applyEntry(
       applyConfig(shard, overlay, entry, entry.data)
       return null
     case 'normal':
-      return yield* applyCommand(shard, overlay, entry, prefetched)
+      return yield* workCommand(shard, overlay, entry, prefetched)
   }
+}
+
+/** The entry's work is done and may be seen. */
+function entryWorked(turn: Turn, group: Group, pending: Pending, worked: Worked | null): void {
+  const { applying, machine } = group
+  applying.waiting = false
+  applying.at++
+  const meta = machine.meta === null ? null : applyToMeta(turn, group, pending.entry)
+  entryApplied(turn, group, pending, worked === null ? meta : showCommand(worked))
 }
 
 function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {

@@ -1,7 +1,7 @@
 import { META_GROUP, NO_REPLICA, type GroupId, type KeyRange, type Replica } from '@kvorum/model'
 import { createOverlay } from '@kvorum/machine'
 import type { ShardDescriptor } from '@kvorum/placement'
-import { createApplying } from './apply.js'
+import { createApplying } from './applying.js'
 import { createAuthFences } from './authFences.js'
 import { createCalls } from './calls.js'
 import { startRaft } from './startRaft.js'

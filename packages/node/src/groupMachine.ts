@@ -63,12 +63,18 @@ function* loadShard(
   bootstrap: Bootstrap,
 ): Generator<StoreNeed, void, StoreAnswer> {
   const { machine } = group
-  const { checksum } = state.options
+  const { checksum, longCommand } = state.options
   const descriptor = bootstrap.shards.find(shard => shard.group === group.id)
   const { range: keys } = group
   assert(keys !== null, () => `group ${group.id} is a shard without keys`)
-  const loaded = yield* loadMachine({ group: group.id, range: keys, checksum })
-  machine.shard = loaded ?? createMachine({ group: group.id, range: keys, checksum })
+  const options = {
+    group: group.id,
+    range: keys,
+    checksum,
+    ...(longCommand === undefined ? {} : { longCommand }),
+  }
+  const loaded = yield* loadMachine(options)
+  machine.shard = loaded ?? createMachine(options)
   machine.installing = machine.shard.installing
   machine.applied = machine.shard.applied
   machine.appliedTerm = machine.shard.appliedTerm

@@ -1,6 +1,7 @@
 import { encodeReply, passesFence, type ClientRequest, type Index } from '@kvorum/model'
 import { readIndex, type ReadState } from '@kvorum/raft'
 import { answerCall, failCall, type Call } from './calls.js'
+import { mayReadBefore } from './longCommands.js'
 import { renewLease, timeToLive } from './leases.js'
 import { readLocally } from './localReads.js'
 import { headerTerm, leads } from './membership.js'
@@ -57,15 +58,31 @@ export function readsConfirmed(turn: Turn, group: Group, read: ReadState): void 
   serveReads(turn, group)
 }
 
-/** Serves what the state machine has caught up with. */
+/** Serves what the state machine has caught up with, or what may see it as it was before a long command. */
 export function serveReads(turn: Turn, group: Group): void {
   const { reads, machine } = group
   if (reads.confirmed.length === 0 || machine.installing) return
-  const served = reads.confirmed.filter(read => read.index <= machine.applied)
-  if (served.length === 0) return
-  reads.confirmed = reads.confirmed.filter(read => read.index > machine.applied)
-  for (const { calls } of served) for (const call of calls) serve(turn, group, call)
+  const waiting = reads.confirmed
+  reads.confirmed = []
+  for (const read of waiting) {
+    if (read.index <= machine.applied) {
+      for (const call of read.calls) serve(turn, group, call)
+    } else if (mayReadBefore(group, read.index)) {
+      const left = read.calls.filter(call => !maySeeBefore(group, call))
+      if (left.length > 0) reads.confirmed.push({ index: read.index, calls: left })
+      for (const call of read.calls) if (maySeeBefore(group, call)) serve(turn, group, call)
+    } else {
+      reads.confirmed.push(read)
+    }
+  }
 }
+
+/**
+ * A lease is kept alive only by a leader that knows of every revocation in the log: one that has applied an entry of
+ * its own term proposed all that came behind it. An earlier leader's may be the long command itself.
+ */
+const maySeeBefore = (group: Group, { request }: Call): boolean =>
+  request.kind !== 'leaseKeepAlive' || group.leases?.armed === true
 
 function serve(turn: Turn, group: Group, call: Call): void {
   if (call.done) return

@@ -17,6 +17,7 @@ import {
   overlayBytes,
   overlayPut,
 } from '@kvorum/machine'
+import { resetApplying } from './applying.js'
 import { failCall } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { afterNextSync } from './flush.js'
@@ -84,8 +85,7 @@ export function beginInstall(
       ? clearScans({ group: group.id, range: group.range })
       : []
   forgetState(group.machine)
-  group.applying.batch = []
-  group.applying.at = 0
+  resetApplying(group.applying)
   if (group.machine.kind === 'shard') {
     for (const row of markInstalling(group.id, turn.state.options.checksum))
       overlayPut(turn.state.overlay, row)

@@ -14,6 +14,8 @@ export interface Work<Value> {
   readonly done: (turn: Turn, value: Value) => void
   /** The work ends without a value: its group was quarantined, or its state replaced. */
   readonly failed: (turn: Turn) => void
+  /** Called whenever the work begins to wait for rows. */
+  readonly paused?: (turn: Turn) => void
   /** Overlay layers that were there when a fetch was ordered stay until it is answered. */
   readonly holdsLayers: boolean
   /** The view outlives this piece of work; its owner closes it. */
@@ -64,6 +66,7 @@ function resume<Value>(turn: Turn, work: Work<Value>, answer: StoreAnswer): void
     drop: later => drop(later, work),
   })
   turn.out.fetch.push({ id, need: result.value, view: work.view })
+  work.paused?.(turn)
 }
 
 function drop<Value>(turn: Turn, work: Work<Value>): void {

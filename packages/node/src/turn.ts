@@ -1,5 +1,5 @@
 import { unreachable, type GroupId, type NodeId } from '@kvorum/model'
-import { APPLY_BYTES_PER_TURN, driveApply } from './apply.js'
+import { APPLY_BYTES_PER_TURN, driveApply, driveHidden } from './apply.js'
 import { expireCalls, nextDeadline } from './calls.js'
 import { receiveRaft, stepGroup } from './consensus.js'
 import { settleGroup } from './settle.js'
@@ -260,6 +260,7 @@ function settle(it: Turn): void {
     for (const group of groups) {
       settleGroup(it, group)
       driveApply(it, group)
+      driveHidden(it, group)
       driveCompaction(it, group)
     }
   }

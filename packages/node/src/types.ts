@@ -25,6 +25,7 @@ import type {
   WatchResponse,
 } from '@kvorum/model'
 import type { Message, Persist } from '@kvorum/raft'
+import type { LongCommandBound } from '@kvorum/machine'
 import type { NodeRecord, ShardDescriptor } from '@kvorum/placement'
 
 /**
@@ -166,6 +167,8 @@ export interface NodeOptions {
   readonly progressNotifyMs: Millis
   readonly limits: NodeLimits
   readonly checksum: Checksum
+  /** The same on all nodes of a cluster, for ever; default: LIMITS. The simulator draws tiny ones. */
+  readonly longCommand?: LongCommandBound
 }
 
 /** What the log remembered of one group. */

@@ -29,6 +29,7 @@ import {
   type Bootstrap,
   type Input,
   type NodeLimits,
+  type NodeOptions,
   type NodeState,
   type Orders,
 } from '@kvorum/node'
@@ -43,7 +44,14 @@ export class MiniCluster {
   readonly cut = new Set<string>()
   now = 1
 
-  constructor(options: { nodes?: number; ranges?: readonly KeyRange[]; limits?: Partial<NodeLimits> } = {}) {
+  constructor(
+    options: {
+      nodes?: number
+      ranges?: readonly KeyRange[]
+      limits?: Partial<NodeLimits>
+      longCommand?: NodeOptions['longCommand']
+    } = {},
+  ) {
     const replicas = Array.from({ length: options.nodes ?? 3 }, (_, i) => ({
       id: replicaId(i + 1),
       node: nodeId(BigInt(i + 1)),
@@ -62,7 +70,7 @@ export class MiniCluster {
       shards: ranges.map((range, i) => ({ group: (i + 1) as GroupId, range, epoch: 1, replicas })),
     }
     for (const { node } of replicas)
-      this.nodes.push(new MiniNode(this, node, bootstrap, options.limits ?? {}))
+      this.nodes.push(new MiniNode(this, node, bootstrap, options.limits ?? {}, options.longCommand))
     for (const node of this.nodes) node.start()
     for (const node of this.nodes)
       for (const other of this.nodes) if (node !== other) node.put({ kind: 'peerUp', node: other.id })
@@ -106,6 +114,8 @@ export class MiniNode {
   readonly rows = new Map<string, StoreRow>()
   readonly state: NodeState
   up = true
+  /** Milliseconds until the state store answers. */
+  storeDelay = 1
   turns = 0
   #inbox: { readonly at: number; readonly input: Input }[] = []
   #wakeAt = 0
@@ -115,7 +125,13 @@ export class MiniNode {
   readonly id: NodeId
   readonly bootstrap: Bootstrap
 
-  constructor(cluster: MiniCluster, id: NodeId, bootstrap: Bootstrap, limits: Partial<NodeLimits>) {
+  constructor(
+    cluster: MiniCluster,
+    id: NodeId,
+    bootstrap: Bootstrap,
+    limits: Partial<NodeLimits>,
+    longCommand: NodeOptions['longCommand'],
+  ) {
     this.cluster = cluster
     this.id = id
     this.bootstrap = bootstrap
@@ -132,6 +148,7 @@ export class MiniNode {
         progressNotifyMs: 1_000,
         limits: { ...DEFAULT_LIMITS, ...limits },
         checksum: (bytes, seed) => crc32(bytes, seed),
+        ...(longCommand === undefined ? {} : { longCommand }),
       },
       {
         now: cluster.now,
@@ -186,7 +203,8 @@ export class MiniNode {
       target?.put({ kind: 'parcels', from: this.id, parcels })
     }
     if (orders.persist !== null) this.#persist(orders.persist)
-    for (const { id, need } of orders.fetch) this.put({ kind: 'fetched', id, answer: this.#fetch(need) })
+    for (const { id, need } of orders.fetch)
+      this.put({ kind: 'fetched', id, answer: this.#fetch(need) }, this.storeDelay)
     if (orders.store !== null) {
       for (const { key, value } of orders.store.writes) {
         if (value === null) this.rows.delete(toKeyString(key))

@@ -66,7 +66,7 @@ export function createRaft(options: RaftOptions, initial: RaftInitial): Raft {
     dirty: false,
     told: { role: 'follower', term: hardState.term, leader: NOBODY },
     side: [],
-    fetch: { out: false, applyWants: false, turn: 0, heldUntil: 0 },
+    fetch: { out: false, applyWants: false, peekFrom: 0, turn: 0, heldUntil: 0 },
   }
   resetElectionTimer(raft)
   checkInvariants(raft)

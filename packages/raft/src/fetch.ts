@@ -38,7 +38,23 @@ export function committedEntries(raft: Raft, bytesMax: number): readonly Entry[]
   return entries
 }
 
-/** Who wants what from the disk: 0 for applying, otherwise a follower's id. Ascending. */
+/**
+ * Looks ahead of what was handed out: entries from `from` on that are committed and durable here, at most `bytesMax`
+ * bytes (but one at least). Empty also when they have to be read first; then the next Ready asks for them.
+ */
+export function peekCommitted(raft: Raft, from: Index, bytesMax: number): readonly Entry[] {
+  assert(from > raft.handed, () => `entry ${from} was handed out already`)
+  const to = Math.min(raft.commit, raft.stable)
+  if (raft.lost || from > to) return []
+  let entries = cacheSlice(raft.cache, from, to, bytesMax)
+  if (entries.length === 0) entries = sideSlice(raft, from, to, bytesMax)
+  const peekFrom = entries.length === 0 ? from : 0
+  if (peekFrom !== 0 && raft.fetch.peekFrom !== from) raft.dirty = true
+  raft.fetch.peekFrom = peekFrom
+  return entries
+}
+
+/** Who wants what from the disk: 0 for applying and looking ahead, otherwise a follower's id. Ascending. */
 function wants(raft: Raft): { readonly who: number; readonly from: Index; readonly to: Index }[] {
   const list = []
   const cached = Math.min(raft.cache.first - 1, raft.stable)
@@ -47,6 +63,9 @@ function wants(raft: Raft): { readonly who: number; readonly from: Index; readon
   const applyTo = Math.min(cached, raft.commit)
   if (raft.fetch.applyWants && missing(raft.handed + 1, applyTo))
     list.push({ who: 0, from: raft.handed + 1, to: applyTo })
+  const { peekFrom } = raft.fetch
+  // What was handed out since then is the owner's, and looked for there.
+  if (peekFrom > raft.handed && missing(peekFrom, applyTo)) list.push({ who: 0, from: peekFrom, to: applyTo })
   if (raft.role !== 'leader') return list
   for (const { id, kind, next, inflight, inflightBytes } of raft.progress.values()) {
     const full =
@@ -74,7 +93,9 @@ function dropSide(raft: Raft): null {
   if (first === undefined) return null
   const held = (index: Index): boolean => index >= first && index < first + raft.side.length
   const used = [...raft.progress.values()].some(({ next }) => held(next))
-  if (!used && !held(raft.handed + 1)) raft.side = []
+  const { peekFrom } = raft.fetch
+  const peeked = peekFrom > raft.handed && held(peekFrom)
+  if (!used && !peeked && !held(raft.handed + 1)) raft.side = []
   return null
 }
 

@@ -13,7 +13,7 @@
  * sync `persist`, then send `sendAfterPersist` and step `persisted`; apply `committedEntries` and step `applied`;
  * tick when `nextDue` has come.
  */
-export { committedEntries } from './fetch.js'
+export { committedEntries, peekCommitted } from './fetch.js'
 export { decodeConfig, encodeConfig } from './config.js'
 export { createRaft } from './create.js'
 export { checkInvariants } from './invariants.js'

@@ -139,6 +139,8 @@ export interface Fetch {
   out: boolean
   /** committedEntries came up empty because its entries are only on disk. */
   applyWants: boolean
+  /** peekCommitted came up empty because its entries, from here on, are only on disk; 0: it did not. */
+  peekFrom: Index
   /** Whom the last fetch served (0: applying), so that all get their turn. */
   turn: number
   /** The disk had nothing: do not ask again before this time. */

@@ -86,6 +86,7 @@ export function onStateLost(raft: Raft): void {
   raft.applied = raft.base.index
   raft.handed = raft.base.index
   raft.fetch.applyWants = false
+  raft.fetch.peekFrom = 0
   if (raft.role !== 'leader') resetElectionTimer(raft)
 }
 

@@ -1,5 +1,6 @@
 import {
   committedEntries,
+  peekCommitted,
   createRaft,
   decodeConfig,
   encodeConfig,
@@ -1288,6 +1289,24 @@ t.test('entries that left the memory are fetched', t => {
     )
     t.strictSame(committedEntries(raft, 1e6), [])
     t.match(takeReady(raft, true).fetch, { from: 3, to: 3 })
+    t.end()
+  })
+  t.test('for looking ahead of what was handed out, which hands out nothing', t => {
+    const raft = make({ terms: [1, 1, 1, 1], commit: 3, applied: 1, cached: 1 })
+    t.strictSame(peekCommitted(raft, 3, 1e6), [])
+    t.match(takeReady(raft, true).fetch, { from: 3, to: 3 })
+    step(raft, { kind: 'fetched', entries: entriesOf(3, 1) })
+    t.strictSame(
+      peekCommitted(raft, 3, 1e6).map(({ index }) => index),
+      [3],
+    )
+    t.strictSame(peekCommitted(raft, 4, 1e6), [], 'not what is not committed')
+    t.equal(raft.handed, 1)
+    t.strictSame(committedEntries(raft, 1e6), [])
+    t.match(takeReady(raft, true).fetch, { from: 2, to: 3 })
+    step(raft, { kind: 'fetched', entries: entriesOf(2, 1, 1) })
+    t.equal(committedEntries(raft, 1e6).length, 2)
+    t.throws(() => peekCommitted(raft, 3, 1e6), /handed out/)
     t.end()
   })
   t.test('what was truncated or purged meanwhile is not used', t => {

@@ -42,6 +42,8 @@ export interface TuningOptions {
   readonly overlayBytesMax: number
   readonly flushBytes: number
   readonly snapshotChunkBytes: number
+  /** Rows that a command may write without being a long one. Of the whole cluster. */
+  readonly longCommandRows: number
 }
 
 export type WorkloadKind =
@@ -153,6 +155,7 @@ function drawTuning(random: Random): TuningOptions {
     overlayBytesMax: pageBytesMax * random.pick([2, 10, 1000]),
     flushBytes: random.pick([1, 1_000, 100_000]),
     snapshotChunkBytes: random.pick([50, 1_000, 100_000]),
+    longCommandRows: random.pick([1, 3, 10, 50, 2_048]),
   }
 }
 

@@ -65,6 +65,7 @@ export class Cluster {
             electionTimeoutMs,
             heartbeatMs,
             limits: plan.limits,
+            longCommand: plan.longCommand,
             log: plan.log,
             recoveredEntriesMax: plan.recoveredEntriesMax,
           },

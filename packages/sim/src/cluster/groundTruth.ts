@@ -98,6 +98,8 @@ export class GroundTruth {
         if (command.revision > truth.revision || command.revision <= truth.compacted) return refused
         truth.compact(command.revision)
         return { command, refused: false, change: null }
+      case 'publish':
+        return { command, refused: false, change: null }
       case 'leaseGrant':
         if (leases.has(command.id)) return refused
         leases.set(command.id, command.ttl)

@@ -1,4 +1,5 @@
 import { groupId, META_GROUP, replicaId, utf8, type GroupId, type KeyRange } from '@kvorum/model'
+import type { LongCommandBound } from '@kvorum/machine'
 import { votersOf, type Bootstrap, type NodeLimits } from '@kvorum/node'
 import { rangesBetween } from '@kvorum/placement'
 import type { LogOptions } from '@kvorum/storage'
@@ -18,6 +19,7 @@ export interface RunPlan {
   readonly wire: boolean
   readonly groups: readonly GroupId[]
   readonly limits: NodeLimits
+  readonly longCommand: LongCommandBound
   readonly log: Partial<LogOptions>
   readonly recoveredEntriesMax: number
   readonly bootstrap: Bootstrap
@@ -67,6 +69,7 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
       pageRowsMax: tuning.pageRowsMax,
       pageBytesMax: tuning.pageBytesMax,
     },
+    longCommand: { rows: tuning.longCommandRows, bytes: 100_000 },
     log: {
       segmentBytes: tuning.segmentBytes,
       reserveBytes: 4_096,

@@ -208,6 +208,7 @@ export class SimNode {
         progressNotifyMs: 2_000,
         limits: config.limits,
         checksum,
+        longCommand: config.longCommand,
       },
       {
         now: this.clock.monotonic(),

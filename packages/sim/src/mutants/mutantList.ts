@@ -84,4 +84,22 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'swarm',
     seeds: [5],
   },
+  {
+    id: 'M47',
+    title: 'a long command is shown before its publication is committed',
+    file: 'node/dist/longCommands.js',
+    text: 'worked !== null && publishedAt !== 0;',
+    replacement: 'worked !== null;',
+    profile: 'elections',
+    seeds: [14],
+  },
+  {
+    id: 'M48',
+    title: 'reads are served from before a long command though its publication is committed',
+    file: 'node/dist/longCommands.js',
+    text: 'return hidden.publishedAt === 0 ? hidden.looked >= index : hidden.publishedAt > index;',
+    replacement: 'return true;',
+    profile: 'elections',
+    seeds: [2],
+  },
 ]
