@@ -27,6 +27,7 @@ import { checkAttached } from './checkAttached.js'
 import { hasDuplicateKey } from './duplicateKey.js'
 import {
   addToSum,
+  becomeLong,
   closeEntry,
   type EntryWrites,
   isFull,
@@ -111,7 +112,7 @@ export function* workCommand(
   const view = commandView(machine, overlay, usable ? prefetched : null)
   const entry = openEntry(machine, overlay)
   const outcome = yield* carryOut(entry, view, command, header, at)
-  if (!('error' in outcome) && isFull(entry)) spill(entry)
+  if (!('error' in outcome) && isFull(entry)) becomeLong(entry)
   const remember = (result: Result<Uint8Array>): void => {
     if (claimed !== null) rememberReply(entry, claimed, tag!.acknowledgedBelow, result)
   }

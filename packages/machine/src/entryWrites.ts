@@ -68,14 +68,18 @@ export const isFull = ({ machine, changed, pending, pendingBytes }: EntryWrites)
 
 /** Lets the writes so far go, which makes the command a long one: from here on it must not be refused. */
 export function spill(entry: EntryWrites): void {
-  const { machine, overlay } = entry
-  if (!entry.long) {
-    entry.long = true
-    entry.events = null
-    machine.applying = entry.revision
-    overlayPut(overlay, applyingRow(machine, entry.revision))
-  }
+  becomeLong(entry)
   flushPending(entry)
+}
+
+/** The last writes stay: a lease that ends is needed until the command is shown, to carry it out again. */
+export function becomeLong(entry: EntryWrites): void {
+  const { machine, overlay } = entry
+  if (entry.long) return
+  entry.long = true
+  entry.events = null
+  machine.applying = entry.revision
+  overlayPut(overlay, applyingRow(machine, entry.revision))
 }
 
 function flushPending(entry: EntryWrites): void {

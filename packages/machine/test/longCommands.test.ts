@@ -5,6 +5,7 @@ import {
   createReader,
   hasPhysicalCompaction,
   hashKv,
+  isLong,
   inSnapshot,
   leaseKeys,
   overlayFreeze,
@@ -13,7 +14,9 @@ import {
   readPage,
   readRange,
   runStep,
+  showCommand,
   snapshotScans,
+  workCommand,
 } from '@kvorum/machine'
 import { MemoryStore } from './memoryStore.js'
 import { createRandom } from './random.js'
@@ -144,6 +147,25 @@ for (const [title, text] of Object.entries(COMMANDS)) {
     t.ok(half > 1, `${half} times half of the command was in the store`)
   })
 
+  t.test(`${title}: worked out, not shown, and lost with the power`, async t => {
+    const shard = fork()
+    shard.log.push(encodeShardCommand(command))
+    const at = { index: shard.machine.applied + 1, term: 1, data: shard.log.at(-1)! }
+    const worked = runStep(workCommand(shard.machine, shard.overlay, at, null), need =>
+      shard.store.answer(need),
+    )
+    t.ok(isLong(worked))
+    flush(shard)
+    t.same(observe(shard), before, 'nobody sees it')
+    restart(shard)
+    t.not(shard.machine.applying, 0, 'known to be long from the start')
+    t.same(observe(shard), before)
+    catchUp(shard)
+    flush(shard)
+    t.equal(shard.machine.digest, calm.machine.digest, 'digest')
+    t.same(shard.store.dump(), calm.store.dump(), 'the same rows')
+  })
+
   t.test(`${title}: a snapshot taken in the middle, and the log from there`, async t => {
     const shard = fork()
     shard.log.push(encodeShardCommand(command))
@@ -190,6 +212,32 @@ function dieAt(shard: Shard, step: number, seed: number): boolean {
     return true
   }
 }
+
+t.test('what is long follows from the log alone, not from the pages it was worked on', async t => {
+  // Each key is a row of the current table, two of the past one and one of the history.
+  for (const [keys, rows, long] of [
+    [5, 19, true],
+    [5, 20, false],
+    [200, 799, true],
+    [200, 800, false],
+  ] as const) {
+    for (const flushed of [false, true]) {
+      const shard = createShard()
+      Object.assign(shard.machine, { longCommand: { rows, bytes: 1_000_000 } })
+      for (let i = 0; i < keys; i++) execute(shard, parseCommand(`put ${name(i)} v`))
+      if (flushed) flush(shard)
+      const data = encodeShardCommand(parseCommand('del a *'))
+      const at = { index: shard.machine.applied + 1, term: 1, data }
+      const worked = runStep(workCommand(shard.machine, shard.overlay, at, null), need =>
+        shard.store.answer(need),
+      )
+      t.equal(isLong(worked), long, `${keys} keys, ${rows} rows`)
+      t.equal(shard.machine.applying !== 0, long)
+      t.equal(showCommand(worked).revision, keys + 2)
+      t.equal(shard.machine.applying, 0)
+    }
+  }
+})
 
 t.test('a fetch may be answered before or after layers reach the store', async t => {
   const command = parseCommand(COMMANDS['a transaction that deletes, puts and reads']!)

@@ -86,6 +86,7 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
       break
     case 'authFence':
       out.varint(command.fence.revision).bool(command.fence.enabled)
+      break
     case 'publish':
       out.varint(command.index)
       break
