@@ -54,7 +54,15 @@ const FLAG_WRITABLE = 4
 const FLAGS = FLAG_AUTH | FLAG_SESSION | FLAG_WRITABLE
 
 /** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
-const KINDS = { write: 1, compact: 2, leaseGrant: 3, leaseRevoke: 4, sessionOpen: 5, publish: 6, authFence: 10 } as const
+const KINDS = {
+  write: 1,
+  compact: 2,
+  leaseGrant: 3,
+  leaseRevoke: 4,
+  sessionOpen: 5,
+  publish: 6,
+  authFence: 10,
+} as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
 const SORT_TARGETS: readonly SortTarget[] = ['key', 'version', 'create', 'mod', 'value']
