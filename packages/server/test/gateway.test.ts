@@ -125,7 +125,7 @@ t.test('refusals: both shapes, the right status', async t => {
     ['/v3/kv/range', { key: b64('a'), revision: 99 }, 400, 11, /future revision$/],
     ['/v3/lease/revoke', { ID: 1 }, 404, 5, /^etcdserver: requested lease not found$/],
     ['/v3/kv/lease/revoke', { ID: 1 }, 404, 5, /not found$/],
-    ['/v3/auth/status', {}, 501, 12, /^kvorum: not supported/],
+    ['/v3/auth/authenticate', {}, 400, 9, /^etcdserver: authentication is not enabled$/],
     ['/v3/nothing', {}, 404, 5, /^Not Found$/],
   ]
   for (const [path, body, status, code, text] of cases) {

@@ -88,7 +88,7 @@ t.test('refusals have their status and their exact text', t =>
     node.refusal = 'timeout'
     await fails(t, caller.call(RANGE, { key }), 14, 'etcdserver: request timed out')
     node.refusal = null
-    await fails(t, caller.call('etcdserverpb.Auth/UserList', {}), 12, /^kvorum: not supported: /)
+    await fails(t, caller.call('etcdserverpb.Cluster/MemberAdd', {}), 12, /^kvorum: not supported: /)
     await fails(t, caller.bytes('/no.Such/Method', bytes('')), 12, /does not implement/)
     const snapshot = caller.client.makeServerStreamRequest(
       rpcNamed('etcdserverpb.Maintenance/Snapshot').path,
@@ -194,7 +194,14 @@ t.test('at most so many requests under way', async t => {
   if (range?.kind !== 'unary') throw new Error('Range is unary')
   const request = range.request.decode(codec('etcdserverpb.RangeRequest').encode({ key }))
   const call = {
-    meta: { requireLeader: false, clientVersion: '', remote: '', certificateName: null, session: '' },
+    meta: {
+      requireLeader: false,
+      clientVersion: '',
+      remote: '',
+      certificateName: null,
+      session: '',
+      token: '',
+    },
     signal: new AbortController().signal,
   }
   const run = (meta = call.meta) =>

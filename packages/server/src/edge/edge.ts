@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { LIMITS, leaseId, type KvNode, type LeaseId, type ReplyHeader, type Term } from '@kvorum/model'
 import { toHeader, type HeaderMessage, type Identity } from '@kvorum/protocol'
 import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/config.js'
+import { AuthService } from '../auth/authService.js'
+import { SimpleTokens } from '../auth/simpleTokens.js'
+import type { Tokens } from '../auth/tokens.js'
 import type { Logger } from '../logging.js'
 import { Snapshots } from '../snapshot/snapshots.js'
 import { createMetrics, type ServerMetrics } from '../metrics/index.js'
@@ -40,6 +43,7 @@ export interface Edge {
   readonly metrics: ServerMetrics
   readonly leader: LeaderWatch
   readonly snapshots: Snapshots
+  readonly auth: AuthService
   /** A lease id for a client that leaves the choice to the server: positive, never 0. */
   readonly pickLeaseId: () => LeaseId
   readonly state: EdgeState
@@ -66,6 +70,7 @@ export function createEdge(
   electionTimeoutMs: number,
   dataDir: string,
   tls: () => TlsStatus = () => NO_TLS,
+  tokens: Tokens = new SimpleTokens(TOKEN_TTL_MS),
 ): Edge {
   const leader = watchLeader(node, electionTimeoutMs)
   return {
@@ -73,6 +78,7 @@ export function createEdge(
     limits,
     logger,
     leader,
+    auth: new AuthService(tokens, limits.requestTimeoutMs),
     snapshots: new Snapshots(node, dataDir, logger),
     metrics: createMetrics(node, { leaderChanges: leader.changes, tls }),
     pickLeaseId: randomLeaseId,
@@ -87,7 +93,11 @@ export function createEdge(
   }
 }
 
+/** etcd's; see --auth-token-ttl. */
+const TOKEN_TTL_MS = 300_000
+
 export function closeEdge(edge: Edge): void {
+  edge.auth.close()
   edge.leader.close()
   edge.metrics.close()
 }

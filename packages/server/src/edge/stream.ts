@@ -4,6 +4,7 @@ import { errorFor } from '@kvorum/protocol'
 import type { CallMeta, StreamIn, StreamOut } from '../rpc/handler.js'
 import type { AnyStream } from '../rpc/registry.js'
 import type { Edge } from './edge.js'
+import { openGuarded } from './guard.js'
 import { admit, failure } from './unary.js'
 
 /** What a transport does for a stream. */
@@ -57,7 +58,7 @@ export function openStream(edge: Edge, rpc: AnyStream, wire: StreamWire): OpenSt
   const refusal = admit(edge, rpc, { meta: wire.meta, signal: NEVER })
   if (refusal === null) {
     state.streams.add(self)
-    handler = rpc.open(edge, out)
+    handler = openGuarded(edge, rpc, wire.meta, out, act => guarded(act))
     if (wire.meta.requireLeader) release = leader.require(() => end(refuse('noLeader').error))
   } else end(refusal.error)
 

@@ -4,6 +4,7 @@ import { errorFor } from '@kvorum/protocol'
 import type { Call } from '../rpc/handler.js'
 import type { AnyHandler, AnyUnary } from '../rpc/registry.js'
 import type { Edge } from './edge.js'
+import { handleGuarded } from './guard.js'
 
 /**
  * One unary call, from bytes to bytes, the same for gRPC and the gateway:
@@ -56,7 +57,7 @@ async function handle<Encoded>(
   try {
     const request = wire.decode()
     if (!request.ok) return request
-    const response = await rpc.handle(edge, request.value, call)
+    const response = await handleGuarded(edge, rpc, request.value, call)
     return response.ok ? ok(wire.encode(response.value)) : response
   } catch (error) {
     return failure(edge, rpc.name, error)

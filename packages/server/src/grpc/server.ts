@@ -14,6 +14,7 @@ import type { Edge } from '../edge/edge.js'
 import { openStream, type StreamWire } from '../edge/stream.js'
 import { runUnary } from '../edge/unary.js'
 import { commonNameOf } from '../tls/judge.js'
+import { tokenOf } from '../auth/bearer.js'
 import type { CallMeta } from '../rpc/handler.js'
 import { REGISTRY, type AnyStream, type AnyUnary } from '../rpc/registry.js'
 
@@ -78,6 +79,7 @@ function metaOf(call: Calling, namesUsers: boolean): CallMeta {
     clientVersion: String(metadata.get('client-api-version')[0] ?? ''),
     session: String(metadata.get('kvorum-session')[0] ?? ''),
     remote: call.getPeer(),
+    token: tokenOf(metadata.get('token')[0] ?? metadata.get('authorization')[0]),
     certificateName: certificate === undefined ? null : commonNameOf(certificate),
   }
 }

@@ -5,6 +5,7 @@ import { errorFor, gatewayError, gatewayStreamError, JsonSequence, parseJsonByte
 import type { Edge } from '../edge/edge.js'
 import { openStream } from '../edge/stream.js'
 import { runUnary } from '../edge/unary.js'
+import { tokenOf } from '../auth/bearer.js'
 import type { CallMeta } from '../rpc/handler.js'
 import { REGISTRY, type AnyStream, type AnyUnary } from '../rpc/registry.js'
 import { bodyBytesMax, readBody } from './body.js'
@@ -23,6 +24,7 @@ export const metaOf = (request: IncomingMessage): CallMeta => ({
   requireLeader: request.headers['grpc-metadata-hasleader'] === 'true',
   clientVersion: '',
   remote: request.socket.remoteAddress ?? '',
+  token: tokenOf(request.headers.authorization),
   certificateName: null,
   session: String(request.headers['kvorum-session'] ?? ''),
 })

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { pointRange, utf8, type RangeOp, type Result } from '@kvorum/model'
+import { pointRange, TRUSTED, utf8, type RangeOp, type Result } from '@kvorum/model'
 import { errorFor } from '@kvorum/protocol'
 import type { Edge } from '../edge/edge.js'
 
@@ -24,7 +24,7 @@ const PROBE: RangeOp = {
 
 async function probe(edge: Edge, serializable: boolean): Promise<string | null> {
   const result: Result<unknown> = await edge.node.request(
-    { kind: 'read', op: PROBE, serializable },
+    { kind: 'read', op: PROBE, serializable, authority: TRUSTED },
     { timeoutMs: edge.limits.requestTimeoutMs },
   )
   return result.ok ? null : errorFor(result.error).message

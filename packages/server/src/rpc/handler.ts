@@ -17,6 +17,8 @@ export interface CallMeta {
    * certificates are asked for (--client-cert-auth). Always null through the gateway.
    */
   readonly certificateName: string | null
+  /** Of the client's user; '' where none was sent. */
+  readonly token: string
   /** `kvorum-session` as it was sent; '' where it was not. */
   readonly session: string
 }

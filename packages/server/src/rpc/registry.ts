@@ -1,8 +1,20 @@
-import { refuse } from '@kvorum/model'
+import { ok, refuse } from '@kvorum/model'
 import { codec, rpcNamed, RPCS, type Codec, type Rpc, type RpcName } from '@kvorum/protocol'
 import type { Result } from '@kvorum/model'
 import type { Edge } from '../edge/edge.js'
 import type { CallLabels } from '../metrics/calls.js'
+import {
+  authenticate,
+  authStatus,
+  changing,
+  grantOf,
+  roleGet,
+  roleList,
+  userAdd,
+  userChangePassword,
+  userGet,
+  userList,
+} from './auth.js'
 import { groups, memberList } from './cluster.js'
 import { campaign, leader, proclaim, resign } from './election.js'
 import { forward } from './forward.js'
@@ -24,7 +36,6 @@ const MAINTENANCE = 'etcdserverpb.Maintenance'
 const AUTH = 'etcdserverpb.Auth'
 
 const absent = (why: string): { readonly kind: 'absent'; readonly why: string } => ({ kind: 'absent', why })
-const NO_AUTH = absent('authentication is not available yet')
 const NO_MEMBERS = absent('the members of a cluster cannot be changed yet')
 const NO_MAINTENANCE = absent('this maintenance operation is not available yet')
 
@@ -55,23 +66,56 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${MAINTENANCE}/Snapshot`]: { kind: 'stream', open: snapshot },
   [`${MAINTENANCE}/MoveLeader`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/Downgrade`]: NO_MAINTENANCE,
-  [`${AUTH}/AuthEnable`]: NO_AUTH,
-  [`${AUTH}/AuthDisable`]: NO_AUTH,
-  [`${AUTH}/AuthStatus`]: NO_AUTH,
-  [`${AUTH}/Authenticate`]: NO_AUTH,
-  [`${AUTH}/UserAdd`]: NO_AUTH,
-  [`${AUTH}/UserGet`]: NO_AUTH,
-  [`${AUTH}/UserList`]: NO_AUTH,
-  [`${AUTH}/UserDelete`]: NO_AUTH,
-  [`${AUTH}/UserChangePassword`]: NO_AUTH,
-  [`${AUTH}/UserGrantRole`]: NO_AUTH,
-  [`${AUTH}/UserRevokeRole`]: NO_AUTH,
-  [`${AUTH}/RoleAdd`]: NO_AUTH,
-  [`${AUTH}/RoleGet`]: NO_AUTH,
-  [`${AUTH}/RoleList`]: NO_AUTH,
-  [`${AUTH}/RoleDelete`]: NO_AUTH,
-  [`${AUTH}/RoleGrantPermission`]: NO_AUTH,
-  [`${AUTH}/RoleRevokePermission`]: NO_AUTH,
+  [`${AUTH}/AuthEnable`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/AuthEnable`, () => ok({ kind: 'enable' })),
+  },
+  [`${AUTH}/AuthDisable`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/AuthDisable`, () => ok({ kind: 'disable' })),
+  },
+  [`${AUTH}/AuthStatus`]: { kind: 'unary', handle: authStatus },
+  [`${AUTH}/Authenticate`]: { kind: 'unary', handle: authenticate },
+  [`${AUTH}/UserAdd`]: { kind: 'unary', handle: userAdd },
+  [`${AUTH}/UserGet`]: { kind: 'unary', handle: userGet },
+  [`${AUTH}/UserList`]: { kind: 'unary', handle: userList },
+  [`${AUTH}/UserDelete`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/UserDelete`, ({ name }) => ok({ kind: 'userDelete', name })),
+  },
+  [`${AUTH}/UserChangePassword`]: { kind: 'unary', handle: userChangePassword },
+  [`${AUTH}/UserGrantRole`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/UserGrantRole`, ({ user, role }) =>
+      ok({ kind: 'userGrantRole', name: user, role }),
+    ),
+  },
+  [`${AUTH}/UserRevokeRole`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/UserRevokeRole`, ({ name, role }) =>
+      ok({ kind: 'userRevokeRole', name, role }),
+    ),
+  },
+  [`${AUTH}/RoleAdd`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/RoleAdd`, ({ name }) => ok({ kind: 'roleAdd', role: name })),
+  },
+  [`${AUTH}/RoleGet`]: { kind: 'unary', handle: roleGet },
+  [`${AUTH}/RoleList`]: { kind: 'unary', handle: roleList },
+  [`${AUTH}/RoleDelete`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/RoleDelete`, ({ role }) => ok({ kind: 'roleDelete', role })),
+  },
+  [`${AUTH}/RoleGrantPermission`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/RoleGrantPermission`, grantOf),
+  },
+  [`${AUTH}/RoleRevokePermission`]: {
+    kind: 'unary',
+    handle: changing(`${AUTH}/RoleRevokePermission`, ({ role, key, range_end }) =>
+      ok({ kind: 'roleRevoke', role, key, rangeEnd: range_end }),
+    ),
+  },
   'v3lockpb.Lock/Lock': { kind: 'unary', handle: lock, waits: true },
   'v3lockpb.Lock/Unlock': { kind: 'unary', handle: unlock },
   'v3electionpb.Election/Campaign': { kind: 'unary', handle: campaign, waits: true },

@@ -1,0 +1,75 @@
+import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { EMPTY, LIMITS, ok, refuse, type Result } from '@kvorum/model'
+
+/** Cost of a hash: 2^15 blocks of 8 x 128 bytes, 32 MiB and about a tenth of a second. */
+const LOG_N = 15
+const BLOCK = 8
+const PARALLEL = 1
+const FORMAT = 1
+const SALT_BYTES = 16
+const HASH_BYTES = 32
+const HEAD_BYTES = 4
+const MEMORY_MAX = 128 * 1024 * 1024
+
+/**
+ * Hashes passwords, few at a time, in the thread pool that syncs and reads of the store share. What waits is
+ * bounded: more is refused at once.
+ */
+export class Passwords {
+  #running = 0
+  readonly #waiting: (() => void)[] = []
+
+  /** format, log2 N, r, p, salt, hash. */
+  async hash(password: string): Promise<Result<Uint8Array>> {
+    const salt = randomBytes(SALT_BYTES)
+    const hash = await this.#derive(password, salt, LOG_N, BLOCK, PARALLEL)
+    if (!hash.ok) return hash
+    return ok(Buffer.concat([Buffer.of(FORMAT, LOG_N, BLOCK, PARALLEL), salt, hash.value]))
+  }
+
+  /**
+   * Whether the password is the one of `stored`. Without a stored one (no such user, or one without a password)
+   * it takes as long, and is wrong.
+   */
+  async verify(password: string, stored: Uint8Array): Promise<Result<boolean>> {
+    const known = stored.length === HEAD_BYTES + SALT_BYTES + HASH_BYTES && stored[0] === FORMAT
+    const [, logN = LOG_N, block = BLOCK, parallel = PARALLEL] = known ? stored : EMPTY
+    const salt = known ? stored.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES) : NO_SALT
+    const derived = await this.#derive(password, salt, logN, block, parallel)
+    if (!derived.ok) return derived
+    const expected = known ? stored.subarray(HEAD_BYTES + SALT_BYTES) : NO_HASH
+    return ok(timingSafeEqual(derived.value, expected) && known)
+  }
+
+  async #derive(
+    password: string,
+    salt: Uint8Array,
+    logN: number,
+    r: number,
+    p: number,
+  ): Promise<Result<Buffer>> {
+    if (this.#running >= LIMITS.passwordHashesMax) {
+      if (this.#waiting.length >= LIMITS.passwordQueueMax) return refuse('tooManyRequests')
+      await new Promise<void>(resolve => this.#waiting.push(resolve))
+    } else this.#running++
+    try {
+      return ok(await derive(password, salt, 2 ** logN, r, p))
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#running--
+      else next()
+    }
+  }
+}
+
+const NO_SALT = Buffer.alloc(SALT_BYTES)
+const NO_HASH = Buffer.alloc(HASH_BYTES)
+
+function derive(password: string, salt: Uint8Array, N: number, r: number, p: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    scrypt(password.normalize(), salt, HASH_BYTES, { N, r, p, maxmem: MEMORY_MAX }, (error, hash) => {
+      if (error === null) resolve(hash)
+      else reject(error)
+    })
+  })
+}
