@@ -112,6 +112,8 @@ export const LIMITS = {
   peerHandshakesMax: 256,
   /** Client connections of one node, and calls open on one of them. */
   connectionsMax: 20_000,
+  /** Of those, from one remote address: no single machine takes all places. */
+  connectionsPerHostMax: 10_000,
   streamsPerConnectionMax: 10_000,
   /** Requests of one keep-alive stream under way at a time; beyond it the stream is not read. */
   streamRequestsMax: 128,

@@ -13,7 +13,7 @@ export interface ListenerOptions {
   readonly handshakesMax: number
   readonly keepAliveMs: number
   /** Whether one more connection may be had; the others are closed. */
-  readonly admits: () => boolean
+  readonly admits: (socket: Socket) => boolean
   /** A connection that may be used: with TLS, its handshake is done and its certificate verified. */
   readonly onSocket: (socket: Socket) => void
   /** A handshake that came to nothing: who, and why. */
@@ -114,7 +114,7 @@ export class Listener {
     const { admits, onSocket, handshakesMax } = this.#options
     // First of all: an error without a listener would end the process.
     socket.on('error', () => socket.destroy())
-    if (!admits()) {
+    if (!admits(socket)) {
       socket.destroy()
       return
     }

@@ -1,12 +1,12 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { KvNode } from '@kvorum/model'
 import type { ServerConfig } from './config/config.js'
 import type { Endpoint } from './config/urls.js'
 import { prepareDataDirectory } from './dataDirectory.js'
 import { closeEdge, createEdge, edgeLimits, type Edge } from './edge/edge.js'
-import { ClientPort, PORT_DEFAULTS, type PortOptions } from './edge/port.js'
+import { ClientPort, PORT_DEFAULTS, type PortOptions, type PortTargets } from './edge/port.js'
 import { createGrpc, type GrpcFront } from './grpc/server.js'
-import { createHttp, type HttpFront } from './http/server.js'
+import { createHttp, createMetricsHttp, type HttpFront } from './http/server.js'
 import type { Logger } from './logging.js'
 import { setUpTls, type TlsSetup } from './tls/setup.js'
 import { nodeSetup, StartError, type CreateNode, type NodeSetup } from './wiring.js'
@@ -17,7 +17,7 @@ import { nodeSetup, StartError, type CreateNode, type NodeSetup } from './wiring
  *   sockets -> port -> grpc | http -> call rings -> handlers -> node
  */
 export interface RunningServer {
-  /** Where clients are answered, in the order of --listen-client-urls. */
+  /** Where it listens: --listen-client-urls, then --listen-client-http-urls, then --listen-metrics-urls. */
   readonly addresses: readonly AddressInfo[]
   readonly node: KvNode
   /** Finishes what is under way, hands leaderships over, closes. The same promise however often it is called. */
@@ -53,20 +53,19 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     config.dataDir,
     tls.status,
   )
-  const grpc = createGrpc(edge, tls)
-  const http = await createHttp(edge, config.corsOrigins)
+  const grpc = createGrpc(edge, { ...config, namesUsers: tls.namesUsers })
+  const http = await createHttp(edge, config)
+  const metrics = await createMetricsHttp(edge)
   const ports: ClientPort[] = []
   const addresses: AddressInfo[] = []
   let stopped: Promise<void> | null = null
   const stop = (): Promise<void> =>
-    (stopped ??= shutDown(edge, { grpc, http, ports }, parts.graceMs ?? GRACE_MS).finally(tls.close))
+    (stopped ??= shutDown(edge, { grpc, fronts: [http, metrics], ports }, parts.graceMs ?? GRACE_MS).finally(
+      tls.close,
+    ))
   try {
-    for (const endpoint of config.listenClient) {
-      const port = new ClientPort(
-        { grpc: grpc.accept, http: http.accept },
-        { ...PORT_DEFAULTS, ...parts.port },
-        endpoint.secure ? tls.port : null,
-      )
+    for (const { endpoint, targets } of doors(config, { grpc, http, metrics })) {
+      const port = new ClientPort(targets, portOptions(config, parts.port), endpoint.secure ? tls.port : null)
       addresses.push(await listen(port, endpoint))
       ports.push(port)
     }
@@ -76,6 +75,28 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   }
   for (const { address, port } of addresses) logger.info({ address, port }, 'answering clients')
   return { addresses, node, stop }
+}
+
+const portOptions = (config: ServerConfig, own: Partial<PortOptions> | undefined): PortOptions => ({
+  ...PORT_DEFAULTS,
+  connectionsMax: config.maxConnections,
+  connectionsPerHostMax: config.maxConnectionsPerHost,
+  ...own,
+})
+
+/** What is answered where. */
+function doors(
+  config: ServerConfig,
+  { grpc, http, metrics }: { grpc: GrpcFront; http: HttpFront; metrics: HttpFront },
+): readonly { readonly endpoint: Endpoint; readonly targets: PortTargets }[] {
+  const refuse = (socket: Socket): void => void socket.destroy()
+  const at = (endpoints: readonly Endpoint[], targets: PortTargets) =>
+    endpoints.map(endpoint => ({ endpoint, targets }))
+  return [
+    ...at(config.listenClient, { grpc: grpc.accept, http: http.accept }),
+    ...at(config.listenHttp, { grpc: refuse, http: http.accept }),
+    ...at(config.listenMetrics, { grpc: refuse, http: metrics.accept }),
+  ]
 }
 
 /** A node that does not come about leaves no timers behind. */
@@ -112,22 +133,22 @@ function listenProblem({ host, port }: Endpoint, code: string | undefined): stri
 
 interface Fronts {
   readonly grpc: GrpcFront
-  readonly http: HttpFront
+  readonly fronts: readonly HttpFront[]
   readonly ports: readonly ClientPort[]
 }
 
 /** Stop accepting, let the node finish, tell streams, let connections end, cut the rest. */
-async function shutDown(edge: Edge, { grpc, http, ports }: Fronts, graceMs: number): Promise<void> {
+async function shutDown(edge: Edge, { grpc, fronts, ports }: Fronts, graceMs: number): Promise<void> {
   edge.state.stopping = true
   for (const port of ports) port.stopListening()
   await edge.node.stop()
   for (const stream of edge.state.streams) stream.stop()
-  http.closeIdle()
+  for (const http of fronts) http.closeIdle()
   grpc.drain(graceMs)
   await emptied(ports, graceMs)
   for (const port of ports) port.destroy()
   grpc.close()
-  await http.close()
+  await Promise.all(fronts.map(http => http.close()))
   closeEdge(edge)
 }
 

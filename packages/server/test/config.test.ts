@@ -176,6 +176,40 @@ t.test('TLS: half a set of flags is refused', async t => {
   t.match(clientTls, { caFile: 'a', namesUsers: false, ciphers: /^TLS_AES_128.*:AES128-GCM-SHA256$/ })
 })
 
+t.test('limits, and other doors', async t => {
+  t.match(
+    run([
+      '--max-connections=5',
+      '--max-connections-per-host=4',
+      '--max-pending-requests=3',
+      '--max-watchers-per-stream=2',
+      '--grpc-keepalive-interval=0s',
+      '--grpc-keepalive-timeout=1s',
+      '--host-whitelist=a,b',
+      '--cors=',
+      '--listen-metrics-urls=http://127.0.0.1:9',
+      '--listen-client-http-urls=http://127.0.0.1:8',
+      '--experimental-snapshot-catchup-entries=7',
+    ]).config,
+    {
+      maxConnections: 5,
+      maxConnectionsPerHost: 4,
+      maxPendingRequests: 3,
+      maxWatchersPerStream: 2,
+      keepaliveIntervalMs: 0,
+      keepaliveTimeoutMs: 1000,
+      hostWhitelist: ['a', 'b'],
+      corsOrigins: ['*'],
+      listenMetrics: [{ port: 9 }],
+      listenHttp: [{ port: 8 }],
+      catchUpEntries: 7,
+    },
+  )
+  t.match(refusal(['--listen-metrics-urls=https://127.0.0.1:9']), /which needs --cert-file/)
+  t.match(refusal(['--listen-client-http-urls=x']), /^--listen-client-http-urls: "x" must be scheme/)
+  t.match(refusal(['--max-watchers-per-stream=0']), /must be a whole number from 1/)
+})
+
 t.test("etcd's flags: aliases, those without effect, those refused", async t => {
   t.equal(run(['--experimental-warning-unary-request-duration=1s']).config.slowRequestMs, 1000)
   const named = { environment: { ETCD_EXPERIMENTAL_WARNING_UNARY_REQUEST_DURATION: '2s' } }

@@ -185,3 +185,54 @@ t.test('a port that nobody routes to yet can be destroyed', async t => {
   await until(wire.closed, 'its end')
   t.equal(port.connections, 0)
 })
+
+t.test('no single host takes all places', async t => {
+  await using server = await running(['--max-connections-per-host=2'])
+  const wires = [await dial(server.port), await dial(server.port)] as const
+  const third = await dial(server.port)
+  await until(third.closed, 'the refusal of the third')
+  wires[0].socket.destroy()
+  for (let answered = false; !answered; ) {
+    const next = await dial(server.port)
+    next.socket.write('GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    await until(next.closed, 'an answer to another one, or its refusal')
+    answered = next.heard().includes('"kvorum"')
+    next.socket.destroy()
+  }
+  t.equal(wires[1].closed(), false)
+  wires[1].socket.destroy()
+})
+
+t.test('other doors: HTTP alone, metrics and health alone', async t => {
+  await using server = await running([
+    '--listen-client-http-urls=http://127.0.0.1:0',
+    '--listen-metrics-urls=http://127.0.0.1:0',
+  ])
+  const [, http, metrics] = server.server.addresses.map(({ port }) => `http://127.0.0.1:${port}`)
+  const status = async (url: string): Promise<number> => (await fetch(url)).status
+  t.equal(await status(`${http}/version`), 200)
+  for (const path of ['/metrics', '/health', '/livez', '/readyz'])
+    t.equal(await status(`${metrics}${path}`), 200, path)
+  t.equal(await status(`${metrics}/version`), 404)
+  t.equal((await fetch(`${metrics}/v3/kv/range`, { method: 'POST', body: '{}' })).status, 404)
+  for (const { port } of server.server.addresses.slice(1)) {
+    const wire = await dial(port)
+    wire.socket.write(PREFACE)
+    await until(wire.closed, 'no gRPC there')
+  }
+})
+
+t.test('hosts that are not on the list', async t => {
+  await using server = await running(['--host-whitelist=db.example.org,127.0.0.1'])
+  const ask = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const options = { port: server.port, path: '/version', headers: { host }, agent: false }
+      httpRequest(options, response => resolve(response.resume().statusCode))
+        .on('error', reject)
+        .end()
+    })
+  t.equal(await ask('db.example.org'), 200)
+  t.equal(await ask('db.example.org:2379'), 200)
+  t.equal(await ask(`127.0.0.1:${server.port}`), 200)
+  t.equal(await ask('evil.example.org'), 421)
+})

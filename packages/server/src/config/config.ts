@@ -13,6 +13,9 @@ export interface ServerConfig {
   readonly dataDir: string
   readonly listenClient: readonly Endpoint[]
   readonly advertiseClientUrls: readonly string[]
+  /** For HTTP alone, and for metrics and health alone. */
+  readonly listenHttp: readonly Endpoint[]
+  readonly listenMetrics: readonly Endpoint[]
   readonly listenPeer: readonly Endpoint[]
   readonly advertisePeerUrls: readonly string[]
   /** Of the https URLs that clients are answered on; null: there are none. */
@@ -29,9 +32,19 @@ export interface ServerConfig {
   readonly maxRequestBytes: number
   readonly maxTxnOps: number
   readonly maxConcurrentStreams: number
+  readonly maxConnections: number
+  readonly maxConnectionsPerHost: number
+  readonly maxPendingRequests: number
+  readonly maxWatchersPerStream: number
+  /** 0: never. */
+  readonly keepaliveIntervalMs: number
+  readonly keepaliveTimeoutMs: number
+  readonly catchUpEntries: number
   readonly watchProgressMs: number
   readonly slowRequestMs: number
   readonly corsOrigins: readonly string[]
+  /** Holds '*' where any host will do. */
+  readonly hostWhitelist: readonly string[]
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'fatal'
   readonly logFormat: 'json' | 'console'
 }

@@ -1,6 +1,7 @@
 import { LIMITS } from '@kvorum/model'
 import { ETCD_FLAGS } from './etcdFlags.js'
 import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
+import { LIMIT_FLAGS } from './limitFlags.js'
 import { TLS_FLAGS } from './tlsFlags.js'
 
 /** What a server is, where it listens, and with whom. */
@@ -97,6 +98,7 @@ const MEMBER_FLAGS = {
 /** Every setting of a server. Adding one is a row of a table, a field of ServerConfig and, if needed, a rule. */
 export const FLAGS = {
   ...MEMBER_FLAGS,
+  ...LIMIT_FLAGS,
   ...TLS_FLAGS,
   ...ETCD_FLAGS,
 } as const
@@ -107,6 +109,7 @@ export const FOREIGN_FLAG_NAMES: readonly string[] = Object.keys(ETCD_FLAGS)
 /** The order and the headings of `--help`. */
 const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, Flag<unknown>>>])[] = [
   ['Server:', MEMBER_FLAGS],
+  ['Limits, and other doors:', LIMIT_FLAGS],
   ['TLS:', TLS_FLAGS],
   ["etcd's flags that have no effect here, or are refused:", ETCD_FLAGS],
 ]
@@ -115,6 +118,7 @@ const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, 
 const ALIASES: Readonly<Record<string, keyof typeof FLAGS>> = {
   'experimental-watch-progress-notify-interval': 'watch-progress-notify-interval',
   'experimental-warning-unary-request-duration': 'warning-unary-request-duration',
+  'experimental-snapshot-catchup-entries': 'snapshot-catchup-entries',
 }
 
 export type FlagName = keyof typeof FLAGS

@@ -32,7 +32,15 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
   if (!initialCluster.ok) return initialCluster
   const misfit = checkSelf(values.name, advertisePeerUrls, initialCluster.value)
   if (misfit !== null) return rejected(misfit)
-  const tls = validateTls(values, listenClient.value, listenPeer.value)
+  const listenHttp = moreUrls('--listen-client-http-urls', values['listen-client-http-urls'])
+  if (!listenHttp.ok) return listenHttp
+  const listenMetrics = moreUrls('--listen-metrics-urls', values['listen-metrics-urls'])
+  if (!listenMetrics.ok) return listenMetrics
+  const tls = validateTls(
+    values,
+    [...listenClient.value, ...listenHttp.value, ...listenMetrics.value],
+    listenPeer.value,
+  )
   if (!tls.ok) return tls
   const clusterUrls = initialCluster.value.flatMap(({ peerUrls }) => peerUrls)
   const plain = plainPeers(listenPeer.value, advertisePeer.value, clusterUrls, tls.value.peerTls)
@@ -44,6 +52,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     dataDir: values['data-dir'] === '' ? `${values.name}.kvorum` : values['data-dir'],
     listenClient: listenClient.value.map(url => url.endpoint),
     advertiseClientUrls: hrefs(advertiseClient.value),
+    listenHttp: listenHttp.value.map(url => url.endpoint),
+    listenMetrics: listenMetrics.value.map(url => url.endpoint),
     listenPeer: listenPeer.value.map(url => url.endpoint),
     advertisePeerUrls,
     ...tls.value,
@@ -57,13 +67,28 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     maxRequestBytes: values['max-request-bytes'],
     maxTxnOps: values['max-txn-ops'],
     maxConcurrentStreams: values['max-concurrent-streams'],
+    maxConnections: values['max-connections'],
+    maxConnectionsPerHost: values['max-connections-per-host'],
+    maxPendingRequests: values['max-pending-requests'],
+    maxWatchersPerStream: values['max-watchers-per-stream'],
+    keepaliveIntervalMs: values['grpc-keepalive-interval'],
+    keepaliveTimeoutMs: values['grpc-keepalive-timeout'],
+    catchUpEntries: values['snapshot-catchup-entries'],
     watchProgressMs: values['watch-progress-notify-interval'],
     slowRequestMs: values['warning-unary-request-duration'],
-    corsOrigins: values.cors,
+    corsOrigins: orAny(values.cors),
+    hostWhitelist: orAny(values['host-whitelist']),
     logLevel: values['log-level'],
     logFormat: values['log-format'],
   })
 }
+
+/** As in etcd, an empty list means any. */
+const orAny = (items: readonly string[]): readonly string[] => (items.length === 0 ? ['*'] : items)
+
+/** URLs that need not be given. */
+const moreUrls = (flag: string, given: readonly string[]): Parsed<readonly NodeUrl[]> =>
+  given.length === 0 ? accepted([]) : parseUrls(flag, given, parseListenUrl)
 
 const hrefs = (urls: readonly NodeUrl[]): string[] => [...new Set(urls.map(url => url.href))].sort()
 

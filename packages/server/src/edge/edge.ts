@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { LIMITS, leaseId, type KvNode, type LeaseId, type ReplyHeader, type Term } from '@kvorum/model'
+import { leaseId, type KvNode, type LeaseId, type ReplyHeader, type Term } from '@kvorum/model'
 import { toHeader, type HeaderMessage, type Identity } from '@kvorum/protocol'
 import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/config.js'
 import { AuthService } from '../auth/authService.js'
@@ -18,6 +18,7 @@ export interface EdgeLimits {
   /** Unary requests under way in this node. */
   readonly pendingRequestsMax: number
   readonly streamsPerConnectionMax: number
+  readonly watchersPerStreamMax: number
   readonly leaseTtlMinSeconds: number
   readonly slowRequestMs: number
   readonly requestTimeoutMs: number
@@ -27,8 +28,9 @@ export function edgeLimits(config: ServerConfig): EdgeLimits {
   return {
     requestBytesMax: config.maxRequestBytes,
     txnOpsMax: config.maxTxnOps,
-    pendingRequestsMax: LIMITS.pendingRequestsMax,
+    pendingRequestsMax: config.maxPendingRequests,
     streamsPerConnectionMax: config.maxConcurrentStreams,
+    watchersPerStreamMax: config.maxWatchersPerStream,
     leaseTtlMinSeconds: leaseTtlMin(config),
     slowRequestMs: config.slowRequestMs,
     requestTimeoutMs: requestTimeoutMs(config),

@@ -27,12 +27,15 @@ export interface PortOptions {
   /** A connection that has not said which protocol it speaks after this long is closed. */
   readonly firstByteMs: number
   readonly connectionsMax: number
+  /** Of those, from one remote address. */
+  readonly connectionsPerHostMax: number
   readonly handshakesMax: number
 }
 
 export const PORT_DEFAULTS: PortOptions = {
   firstByteMs: 10_000,
   connectionsMax: LIMITS.connectionsMax,
+  connectionsPerHostMax: LIMITS.connectionsPerHostMax,
   handshakesMax: LIMITS.handshakesMax,
 }
 
@@ -47,6 +50,7 @@ export class ClientPort {
   readonly #tls: PortTls | null
   readonly #targets: PortTargets
   readonly #options: PortOptions
+  readonly #perHost = new Map<string, number>()
   /** Those that have not said what they speak. */
   readonly #silent = new Set<Socket>()
 
@@ -61,7 +65,7 @@ export class ClientPort {
       handshakeMs: options.firstByteMs,
       handshakesMax: options.handshakesMax,
       keepAliveMs: TCP_KEEPALIVE_MS,
-      admits: () => this.#admits(),
+      admits: socket => this.#admits(socket),
       onSocket: socket => this.#route(socket),
       onFailure: (remote, problem) => tls?.onFailure(remote, problem),
     })
@@ -87,11 +91,22 @@ export class ClientPort {
   }
 
   /** Where all places are taken, the one that has been silent for longest gives way. */
-  #admits(): boolean {
-    if (this.connections < this.#options.connectionsMax) return true
-    const [longest] = this.#silent
-    longest?.destroy()
-    return longest !== undefined
+  #admits(socket: Socket): boolean {
+    const host = socket.remoteAddress ?? ''
+    const ofHost = this.#perHost.get(host) ?? 0
+    if (ofHost >= this.#options.connectionsPerHostMax) return false
+    if (this.connections >= this.#options.connectionsMax) {
+      const [longest] = this.#silent
+      if (longest === undefined) return false
+      longest.destroy()
+    }
+    this.#perHost.set(host, ofHost + 1)
+    socket.once('close', () => {
+      const left = this.#perHost.get(host)! - 1
+      if (left === 0) this.#perHost.delete(host)
+      else this.#perHost.set(host, left)
+    })
+    return true
   }
 
   #route(socket: Socket): void {

@@ -29,20 +29,33 @@ export interface GrpcFront {
   readonly close: () => void
 }
 
-/** A silent client is asked whether it is there after 2 hours and given 20 s to answer, as in etcd. */
-const KEEPALIVE_TIME_MS = 2 * 60 * 60 * 1000
-const KEEPALIVE_TIMEOUT_MS = 20_000
+export interface GrpcOptions {
+  /** The common name of a client's certificate is part of its calls. */
+  readonly namesUsers: boolean
+  /** A client that has been silent for so long is asked whether it is there; 0: never. */
+  readonly keepaliveIntervalMs: number
+  /** How long it may take to answer. */
+  readonly keepaliveTimeoutMs: number
+}
 
-/** `namesUsers`: the common name of a client's certificate is part of its calls. */
-export function createGrpc(edge: Edge, { namesUsers = false } = {}): GrpcFront {
+const DEFAULTS: GrpcOptions = {
+  namesUsers: false,
+  keepaliveIntervalMs: 2 * 60 * 60 * 1000,
+  keepaliveTimeoutMs: 20_000,
+}
+/** The library's own "never". */
+const NEVER_MS = 2 ** 31 - 1
+
+export function createGrpc(edge: Edge, options: Partial<GrpcOptions> = {}): GrpcFront {
+  const { namesUsers, keepaliveIntervalMs, keepaliveTimeoutMs } = { ...DEFAULTS, ...options }
   const { limits } = edge
   const server = new Server({
     // Somewhat more than a request may have, so that the refusal can be etcd's.
     'grpc.max_receive_message_length': limits.requestBytesMax + LIMITS.requestOverheadBytes,
     'grpc.max_send_message_length': -1,
     'grpc.max_concurrent_streams': limits.streamsPerConnectionMax,
-    'grpc.keepalive_time_ms': KEEPALIVE_TIME_MS,
-    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+    'grpc.keepalive_time_ms': keepaliveIntervalMs === 0 ? NEVER_MS : keepaliveIntervalMs,
+    'grpc.keepalive_timeout_ms': keepaliveTimeoutMs,
     'grpc.enable_channelz': 0,
   })
   for (const handler of REGISTRY) {

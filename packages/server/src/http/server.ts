@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { refuse } from '@kvorum/model'
 import { gatewayError, wireError, type WireError } from '@kvorum/protocol'
@@ -20,7 +21,35 @@ export interface HttpFront {
 const HEADERS_MS = 10_000
 const IDLE_MS = 120_000
 
-export async function createHttp(edge: Edge, corsOrigins: readonly string[]): Promise<HttpFront> {
+export interface HttpOptions {
+  readonly corsOrigins: readonly string[]
+  /** Hosts that requests without TLS may name; '*' is any. */
+  readonly hostWhitelist: readonly string[]
+}
+
+/** Everything that is answered over HTTP/1.1. */
+export async function createHttp(edge: Edge, options: HttpOptions): Promise<HttpFront> {
+  const app = createApp()
+  addHostCheck(app, options.hostWhitelist)
+  addCors(app, options.corsOrigins)
+  addGateway(app, edge)
+  addHealth(app, edge)
+  app.get('/version', () => ({
+    etcdserver: ETCD_API_VERSION,
+    etcdcluster: ETCD_CLUSTER_VERSION,
+    kvorum: KVORUM_VERSION,
+  }))
+  return finish(app, edge)
+}
+
+/** Metrics and health alone. */
+export async function createMetricsHttp(edge: Edge): Promise<HttpFront> {
+  const app = createApp()
+  addHealth(app, edge)
+  return finish(app, edge)
+}
+
+function createApp(): FastifyInstance {
   const app = fastify({
     logger: false,
     rewriteUrl: request => (request.url ?? '/').replace(/^\/v3beta\//, '/v3/'),
@@ -31,14 +60,10 @@ export async function createHttp(edge: Edge, corsOrigins: readonly string[]): Pr
     frameworkErrors: (_error, _request, reply) => void answer(reply, wireError('invalidArgument', 'bad URL')),
   })
   takeAnyBody(app)
-  addCors(app, corsOrigins)
-  addGateway(app, edge)
-  addHealth(app, edge)
-  app.get('/version', () => ({
-    etcdserver: ETCD_API_VERSION,
-    etcdcluster: ETCD_CLUSTER_VERSION,
-    kvorum: KVORUM_VERSION,
-  }))
+  return app
+}
+
+async function finish(app: FastifyInstance, edge: Edge): Promise<HttpFront> {
   app.get('/metrics', async (_request, reply) =>
     reply.type(edge.metrics.contentType).send(await edge.metrics.render()),
   )
@@ -75,6 +100,21 @@ function takeAnyBody(app: FastifyInstance): void {
   app.addHook('onRequest', (request, _reply, done) => {
     delete request.raw.headers['content-type']
     done()
+  })
+}
+
+/** Keeps web pages of other sites from asking this server under a name of theirs. */
+function addHostCheck(app: FastifyInstance, whitelist: readonly string[]): void {
+  if (whitelist.includes('*')) return
+  app.addHook('onRequest', (request, reply, done) => {
+    const host = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
+    const secure = request.socket instanceof TLSSocket
+    if (secure || whitelist.includes(host)) done()
+    else
+      void reply
+        .code(421)
+        .type('text/plain; charset=utf-8')
+        .send('the host of the request is not in --host-whitelist\n')
   })
 }
 

@@ -67,7 +67,7 @@ async function startRuntime(
         electionTimeoutMs: config.electionTimeoutMs,
         heartbeatMs: config.heartbeatMs,
         progressNotifyMs: config.watchProgressMs,
-        limits: { ...LIMITS, snapshotEntries: config.snapshotCount },
+        limits: { ...LIMITS, snapshotEntries: config.snapshotCount, catchUpEntries: config.catchUpEntries },
         checksum: (bytes, seed) => crc32(bytes, seed),
       },
       initial,

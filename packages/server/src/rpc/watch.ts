@@ -48,7 +48,7 @@ export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
       if (!request.ok) return out.end(request.error)
       if (request.value === null) return
       if (request.value.kind === 'create') {
-        if (state.creating + state.open.size >= LIMITS.watchersPerStreamMax)
+        if (state.creating + state.open.size >= edge.limits.watchersPerStreamMax)
           return out.end(refuse('tooManyRequests').error)
         state.creating++
       }

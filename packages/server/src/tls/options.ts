@@ -27,7 +27,8 @@ export const listenerOptions = (source: CertificateSource): TlsOptions => ({
   secureOptions: SECURE_OPTIONS,
   requestCert: source.config.caFile !== null,
   rejectUnauthorized: source.config.caFile !== null,
-  ...(source.config.side === 'client' ? { ALPNProtocols: ['h2', 'http/1.1'] } : {}),
+  // In the server's order: gRPC clients offer h2 alone; one that offers both is a web client, such as curl.
+  ...(source.config.side === 'client' ? { ALPNProtocols: ['http/1.1', 'h2'] } : {}),
 })
 
 const dialOptions = (source: CertificateSource): ConnectionOptions => ({
