@@ -192,7 +192,7 @@ t.test('no single host takes all places', async t => {
   const third = await dial(server.port)
   await until(third.closed, 'the refusal of the third')
   wires[0].socket.destroy()
-  for (let answered = false; !answered; ) {
+  for (let answered = false; !answered;) {
     const next = await dial(server.port)
     next.socket.write('GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
     await until(next.closed, 'an answer to another one, or its refusal')

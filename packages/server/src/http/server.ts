@@ -1,6 +1,5 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { refuse } from '@kvorum/model'
 import { gatewayError, wireError, type WireError } from '@kvorum/protocol'
@@ -8,6 +7,7 @@ import type { Edge } from '../edge/edge.js'
 import { ETCD_API_VERSION, ETCD_CLUSTER_VERSION, KVORUM_VERSION } from '../version.js'
 import { addGateway, sendError } from './gateway.js'
 import { addHealth } from './health.js'
+import { addHostCheck } from './host.js'
 import { addWebSockets, type WebSockets } from './websocket.js'
 
 /** HTTP/1.1 over sockets that somebody else accepted. */
@@ -39,14 +39,16 @@ export async function createHttp(edge: Edge, options: HttpOptions): Promise<Http
     etcdcluster: ETCD_CLUSTER_VERSION,
     kvorum: KVORUM_VERSION,
   }))
-  return finish(app, edge)
+  await finish(app, edge)
+  return front(app, addWebSockets(app.server, edge, options))
 }
 
 /** Metrics and health alone. */
 export async function createMetricsHttp(edge: Edge): Promise<HttpFront> {
   const app = createApp()
   addHealth(app, edge)
-  return finish(app, edge)
+  await finish(app, edge)
+  return front(app, null)
 }
 
 function createApp(): FastifyInstance {
@@ -63,7 +65,7 @@ function createApp(): FastifyInstance {
   return app
 }
 
-async function finish(app: FastifyInstance, edge: Edge): Promise<HttpFront> {
+async function finish(app: FastifyInstance, edge: Edge): Promise<void> {
   app.get('/metrics', async (_request, reply) =>
     reply.type(edge.metrics.contentType).send(await edge.metrics.render()),
   )
@@ -73,10 +75,9 @@ async function finish(app: FastifyInstance, edge: Edge): Promise<HttpFront> {
     return sendError(reply, refuse('internal', { outcome: 'unknown' }).error)
   })
   await app.ready()
-  return front(app, addWebSockets(app.server, edge, corsOrigins))
 }
 
-function front(app: FastifyInstance, webSockets: WebSockets): HttpFront {
+function front(app: FastifyInstance, webSockets: WebSockets | null): HttpFront {
   const server = app.server as Server
   // Without this event, which a server that never listens does not get, headersTimeout is not enforced.
   server.emit('listening')
@@ -84,7 +85,7 @@ function front(app: FastifyInstance, webSockets: WebSockets): HttpFront {
     accept: socket => server.emit('connection', socket),
     closeIdle: () => server.closeIdleConnections(),
     close: async () => {
-      webSockets.close()
+      webSockets?.close()
       // Ends the periodic check too; the error says that the server never listened.
       server.close(() => {})
       server.closeAllConnections()
@@ -100,21 +101,6 @@ function takeAnyBody(app: FastifyInstance): void {
   app.addHook('onRequest', (request, _reply, done) => {
     delete request.raw.headers['content-type']
     done()
-  })
-}
-
-/** Keeps web pages of other sites from asking this server under a name of theirs. */
-function addHostCheck(app: FastifyInstance, whitelist: readonly string[]): void {
-  if (whitelist.includes('*')) return
-  app.addHook('onRequest', (request, reply, done) => {
-    const host = (request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '')
-    const secure = request.socket instanceof TLSSocket
-    if (secure || whitelist.includes(host)) done()
-    else
-      void reply
-        .code(421)
-        .type('text/plain; charset=utf-8')
-        .send('the host of the request is not in --host-whitelist\n')
   })
 }
 

@@ -8,9 +8,15 @@ import { openStream } from '../edge/stream.js'
 import { REGISTRY, type AnyStream } from '../rpc/registry.js'
 import { bodyBytesMax } from './body.js'
 import { metaOf } from './gateway.js'
+import { isHostListed } from './host.js'
 
 /** Browsers cannot send headers here: the token comes as the protocol after this one, which is the answer. */
 const BEARER = 'Bearer'
+
+export interface HttpAllowed {
+  readonly corsOrigins: readonly string[]
+  readonly hostWhitelist: readonly string[]
+}
 
 export interface WebSockets {
   /** Cuts those that are left. */
@@ -18,7 +24,7 @@ export interface WebSockets {
 }
 
 /** The gateway's streams over WebSockets, one JSON message per frame. */
-export function addWebSockets(server: Server, edge: Edge, origins: readonly string[]): WebSockets {
+export function addWebSockets(server: Server, edge: Edge, allowed: HttpAllowed): WebSockets {
   const streams = new Map(
     REGISTRY.flatMap(rpc => (rpc.kind === 'stream' ? rpc.rpc.gateway.map(path => [path, rpc] as const) : [])),
   )
@@ -34,7 +40,8 @@ export function addWebSockets(server: Server, edge: Edge, origins: readonly stri
       return asPlainRequest(server, request, socket, head)
     const rpc = streams.get(pathOf(request))
     if (rpc === undefined) return refuseUpgrade(socket, 404)
-    if (!isAllowed(request.headers.origin, origins)) return refuseUpgrade(socket, 403)
+    if (!isHostListed(request, allowed.hostWhitelist)) return refuseUpgrade(socket, 421)
+    if (!isAllowed(request.headers.origin, allowed.corsOrigins)) return refuseUpgrade(socket, 403)
     takeToken(request)
     sockets.handleUpgrade(request, socket, head, client => pump(edge, rpc, request, client))
   })
