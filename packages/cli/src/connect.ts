@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { RawClient, type TlsOptions } from '@kvorum/client'
 import type { Connection, ConnectOptions, TlsFiles } from './connection.js'
-import { keepAliveResponses, watchResponses } from './streams.js'
+import { keepAliveResponses, snapshotResponses, watchResponses } from './streams.js'
 
 /** Connects to any of the endpoints; rejects when none can be reached in time. */
 export async function connect(options: ConnectOptions): Promise<Connection> {
@@ -21,6 +21,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     call: (name, request) => client.call(name, request),
     watch: request => watchResponses(client, request),
     keepAlive: lease => keepAliveResponses(client, lease),
+    snapshot: () => snapshotResponses(client),
     close: () => client.close(),
   }
 }

@@ -29,5 +29,7 @@ export interface Connection {
   watch(request: Init<pb.WatchCreateRequest>): AsyncIterable<pb.WatchResponse>
   /** Renews at once, and again each time a third of the TTL has passed, until the caller stops reading. */
   keepAlive(lease: LeaseId): AsyncIterable<pb.LeaseKeepAliveResponse>
+  /** A backup of everything the server knows, in pieces. */
+  snapshot(): AsyncIterable<pb.SnapshotResponse>
   close(): Promise<void>
 }

@@ -5,12 +5,24 @@ import { get } from './commands/get.js'
 import { leaseCommands } from './commands/lease.js'
 import { put } from './commands/put.js'
 import { server } from './commands/server.js'
+import { snapshotCommands } from './commands/snapshot.js'
 import { status } from './commands/status.js'
 import { txn } from './commands/txn.js'
 import { watch } from './commands/watch.js'
 import type { Io } from './io.js'
 
-export const COMMANDS: readonly Command[] = [dev, server, put, get, del, watch, txn, ...leaseCommands, status]
+export const COMMANDS: readonly Command[] = [
+  dev,
+  server,
+  put,
+  get,
+  del,
+  watch,
+  txn,
+  ...leaseCommands,
+  ...snapshotCommands,
+  status,
+]
 
 /** Runs one command line; resolves to the status of the process. */
 export async function run(io: Io, argv: readonly string[]): Promise<number> {

@@ -63,3 +63,13 @@ export async function* keepAliveResponses(
     stream.send({ ID: lease })
   }
 }
+
+/** One snapshot of one server; it does not go on elsewhere when that is lost. */
+export async function* snapshotResponses(
+  source: StreamSource,
+): AsyncGenerator<pb.SnapshotResponse, void, undefined> {
+  const stream = await source.stream('etcdserverpb.Maintenance/Snapshot')
+  stream.send({})
+  stream.halfClose()
+  yield* stream
+}

@@ -51,6 +51,9 @@ export function record(script: Script = {}): Recorder {
       for (const each of script.keepAlive ?? [])
         yield codec('etcdserverpb.LeaseKeepAliveResponse').fromJson({ header: HEADER, ...each })
     },
+    snapshot: async function* () {
+      calls.push({ name: 'snapshot', request: null })
+    },
     close: async () => void closed++,
   }
   const input = script.input ?? ''

@@ -20,6 +20,7 @@ function source(
     if (script instanceof Error) throw script
     const stream: RawStream<never, never> = {
       send: request => void requests.push(request),
+      halfClose: () => undefined,
       cancel: () => undefined,
       [Symbol.asyncIterator]: async function* () {
         for (const each of script) {

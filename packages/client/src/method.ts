@@ -77,6 +77,11 @@ export const METHODS = {
     'etcdserverpb.StatusRequest',
     'etcdserverpb.StatusResponse',
   ),
+  snapshot: method(
+    'etcdserverpb.Maintenance/Snapshot',
+    'etcdserverpb.SnapshotRequest',
+    'etcdserverpb.SnapshotResponse',
+  ),
   authenticate: method(
     'etcdserverpb.Auth/Authenticate',
     'etcdserverpb.AuthenticateRequest',

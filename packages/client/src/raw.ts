@@ -16,6 +16,8 @@ export type RawResponse<Name extends RpcName> = Messages[pb.Rpcs[Name]['response
 /** A stream in both directions. Reading to its end, leaving the loop or `cancel` ends it. */
 export interface RawStream<Request, Response> extends AsyncIterable<Response> {
   send(request: Request): void
+  /** No more requests; answers go on coming. */
+  halfClose(): void
   cancel(): void
 }
 
@@ -60,6 +62,7 @@ export class RawClient {
     const { stream, fail } = await this.#transport.stream(methodNamed(name))
     return {
       send: request => void stream.write(request),
+      halfClose: () => void stream.end(),
       cancel: () => stream.cancel(),
       [Symbol.asyncIterator]: () => responsesOf(stream, fail),
     }

@@ -3,22 +3,15 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { crc32 } from 'node:zlib'
-import {
-  ALL_KEYS,
-  groupId,
-  incarnation,
-  LIMITS,
-  replicaId,
-  type BootIdentity,
-  type KvNode,
-  type Replica,
-} from '@kvorum/model'
-import { NodeRuntime, votersOf, type Bootstrap, type NodeInitial, type RecoveredGroup } from '@kvorum/node'
+import { groupId, incarnation, LIMITS, replicaId, type BootIdentity, type KvNode } from '@kvorum/model'
+import { NodeRuntime, type Bootstrap, type NodeInitial, type RecoveredGroup } from '@kvorum/node'
 import { PeerTransport, type Address } from '@kvorum/peer'
 import { EngineError, FileDisk, LevelEngine, createStore, openLog, type LogStore } from '@kvorum/storage'
 import { ETCD_API_VERSION } from '../version.js'
+import { isRestoring } from '../snapshot/restore.js'
 import { StartError, type NodeSetup } from '../wiring.js'
 import { DiskRoom, freeBytesOf } from './diskRoom.js'
+import { bootstrapOf } from './bootstrap.js'
 import { logPort } from './logPort.js'
 import { storePort } from './storePort.js'
 
@@ -29,7 +22,13 @@ import { storePort } from './storePort.js'
  *                    --> a boot record, durable --> runtime --> peer transport
  */
 export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
-  const directory = join(setup.config.dataDir, 'store-0')
+  const { dataDir } = setup.config
+  if (await isRestoring(dataDir)) {
+    throw new StartError(
+      `A restore into ${dataDir} was not finished: empty the directory and run kvorum snapshot restore again.`,
+    )
+  }
+  const directory = join(dataDir, 'store-0')
   const [stateDirectory, logDirectory] = [join(directory, 'state'), join(directory, 'log')]
   for (const path of [stateDirectory, logDirectory]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const engine = await openEngine(stateDirectory)
@@ -191,23 +190,6 @@ async function bootLog(log: LogStore, last: BootIdentity | null): Promise<BootId
     throw new StartError('The disk is full: there is no room for even the first record of this start.')
   }
   return boot
-}
-
-/** The cluster as --initial-cluster names it: the meta group and one data shard, on all members. */
-function bootstrapOf({ members }: NodeSetup): Bootstrap {
-  const replicas: Replica[] = members.map(({ id }, at) => ({ id: replicaId(at + 1), node: id }))
-  return {
-    nodes: members.map(({ id, peerUrls }) => ({
-      id,
-      name: '',
-      peerUrls,
-      clientUrls: [],
-      learner: false,
-      serverVersion: '',
-    })),
-    metaConfig: votersOf(replicas),
-    shards: [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas }],
-  }
 }
 
 function addressOf(url: string): Address {
