@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { utf8 } from '@kvorum/model'
 import { run } from '#src/run.js'
@@ -314,4 +317,27 @@ t.test('help', async t => {
   }
   t.match((await play('lease --help')).out, /lease keep-alive/)
   t.equal((await play('lease')).status, 2)
+})
+
+t.test('snapshot save keeps a file only when its hash is right', async t => {
+  const directory = t.testdir()
+  const file = join(directory, 'saved.db')
+  const content = Buffer.alloc(1024, 7)
+  const hash = createHash('sha256').update(content).digest()
+  const good = record({ snapshot: [content.subarray(0, 500), content.subarray(500), hash] })
+  t.equal(await run(good.io, ['snapshot', 'save', file]), 0)
+  t.ok(readFileSync(file).equals(Buffer.concat([content, hash])))
+  const other = join(directory, 'other.db')
+  for (const snapshot of [[content, Buffer.alloc(32)], [content], [hash.subarray(1)], []]) {
+    const bad = record({ snapshot })
+    t.equal(await run(bad.io, ['snapshot', 'save', other]), 1)
+    t.match(bad.err(), /damaged or incomplete; nothing was saved/)
+  }
+  t.same(readdirSync(directory), ['saved.db'])
+})
+
+t.test('snapshot restore takes a raised revision only together with a compaction', async t => {
+  const { io, err } = record()
+  t.equal(await run(io, ['snapshot', 'restore', 'x.db', '--bump-revision=5']), 2)
+  t.match(err(), /go together/)
 })

@@ -21,6 +21,8 @@ export interface Script {
   readonly watch?: readonly object[]
   readonly keepAlive?: readonly object[]
   readonly connectError?: Error
+  /** The pieces of a snapshot. */
+  readonly snapshot?: readonly Uint8Array[]
 }
 
 const HEADER = { cluster_id: '18446744073709551615', member_id: '10', revision: '7', raft_term: '2' }
@@ -53,6 +55,7 @@ export function record(script: Script = {}): Recorder {
     },
     snapshot: async function* () {
       calls.push({ name: 'snapshot', request: null })
+      for (const blob of script.snapshot ?? []) yield { header: null, remaining_bytes: 0, blob, version: '' }
     },
     close: async () => void closed++,
   }
