@@ -1,6 +1,11 @@
 import t from 'tap'
 import { differenceText, reportText, runSeeds } from '../differential/campaign.js'
+import { DEVIATIONS } from '../differential/deviations.js'
+import { runSequence } from '../differential/run.js'
 import { etcdVersion, startPair } from '../differential/servers.js'
+import { call, type Sequence } from '../differential/steps.js'
+import type { Template } from '../differential/symbols.js'
+import type { Message } from '../differential/target.js'
 
 t.setTimeout(600_000)
 
@@ -17,6 +22,56 @@ t.test('the same operations have the same answers from etcd', { skip }, async t 
   t.equal(report.sequences, SEEDS)
   t.ok(report.steps > 10 * SEEDS)
   t.comment(reportText(report, version ?? ''))
+})
+
+t.test('deviations are as they are written down', { skip }, async t => {
+  const pair = await startPair(1)
+  t.teardown(() => pair.stop())
+  const key = Buffer.from('a')
+  const put = { request_put: { key } }
+  const txn = (...success: Template[]): Sequence => ({
+    seed: 0,
+    transport: 'grpc',
+    steps: [call('etcdserverpb.KV/Txn', { success })],
+  })
+  const open = { request_delete_range: { key, range_end: Buffer.from([0]) } }
+  const nested = (op: Template): Template => ({ request_txn: { success: [op] } })
+  const cases: [string, Sequence][] = [
+    ['txn-put-and-delete', txn(put, open)],
+    ['txn-put-and-delete', txn(nested(put), nested({ request_delete_range: { key } }))],
+    ['txn-negative-revision', txn({ request_range: { key, revision: -1 } })],
+  ]
+  for (const [id, sequence] of cases)
+    t.strictSame(await runSequence(pair, sequence), { kind: 'deviates', id })
+  t.strictSame(
+    cases.map(([id]) => id).filter((id, at, all) => all.indexOf(id) === at),
+    DEVIATIONS.map(({ id }) => id),
+  )
+})
+
+t.test('watches: where kvorum differs', { skip }, async t => {
+  const pair = await startPair(1)
+  t.teardown(() => pair.stop())
+  const key = Buffer.from('a')
+  for (const target of [pair.etcd, pair.kvorum]) {
+    const isOurs = target === pair.kvorum
+    for (let i = 0; i < 3; i++) await target.grpc('etcdserverpb.KV/Put', { key })
+    await target.grpc('etcdserverpb.KV/Compact', { revision: 3 })
+    const stream = target.watchStream()
+    const says = async (request: Message, count: number): Promise<Message> => {
+      const before = stream.said.length
+      stream.send({ create_request: request })
+      await stream.until(() => stream.said.length >= before + count)
+      return stream.said.at(-1)!
+    }
+    const early = await says({ key, start_revision: 2, watch_id: 5n }, 2)
+    t.match(early, { watch_id: 5n, canceled: true, compact_revision: 3 })
+    const again = await says({ key, watch_id: 5n }, 1)
+    t.equal(again['canceled'], !isOurs, `watch-id-reuse: ${target.name}`)
+    const negative = await says({ key, start_revision: -1 }, 1)
+    t.equal(isOurs, negative['canceled'], `watch-negative-start: ${target.name}`)
+    stream.close()
+  }
 })
 
 t.test('also where kvorum is a cluster', { skip }, async t => {
