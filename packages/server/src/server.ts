@@ -1,5 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net'
 import type { KvNode } from '@kvorum/model'
+import { openUsers } from './auth/setup.js'
 import type { ServerConfig } from './config/config.js'
 import type { Endpoint } from './config/urls.js'
 import { prepareDataDirectory } from './dataDirectory.js'
@@ -44,6 +45,10 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
   const secured = await setUpTls(config, logger)
   if (!secured.ok) throw new StartError(secured.reason)
   const tls = secured.value
+  const users = await openUsers(config, logger).catch((error: unknown) => {
+    tls.close()
+    throw error
+  })
   const node = await createNode(parts, nodeSetup(config, logger, parts.fatal, tls.peers), tls)
   const edge = createEdge(
     node,
@@ -52,6 +57,7 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     config.electionTimeoutMs,
     config.dataDir,
     tls.status,
+    users,
   )
   const grpc = createGrpc(edge, { ...config, namesUsers: tls.namesUsers })
   const http = await createHttp(edge, config)
@@ -150,6 +156,7 @@ async function shutDown(edge: Edge, { grpc, fronts, ports }: Fronts, graceMs: nu
   grpc.close()
   await Promise.all(fronts.map(http => http.close()))
   closeEdge(edge)
+  await edge.audit?.close()
 }
 
 const LOOK_MS = 10

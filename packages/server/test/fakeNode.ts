@@ -279,10 +279,14 @@ export class FakeWatch implements WatchStream {
     if (request.kind === 'progress') return this.deliver({ kind: 'progress', header, watchId: -1 })
     if (request.kind === 'cancel') {
       if (!this.watches.delete(request.watchId)) return
-      const { watchId } = request
-      return this.deliver({ kind: 'canceled', header, watchId, reason: '', compactRevision: 0 })
+      const { watchId, reason = '' } = request
+      return this.deliver({ kind: 'canceled', header, watchId, reason, compactRevision: 0 })
     }
     const { create } = request
+    if (create.refusal !== undefined) {
+      const reason = create.refusal
+      return this.deliver({ kind: 'refused', header, watchId: -1, reason, compactRevision: 0 })
+    }
     if (isEmptyRange(create.range)) {
       const reason = 'mvcc: watcher range is empty'
       return this.deliver({ kind: 'refused', header, watchId: -1, reason, compactRevision: 0 })

@@ -16,15 +16,20 @@ const MEMORY_MAX = 128 * 1024 * 1024
  * bounded: more is refused at once.
  */
 export class Passwords {
+  readonly #logN: number
   #running = 0
   readonly #waiting: (() => void)[] = []
+
+  constructor(logN = LOG_N) {
+    this.#logN = logN
+  }
 
   /** format, log2 N, r, p, salt, hash. */
   async hash(password: string): Promise<Result<Uint8Array>> {
     const salt = randomBytes(SALT_BYTES)
-    const hash = await this.#derive(password, salt, LOG_N, BLOCK, PARALLEL)
+    const hash = await this.#derive(password, salt, this.#logN, BLOCK, PARALLEL)
     if (!hash.ok) return hash
-    return ok(Buffer.concat([Buffer.of(FORMAT, LOG_N, BLOCK, PARALLEL), salt, hash.value]))
+    return ok(Buffer.concat([Buffer.of(FORMAT, this.#logN, BLOCK, PARALLEL), salt, hash.value]))
   }
 
   /**
@@ -33,7 +38,7 @@ export class Passwords {
    */
   async verify(password: string, stored: Uint8Array): Promise<Result<boolean>> {
     const known = stored.length === HEAD_BYTES + SALT_BYTES + HASH_BYTES && stored[0] === FORMAT
-    const [, logN = LOG_N, block = BLOCK, parallel = PARALLEL] = known ? stored : EMPTY
+    const [, logN = this.#logN, block = BLOCK, parallel = PARALLEL] = known ? stored : EMPTY
     const salt = known ? stored.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES) : NO_SALT
     const derived = await this.#derive(password, salt, logN, block, parallel)
     if (!derived.ok) return derived

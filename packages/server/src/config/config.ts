@@ -1,4 +1,5 @@
 import type { TlsConfig } from '../tls/config.js'
+import type { TokenConfig } from './authToken.js'
 import type { Endpoint } from './urls.js'
 
 export interface InitialMember {
@@ -45,6 +46,9 @@ export interface ServerConfig {
   readonly corsOrigins: readonly string[]
   /** Holds '*' where any host will do. */
   readonly hostWhitelist: readonly string[]
+  readonly tokens: TokenConfig
+  /** '': nothing is audited. */
+  readonly auditLog: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'fatal'
   readonly logFormat: 'json' | 'console'
 }

@@ -1,4 +1,5 @@
 import { LIMITS } from '@kvorum/model'
+import { AUTH_FLAGS } from './authFlags.js'
 import { ETCD_FLAGS } from './etcdFlags.js'
 import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
 import { LIMIT_FLAGS } from './limitFlags.js'
@@ -100,6 +101,7 @@ export const FLAGS = {
   ...MEMBER_FLAGS,
   ...LIMIT_FLAGS,
   ...TLS_FLAGS,
+  ...AUTH_FLAGS,
   ...ETCD_FLAGS,
 } as const
 
@@ -111,6 +113,7 @@ const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, 
   ['Server:', MEMBER_FLAGS],
   ['Limits, and other doors:', LIMIT_FLAGS],
   ['TLS:', TLS_FLAGS],
+  ['Users:', AUTH_FLAGS],
   ["etcd's flags that have no effect here, or are refused:", ETCD_FLAGS],
 ]
 

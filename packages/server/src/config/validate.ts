@@ -1,3 +1,4 @@
+import { parseAuthToken } from './authToken.js'
 import type { InitialMember, ServerConfig } from './config.js'
 import { accepted, rejected, type Parsed } from './flag.js'
 import type { FlagValues } from './flags.js'
@@ -47,6 +48,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
   if (!plain.ok) return plain
   if (values['require-peer-tls'] && plain.value.length > 0)
     return rejected(`--require-peer-tls refuses peer URLs without TLS: ${plain.value.join(', ')}.`)
+  const tokens = parseAuthToken(values['auth-token'], values['auth-token-ttl'])
+  if (!tokens.ok) return tokens
   return accepted({
     name: values.name,
     dataDir: values['data-dir'] === '' ? `${values.name}.kvorum` : values['data-dir'],
@@ -78,6 +81,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     slowRequestMs: values['warning-unary-request-duration'],
     corsOrigins: orAny(values.cors),
     hostWhitelist: orAny(values['host-whitelist']),
+    tokens: tokens.value,
+    auditLog: values['audit-log'],
     logLevel: values['log-level'],
     logFormat: values['log-format'],
   })

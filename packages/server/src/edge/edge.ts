@@ -4,6 +4,7 @@ import { toHeader, type HeaderMessage, type Identity } from '@kvorum/protocol'
 import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/config.js'
 import { AuthService } from '../auth/authService.js'
 import { SimpleTokens } from '../auth/simpleTokens.js'
+import type { AuditLog } from '../auth/audit.js'
 import type { Tokens } from '../auth/tokens.js'
 import type { Logger } from '../logging.js'
 import { Snapshots } from '../snapshot/snapshots.js'
@@ -46,6 +47,8 @@ export interface Edge {
   readonly leader: LeaderWatch
   readonly snapshots: Snapshots
   readonly auth: AuthService
+  /** Null: nobody wants to know. */
+  readonly audit: AuditLog | null
   /** A lease id for a client that leaves the choice to the server: positive, never 0. */
   readonly pickLeaseId: () => LeaseId
   readonly state: EdgeState
@@ -65,6 +68,9 @@ export interface EdgeState {
   readonly slowLog: { quietUntil: number; unsaid: number }
 }
 
+/** As without any flag. */
+const noUsers = () => ({ tokens: new SimpleTokens(300_000), audit: null })
+
 export function createEdge(
   node: KvNode,
   limits: EdgeLimits,
@@ -72,7 +78,7 @@ export function createEdge(
   electionTimeoutMs: number,
   dataDir: string,
   tls: () => TlsStatus = () => NO_TLS,
-  tokens: Tokens = new SimpleTokens(TOKEN_TTL_MS),
+  users: { readonly tokens: Tokens; readonly audit: AuditLog | null } = noUsers(),
 ): Edge {
   const leader = watchLeader(node, electionTimeoutMs)
   return {
@@ -80,7 +86,8 @@ export function createEdge(
     limits,
     logger,
     leader,
-    auth: new AuthService(tokens, limits.requestTimeoutMs),
+    auth: new AuthService(users.tokens, limits.requestTimeoutMs),
+    audit: users.audit,
     snapshots: new Snapshots(node, dataDir, logger),
     metrics: createMetrics(node, { leaderChanges: leader.changes, tls }),
     pickLeaseId: randomLeaseId,
@@ -94,9 +101,6 @@ export function createEdge(
     },
   }
 }
-
-/** etcd's; see --auth-token-ttl. */
-const TOKEN_TTL_MS = 300_000
 
 export function closeEdge(edge: Edge): void {
   edge.auth.close()

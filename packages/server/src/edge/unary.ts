@@ -3,6 +3,7 @@ import { MalformedError, ok, refuse, type KvError, type Result } from '@kvorum/m
 import { errorFor } from '@kvorum/protocol'
 import type { Call } from '../rpc/handler.js'
 import type { AnyHandler, AnyUnary } from '../rpc/registry.js'
+import { audited } from './audited.js'
 import type { Edge } from './edge.js'
 import { handleGuarded } from './guard.js'
 
@@ -57,7 +58,9 @@ async function handle<Encoded>(
   try {
     const request = wire.decode()
     if (!request.ok) return request
-    const response = await handleGuarded(edge, rpc, request.value, call)
+    const response = await audited(edge, rpc, request.value, call, () =>
+      handleGuarded(edge, rpc, request.value, call),
+    )
     return response.ok ? ok(wire.encode(response.value)) : response
   } catch (error) {
     return failure(edge, rpc.name, error)
