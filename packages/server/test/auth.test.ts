@@ -34,15 +34,7 @@ t.test('tokens in every place, and nowhere else', t =>
     await get(withToken(`bearer ${tokens.reader}`))
     await fails(t, get(), 3, 'etcdserver: user name is empty')
     const [letters] = tokens.reader.split('.')
-    for (const wrong of [
-      letters!,
-      `${letters}.99`,
-      `${letters}.`,
-      `.${letters}`,
-      'a.b.c',
-      '\u00ff',
-      'Bearer',
-    ])
+    for (const wrong of [letters!, `${letters}.99`, `${letters}.`, `.${letters}`, 'a.b.c', 'Bearer'])
       await fails(t, get(withToken(wrong)), 16, 'etcdserver: invalid auth token')
     t.equal(tokenOf('Bearer   x '), 'x')
     t.equal(tokenOf(undefined), '')
