@@ -166,16 +166,65 @@ export class KvorumClient {
     return message.members.map(memberOf)
   }
 
+  /** Makes room for a new member, which then starts with an empty directory and the id that is answered here. */
+  async addMember(
+    peerUrls: readonly string[],
+    options: { readonly learner?: boolean } & CallOptions = {},
+  ): Promise<Member> {
+    const request = { peerURLs: [...peerUrls], isLearner: options.learner ?? false }
+    const message = await this.#transport.unary(METHODS.memberAdd, request, 'write', options)
+    if (message.member === null) throw invalid('the answer names no member')
+    return memberOf(message.member)
+  }
+
+  /** For ever: its id never comes back, and its process ends. The members that are left. */
+  async removeMember(id: bigint, options: CallOptions = {}): Promise<readonly Member[]> {
+    const message = await this.#transport.unary(METHODS.memberRemove, { ID: id }, 'write', options)
+    return message.members.map(memberOf)
+  }
+
+  /** Tells where a member is reached by the others. */
+  async updateMember(
+    id: bigint,
+    peerUrls: readonly string[],
+    options: CallOptions = {},
+  ): Promise<readonly Member[]> {
+    const request = { ID: id, peerURLs: [...peerUrls] }
+    const message = await this.#transport.unary(METHODS.memberUpdate, request, 'write', options)
+    return message.members.map(memberOf)
+  }
+
+  /** A learner that has caught up becomes a voter. */
+  async promoteMember(id: bigint, options: CallOptions = {}): Promise<readonly Member[]> {
+    const message = await this.#transport.unary(METHODS.memberPromote, { ID: id }, 'write', options)
+    return message.members.map(memberOf)
+  }
+
+  /** Gives the leadership to a voter. `leader` is the endpoint of the present one: only it can. */
+  async moveLeader(leader: string, to: bigint, options: CallOptions = {}): Promise<void> {
+    await this.#withEndpoint(leader, target =>
+      this.#transport.unaryTo(target, METHODS.moveLeader, { targetID: to }, options),
+    )
+  }
+
   /** Of one server, which need not be among the endpoints; of any, where none is named. */
   async status(endpoint?: string, options: CallOptions = {}): Promise<Status> {
     if (endpoint === undefined) {
       return statusOf(await this.#transport.unary(METHODS.status, {}, 'read', options))
     }
+    return statusOf(
+      await this.#withEndpoint(endpoint, target =>
+        this.#transport.unaryTo(target, METHODS.status, {}, options),
+      ),
+    )
+  }
+
+  async #withEndpoint<Value>(endpoint: string, ask: (target: Endpoint) => Promise<Value>): Promise<Value> {
     const { hostPort } = parseEndpoint(endpoint)
     const known = this.#endpoints.all.find(({ address }) => address === hostPort)
     const target = known ?? this.#endpointOf(endpoint)
     try {
-      return statusOf(await this.#transport.unaryTo(target, METHODS.status, {}, options))
+      return await ask(target)
     } finally {
       if (known === undefined) target.close()
     }

@@ -39,7 +39,7 @@ import {
 import { chainDigest } from './digest.js'
 import { authFenceRow, configRow, leaseRow, metaRow } from './groupRows.js'
 import type { Machine } from './machine.js'
-import { type Overlay, snapshotIsStale } from './overlay.js'
+import { type Overlay, overlayPut, snapshotIsStale } from './overlay.js'
 import { commandView } from './reader.js'
 import { leaseKey, sessionKey, sessionReplyKey } from './rowKeys.js'
 import {
@@ -184,6 +184,12 @@ function rememberReply(
 export function applyNoop(machine: Machine, overlay: Overlay, at: Omit<CommittedEntry, 'data'>): void {
   assertNext(machine, at.index)
   finish(openEntry(machine, overlay), at, { reply: { kind: 'done' } })
+}
+
+/** The configuration that the group begins with, before its first entry. */
+export function foundConfig(machine: Machine, overlay: Overlay, config: Uint8Array): void {
+  machine.config = config
+  overlayPut(overlay, configRow(machine))
 }
 
 /** The configuration travels with the state, so that a snapshot knows its own. */

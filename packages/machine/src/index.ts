@@ -20,6 +20,7 @@ export {
   showCommand,
   workCommand,
   type Worked,
+  foundConfig,
 } from './apply.js'
 export { leaseKeys } from './attachments.js'
 export { checkCommand, checkOp, type OpLimits } from './checkOp.js'

@@ -156,7 +156,10 @@ export class ByteReader {
   }
 
   text(): string {
-    return Buffer.from(this.bytes()).toString('utf8')
+    const bytes = Buffer.from(this.bytes())
+    const text = bytes.toString('utf8')
+    if (!Buffer.from(text).equals(bytes)) throw new MalformedError('a text that is not UTF-8')
+    return text
   }
 
   get remaining(): number {

@@ -1,4 +1,4 @@
-import type { ClusterId, GroupId, Incarnation, NodeId } from './ids.js'
+import type { ClusterId, GroupId, Incarnation, Index, NodeId } from './ids.js'
 import type { ClientRequest, ClientResult } from './request.js'
 import type { SnapshotMeta } from './entry.js'
 import type { StoreRow } from './store.js'
@@ -29,6 +29,8 @@ export type PeerMessage<RaftMessage> =
   | { readonly kind: 'welcome'; readonly identity: BootIdentity }
   /** To whoever said hello with this identity, and to nobody else: it may not be the only one who tried. */
   | { readonly kind: 'refused'; readonly reason: PeerRefusal; readonly identity: BootIdentity }
+  /** Who is a member, as the sender has applied it: one who was away meanwhile may know none of those who are left. */
+  | { readonly kind: 'roster'; readonly roster: Roster }
   /** A client's request, sent on to the leader; `id` is the sender's. */
   | {
       readonly kind: 'request'
@@ -56,6 +58,23 @@ export type PeerMessage<RaftMessage> =
       readonly done: boolean
     }
 
+/** The members as of one index of the meta group's log. */
+export interface Roster {
+  readonly index: Index
+  readonly members: readonly RosterMember[]
+  /** Who was a member and is none any more. */
+  readonly removed: readonly NodeId[]
+}
+
+export interface RosterMember {
+  readonly node: NodeId
+  readonly peerUrls: readonly string[]
+  /** The directory that the log bound to this member; 0: none yet. */
+  readonly incarnation: Incarnation
+  /** Named by --initial-cluster; may take part before it is bound. */
+  readonly founder: boolean
+}
+
 /** Why a node may not speak to this cluster member; each has one sentence for the operator that names the way back. */
 export type PeerRefusal =
-  'otherCluster' | 'unknownMember' | 'otherDirectory' | 'olderDirectory' | 'copiedDirectory'
+  'otherCluster' | 'unknownMember' | 'otherDirectory' | 'olderDirectory' | 'copiedDirectory' | 'removedMember'

@@ -1,6 +1,15 @@
 import { unreachable } from './assert.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
-import { leaseId, sessionId, type LeaseId, type Revision, type SessionId } from './ids.js'
+import type { Member } from './handle.js'
+import {
+  leaseId,
+  nodeId,
+  sessionId,
+  type LeaseId,
+  type NodeId,
+  type Revision,
+  type SessionId,
+} from './ids.js'
 import { TXN_DEPTH_MAX } from './command.js'
 import type { KeyValue, OpReply } from './ops.js'
 
@@ -26,6 +35,8 @@ export type Reply =
   | { readonly kind: 'sessionOpened'; readonly id: SessionId }
   /** The number in the issued token. */
   | { readonly kind: 'tokenIssued'; readonly index: number }
+  /** All members after a change of `member`. */
+  | { readonly kind: 'members'; readonly member: NodeId; readonly members: readonly Member[] }
 
 const REPLIES = {
   op: 1,
@@ -36,6 +47,7 @@ const REPLIES = {
   leases: 6,
   sessionOpened: 7,
   tokenIssued: 10,
+  members: 16,
 } as const
 /** `txnWithoutBefore` is read and no longer written. */
 const OPS = { put: 1, delete: 2, range: 3, txnWithoutBefore: 4, txn: 5 } as const
@@ -67,6 +79,10 @@ export function encodeReply(reply: Reply): Uint8Array {
       break
     case 'tokenIssued':
       out.varint(reply.index)
+      break
+    case 'members':
+      out.u64(reply.member).varint(reply.members.length)
+      for (const member of reply.members) writeMember(out, member)
       break
     default:
       unreachable(reply)
@@ -106,6 +122,10 @@ function readReply(input: ByteReader): Reply {
       return { kind: 'sessionOpened', id: sessionId(input.u64()) }
     case REPLIES.tokenIssued:
       return { kind: 'tokenIssued', index: input.varint() }
+    case REPLIES.members: {
+      const member = nodeId(input.u64())
+      return { kind: 'members', member, members: readMany(input, () => readMember(input)) }
+    }
     default:
       throw new MalformedError(`reply kind ${kind} is not known`)
   }
@@ -159,6 +179,22 @@ function readOpReply(input: ByteReader, depth: number): OpReply {
     default:
       throw new MalformedError(`reply operation ${kind} is not known`)
   }
+}
+
+function writeMember(out: ByteWriter, member: Member): void {
+  out.u64(member.id).text(member.name).bool(member.learner)
+  for (const urls of [member.peerUrls, member.clientUrls]) {
+    out.varint(urls.length)
+    for (const url of urls) out.text(url)
+  }
+}
+
+function readMember(input: ByteReader): Member {
+  const id = nodeId(input.u64())
+  const name = input.text()
+  const learner = input.bool()
+  const peerUrls = readMany(input, () => input.text())
+  return { id, name, learner, peerUrls, clientUrls: readMany(input, () => input.text()) }
 }
 
 function writeKeyValue(out: ByteWriter, kv: KeyValue): void {

@@ -1,6 +1,6 @@
 import type { AuthFence, Authority } from './auth.js'
 import type { Result } from './errors.js'
-import type { GroupId, LeaseId, Revision, Term } from './ids.js'
+import type { GroupId, LeaseId, NodeId, Revision, Term } from './ids.js'
 import type { RangeOp, TxnOp } from './ops.js'
 import type { KeyRange } from './range.js'
 import type { WatchEvent } from './event.js'
@@ -43,6 +43,8 @@ export type RequestBody =
   | { readonly kind: 'barrier' }
   /** To every shard after a change of users or roles, from a node itself. */
   | { readonly kind: 'authFence'; readonly group: GroupId; readonly fence: AuthFence }
+  /** The cluster's leadership goes to this member. Only its present leader does it. */
+  | { readonly kind: 'moveLeader'; readonly to: NodeId }
 
 export interface ReplyHeader {
   readonly revision: Revision

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { leaseId, NO_LEASE, sessionId } from '@kvorum/model'
+import { leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
 import type {
   Compare,
   DeleteOp,
@@ -138,6 +138,20 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
   fc.record({ kind: fc.constant('leases'), ids: fc.array(lease, { maxLength: 4 }) }),
   fc.record({ kind: fc.constant('sessionOpened'), id: fc.bigInt(0n, 2n ** 64n - 1n).map(sessionId) }),
   fc.record({ kind: fc.constant('tokenIssued'), index: fc.maxSafeNat() }),
+  fc.record({
+    kind: fc.constant('members'),
+    member: fc.bigInt(0n, 2n ** 64n - 1n).map(nodeId),
+    members: fc.array(
+      fc.record({
+        id: fc.bigInt(0n, 2n ** 64n - 1n).map(nodeId),
+        name: fc.string(),
+        learner: fc.boolean(),
+        peerUrls: fc.array(fc.string(), { maxLength: 2 }),
+        clientUrls: fc.array(fc.string(), { maxLength: 2 }),
+      }),
+      { maxLength: 3 },
+    ),
+  }),
 )
 
 /**

@@ -150,6 +150,14 @@ const REPLIES: Record<string, Reply> = {
   'reply.leases': { kind: 'leases', ids: [leaseId(1n), leaseId(-1n)] },
   'reply.sessionOpened': { kind: 'sessionOpened', id: sessionId(9n) },
   'reply.tokenIssued': { kind: 'tokenIssued', index: 300 },
+  'reply.members': {
+    kind: 'members',
+    member: nodeId(7n),
+    members: [
+      { id: nodeId(7n), name: 'n', peerUrls: ['http://a'], clientUrls: [], learner: true },
+      { id: nodeId(2n ** 63n), name: '', peerUrls: [], clientUrls: ['http://b', ''], learner: false },
+    ],
+  },
 }
 
 /** Written by earlier versions only. */

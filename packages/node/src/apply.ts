@@ -38,6 +38,7 @@ import { stepGroup } from './consensus.js'
 import { armLeases, leaseApplied } from './leases.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
 import { serveReads } from './reads.js'
+import { rosterApplied } from './roster.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
 import { publish } from './watch/publish.js'
@@ -247,6 +248,7 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
       ? applyMetaCommand(meta, decodeMetaCommand(entry.data), metaAuthRevision(entry.data))
       : DONE
   turn.state.shards = meta.shards
+  rosterApplied(turn, meta)
   overlayPut(turn.state.overlay, { key: META_ROW, value: encodeMetaState(meta) })
   const result = outcome.ok ? ok(encodeReply(outcome.value)) : outcome
   return { result, revision: 0, changed: false, events: null }

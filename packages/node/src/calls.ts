@@ -11,9 +11,11 @@ import {
   type Outcome,
   type ReplyHeader,
   type RequestId,
+  type Term,
 } from '@kvorum/model'
 import { fenceApplied } from './authFences.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
+import { membersKnown } from './membership.js'
 import { note, sendTo, type Turn } from './state.js'
 
 /**
@@ -41,6 +43,8 @@ export type Origin =
   | { readonly kind: 'peer'; readonly node: NodeId; readonly id: number }
   /** The node itself (expired leases, announcements): nobody waits for the answer. */
   | { readonly kind: 'self' }
+  /** A group's leader wants to know that it knows the members; see membershipDuty.ts. */
+  | { readonly kind: 'members'; readonly group: GroupId; readonly term: Term }
 
 export interface Calls {
   readonly byRequest: Map<RequestId, Call>
@@ -75,7 +79,7 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     done: false,
   }
   calls.open++
-  if (calls.open > options.limits.pendingRequestsMax && origin.kind !== 'self') {
+  if (calls.open > options.limits.pendingRequestsMax && origin.kind !== 'self' && origin.kind !== 'members') {
     failCall(turn, call, 'tooManyRequests')
     return null
   }
@@ -113,8 +117,15 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
     case 'peer':
       sendTo(turn, call.origin.node, { kind: 'reply', id: call.origin.id, result })
       return
+    case 'members':
+      if (result.ok) membersKnown(turn.state, call.origin.group, call.origin.term)
+      return
     case 'self':
       if (result.ok && call.request.kind === 'authFence') fenceApplied(turn.state.authFences, call.request)
+      if (call.request.kind === 'meta') {
+        const soon = turn.now + 2 * turn.state.options.heartbeatMs
+        turn.state.metaCommandUntil = Math.min(turn.state.metaCommandUntil, soon)
+      }
       if (!result.ok && result.error.outcome === 'unknown') {
         note(turn, 'info', 'A request of the node itself has no answer yet', { request: call.request.kind })
       }

@@ -13,9 +13,14 @@ export function stepGroup(turn: Turn, group: Group, event: RaftEvent): void {
 export function receiveRaft(turn: Turn, from: NodeId, groupId: GroupId, message: Message): void {
   const group = turn.state.groups.get(groupId)
   if (group === undefined || group.raft === null || message.to !== group.replica) return
-  if (nodeOfReplica(group, message.from) !== null && nodeOfReplica(group, message.from) !== from) return
+  const known = nodeOfReplica(group, message.from)
+  if (known !== null && known !== from) return
+  // A leader may be one that this replica's log does not tell of yet, and wants an answer all the same.
+  if (known === null && group.heard.size < HEARD_MAX) group.heard.set(message.from, from)
   stepGroup(turn, group, { kind: 'receive', now: turn.now, message })
 }
+
+const HEARD_MAX = 64
 
 /** Sends raft's messages to the nodes where their receivers live. */
 export function routeMessages(turn: Turn, group: Group, messages: readonly Message[]): void {

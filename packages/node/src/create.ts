@@ -13,6 +13,8 @@ import { createLeaseClock } from './leases.js'
 import { createLogBytes } from './logBytes.js'
 import { createPersisting } from './persisting.js'
 import { createReads } from './reads.js'
+import { rosterApplied } from './roster.js'
+import { NO_ROSTER } from './rosterView.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
@@ -25,8 +27,18 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
   const state: NodeState = {
     options,
     identity: initial.identity,
-    admission: { admitted: initial.admitted, recording: false, welcomedBy: new Set() },
+    admission: {
+      admitted: initial.admitted,
+      recording: false,
+      welcomedBy: new Set(),
+      others:
+        bootstrap.joined === null
+          ? bootstrap.metaConfig.replicas.map(({ node }) => node).filter(node => node !== options.self)
+          : 'any',
+    },
     peers: new Map(),
+    peerRecords: new Map(initial.peers.map(record => [record.node, record])),
+    roster: NO_ROSTER,
     groups: new Map(),
     shards: { version: 0, shards: bootstrap.shards },
     overlay: createOverlay(),
@@ -46,13 +58,14 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     graceUntil: 0,
     dutiesAt: 0,
     draining: false,
+    moving: [],
     metaCommandUntil: 0,
     unsettled: new Set(),
     counters: noCounts(),
   }
-  for (const { node } of bootstrap.metaConfig.replicas) {
-    if (node === options.self) continue
-    state.peers.set(node, createPeer(node, initial.peers.find(record => record.node === node) ?? null))
+  for (const { id, peerUrls } of bootstrap.nodes) {
+    if (id === options.self) continue
+    state.peers.set(id, createPeer(id, peerUrls, state.peerRecords.get(id) ?? null))
   }
   addGroup(state, META_GROUP, null, bootstrap.metaConfig.replicas, initial)
   for (const shard of bootstrap.shards) addGroup(state, shard.group, shard, shard.replicas, initial)
@@ -73,7 +86,8 @@ function addGroup(
   replicas: readonly Replica[],
   initial: NodeInitial,
 ): void {
-  const replica = replicas.find(({ node }) => node === state.options.self)?.id ?? NO_REPLICA
+  const own = replicas.find(({ node }) => node === state.options.self)?.id
+  const replica = initial.bootstrap.joined ?? own ?? NO_REPLICA
   if (replica === NO_REPLICA) return
   const recovered = initial.groups.find(group => group.group === id) ?? neverWritten(id)
   state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered, state.options.limits))
@@ -105,6 +119,9 @@ const emptyGroup = (
   logBytes: createLogBytes(recovered.lastIndex, catchUpBytes),
   ledTerm: 0,
   knownLeader: NO_REPLICA,
+  heard: new Map(),
+  membersTerm: 0,
+  membersAskedUntil: 0,
   electionOpened: false,
 })
 
@@ -147,8 +164,12 @@ export function loadGroups(turn: Turn, bootstrap: Bootstrap): void {
 function groupLoaded(turn: Turn, group: Group): void {
   const { machine } = group
   const { state } = turn
-  if (machine.meta !== null) state.shards = machine.meta.shards
-  if (machine.shard !== null) state.hub.shards.set(group.id, createShardHub(group.id, machine.shard.revision))
+  if (machine.meta !== null) {
+    state.shards = machine.meta.shards
+    rosterApplied(turn, machine.meta)
+  }
+  if (machine.kind === 'shard')
+    state.hub.shards.set(group.id, createShardHub(group.id, machine.shard?.revision ?? 0))
   state.flushing.flushed.set(group.id, {
     applied: machine.applied,
     whole: machine.shard === null || machine.shard.applying === 0,

@@ -5,6 +5,9 @@ import { driveAuthChanges } from './authChanges.js'
 import { openCall } from './calls.js'
 import { handOver, stepGroup } from './consensus.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
+import { bindCommand, driveMembership } from './membershipDuty.js'
+import { driveMoves } from './moveLeader.js'
+import { letGoLingering } from './roster.js'
 import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
 import type { Group, Turn } from './state.js'
@@ -20,6 +23,7 @@ export function doDuties(turn: Turn): void {
     openElection(turn, group)
     retryWaiting(turn, group)
     driveInstall(turn, group)
+    driveMembership(turn, group)
     if (state.draining) handOver(turn, group)
   }
   expireStreams(turn)
@@ -28,7 +32,10 @@ export function doDuties(turn: Turn): void {
   const meta = state.groups.get(META_GROUP)
   if (meta === undefined || meta.raft === null || state.draining) return
   announce(turn, meta)
+  bindMembers(turn, meta)
   decideClusterVersion(turn, meta)
+  driveMoves(turn)
+  letGoLingering(turn)
   followMetaLeader(turn, meta)
 }
 
@@ -77,6 +84,12 @@ function decideClusterVersion(turn: Turn, group: Group): void {
   }
 }
 
+function bindMembers(turn: Turn, group: Group): void {
+  const { meta } = group.machine
+  const command = meta === null ? null : bindCommand(turn.state, meta, group)
+  if (command !== null && leaderNode(group) !== null) proposeMeta(turn, command)
+}
+
 /** At most one command of the node's own is under way. */
 function proposeMeta(turn: Turn, command: MetaCommand): void {
   const { state } = turn
@@ -91,7 +104,13 @@ function proposeMeta(turn: Turn, command: MetaCommand): void {
 function followMetaLeader(turn: Turn, meta: Group): void {
   const { state } = turn
   const leader = leaderNode(meta)
-  if (leader === null || leader === state.options.self || state.shards.shards.length !== 1) return
+  if (
+    leader === null ||
+    leader === state.options.self ||
+    state.moving.length > 0 ||
+    state.shards.shards.length !== 1
+  )
+    return
   if (state.peers.get(leader)?.connected !== true) return
   const shard = state.groups.get(state.shards.shards[0]!.group)
   if (shard !== undefined && leads(shard)) handOver(turn, shard, leader)

@@ -6,9 +6,9 @@ import {
   type StoreNeed,
   type Term,
 } from '@kvorum/model'
-import { createMachine, loadMachine, type Machine } from '@kvorum/machine'
+import { createMachine, foundConfig, loadMachine, type Machine } from '@kvorum/machine'
 import { createMetaState, decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
-import { decodeConfig } from '@kvorum/raft'
+import { decodeConfig, encodeConfig } from '@kvorum/raft'
 import type { Group, NodeState } from './state.js'
 import type { Bootstrap } from './types.js'
 
@@ -51,7 +51,14 @@ export function* loadGroup(
 function* loadMeta(machine: GroupMachine, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
   const { values } = yield { gets: [META_ROW], scans: [] }
   const row = values[0] ?? null
-  machine.meta = row === null ? createMetaState(bootstrap.nodes, bootstrap.shards) : decodeMetaState(row)
+  if (row === null && bootstrap.joined !== null) {
+    waitForSnapshot(machine)
+    return
+  }
+  if (row === null) {
+    machine.meta = createMetaState(bootstrap.nodes, bootstrap.shards)
+    machine.meta.config = encodeConfig(bootstrap.metaConfig)
+  } else machine.meta = decodeMetaState(row)
   machine.applied = machine.meta.applied
   machine.appliedTerm = machine.meta.appliedTerm
   machine.config = configOr(machine.meta.config, machine.meta.configIndex, bootstrap.metaConfig)
@@ -74,13 +81,27 @@ function* loadShard(
     ...(longCommand === undefined ? {} : { longCommand }),
   }
   const loaded = yield* loadMachine(options)
+  if (loaded === null && bootstrap.joined !== null) {
+    waitForSnapshot(machine)
+    return
+  }
+  const first = descriptor === undefined ? null : votersOf(descriptor.replicas)
   machine.shard = loaded ?? createMachine(options)
+  // From the first row on the state says with whom it began: a snapshot of it is for those who cannot know.
+  if (loaded === null && first !== null) foundConfig(machine.shard, state.overlay, encodeConfig(first))
   machine.installing = machine.shard.installing
   machine.applied = machine.shard.applied
   machine.appliedTerm = machine.shard.appliedTerm
-  const first = descriptor === undefined ? null : votersOf(descriptor.replicas)
   machine.config = configOr(machine.shard.config, machine.shard.configIndex, first)
 }
+
+/** A node that joined has nothing: what the groups began with is written down nowhere but in snapshots. */
+function waitForSnapshot(machine: GroupMachine): void {
+  machine.installing = true
+  machine.config = { index: 0, value: NO_MEMBERS }
+}
+
+const NO_MEMBERS: GroupConfig = { voters: [], outgoing: [], learners: [], learnersNext: [], replicas: [] }
 
 function configOr(bytes: Uint8Array, index: Index, first: GroupConfig | null): GroupMachine['config'] {
   if (bytes.length > 0) return { index, value: decodeConfig(bytes) }

@@ -1,7 +1,8 @@
-import type { BootIdentity, NodeId, PeerRefusal } from '@kvorum/model'
+import type { BootIdentity, NodeId, PeerRefusal, RosterMember } from '@kvorum/model'
+import { NO_INCARNATION } from '@kvorum/placement'
 import { step } from '@kvorum/raft'
 import { createTakenRequests, type TakenRequests } from './takenRequests.js'
-import { peersOf } from './membership.js'
+import { isSeated, memberOfRoster, tellRoster } from './rosterView.js'
 import { fatal, note, sendTo, type Turn } from './state.js'
 import type { PeerRecord } from './types.js'
 
@@ -16,9 +17,14 @@ import type { PeerRecord } from './types.js'
  * Any earlier directory of the same member needed such a majority as well, and two majorities share a node: so
  * a member that lost its directory is recognised, and refused, before it can vote or acknowledge a second time.
  * An older or a copied directory is recognised by its start count and nonce.
+ *
+ * A member that was added later needs no majority: the meta group's log binds one directory to it, for ever, and
+ * it is welcomed only once that is applied. So one welcome proves that no other directory ever had one.
  */
 export interface Peer {
   readonly node: NodeId
+  /** Where it is reached. */
+  urls: readonly string[]
   connected: boolean
   /** What this peer showed last, as far as it is durable here; null: never seen. */
   record: PeerRecord | null
@@ -36,10 +42,13 @@ export interface Admission {
   /** The admission is being written down. */
   recording: boolean
   readonly welcomedBy: Set<NodeId>
+  /** Whose welcomes count, and how many are needed. */
+  readonly others: readonly NodeId[] | 'any'
 }
 
-export const createPeer = (node: NodeId, record: PeerRecord | null): Peer => ({
+export const createPeer = (node: NodeId, urls: readonly string[], record: PeerRecord | null): Peer => ({
   node,
+  urls,
   connected: false,
   record,
   recording: null,
@@ -66,7 +75,7 @@ export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): 
   const peer = turn.state.peers.get(from)
   if (peer === undefined) return
   const known = peer.recording ?? peer.record
-  const refusal = judge(known, identity)
+  const refusal = judge(known, identity, memberOfRoster(turn.state, from))
   if (refusal !== null) {
     peer.trusted = false
     note(turn, 'warn', 'A member was refused: its data directory is not the one that is known', {
@@ -95,11 +104,21 @@ export function peerRecorded(turn: Turn, record: PeerRecord): void {
 function trust(turn: Turn, peer: Peer, record: PeerRecord): void {
   peer.record = record
   peer.trusted = true
+  turn.state.peerRecords.set(record.node, record)
+  tellRoster(turn, record.node)
   welcome(turn, record)
 }
 
 function welcome(turn: Turn, { node, incarnation, boot, nonce }: PeerRecord): void {
+  if (!isSeated(turn.state, node, incarnation)) return
   sendTo(turn, node, { kind: 'welcome', identity: { incarnation, boot, nonce } })
+}
+
+/** The log may have let somebody in who waits for that. */
+export function welcomeTrusted(turn: Turn): void {
+  for (const { trusted, connected, record } of turn.state.peers.values()) {
+    if (trusted && connected && record !== null) welcome(turn, record)
+  }
 }
 
 export function receiveWelcome(turn: Turn, from: NodeId, identity: BootIdentity): void {
@@ -112,12 +131,15 @@ export function receiveWelcome(turn: Turn, from: NodeId, identity: BootIdentity)
 /** Called again after every welcome and once at the start (a single member needs nobody's). */
 export function considerAdmission(turn: Turn): void {
   const { admission, persisting } = turn.state
-  const others = peersOf(turn.state)
-  const needed = others.length === 0 ? 0 : Math.floor(others.length / 2) + 1
-  const welcomed = others.filter(node => admission.welcomedBy.has(node)).length
-  if (admission.admitted || admission.recording || welcomed < needed) return
+  if (admission.admitted || admission.recording || !isWelcome(admission)) return
   admission.recording = true
   persisting.admit = true
+}
+
+function isWelcome({ others, welcomedBy }: Admission): boolean {
+  if (others === 'any') return welcomedBy.size > 0
+  const needed = others.length === 0 ? 0 : Math.floor(others.length / 2) + 1
+  return others.filter(node => welcomedBy.has(node)).length >= needed
 }
 
 export function admissionRecorded(turn: Turn): void {
@@ -157,11 +179,21 @@ export const REFUSAL_SENTENCES: Readonly<Record<PeerRefusal, string>> = {
   unknownMember: 'A member refused this node because it does not know it: check --initial-cluster on both.',
   otherDirectory: `The cluster knows this member with another data directory: this one was wiped or exchanged, and may have forgotten votes and acknowledged writes. ${WAY_BACK}`,
   olderDirectory: `The cluster has seen a later state of this data directory: this one was rolled back, and may have forgotten votes and acknowledged writes. ${WAY_BACK}`,
+  removedMember:
+    'This node stops: the member has been permanently removed from the cluster, and its data directory is of no more use. `kvorum member add` makes room for a new member.',
   copiedDirectory: `Another process runs, or ran, from a copy of this data directory. ${WAY_BACK}`,
 }
 
-function judge(known: PeerRecord | null, identity: BootIdentity): PeerRefusal | null {
+/** What the log has bound decides; a newcomer that it has not bound yet may still come with another directory. */
+function judge(
+  known: PeerRecord | null,
+  identity: BootIdentity,
+  seat: RosterMember | undefined,
+): PeerRefusal | null {
+  const bound = seat !== undefined && seat.incarnation !== NO_INCARNATION
+  if (bound && seat.incarnation !== identity.incarnation) return 'otherDirectory'
   if (known === null) return null
+  if ((bound || seat?.founder === false) && known.incarnation !== identity.incarnation) return null
   if (known.incarnation !== identity.incarnation) return 'otherDirectory'
   if (identity.boot < known.boot) return 'olderDirectory'
   if (identity.boot === known.boot && identity.nonce !== known.nonce) return 'copiedDirectory'

@@ -1,12 +1,11 @@
-import type { Group, NodeState } from './state.js'
 import { META_GROUP, type Member, type NodeId, type ReplicaId, type Term } from '@kvorum/model'
+import { membersIn, type MetaState } from '@kvorum/placement'
+import type { Group, NodeState } from './state.js'
 
-/** The other members, as far as this node knows them. */
-export const peersOf = (state: NodeState): NodeId[] => [...state.peers.keys()]
-
-/** On which node a replica of this group lives; null when the configuration does not name it. */
+/** On which node a replica of this group lives; null when the configuration does not name it and nobody spoke for it. */
 export function nodeOfReplica(group: Group, replica: ReplicaId): NodeId | null {
-  return group.raft?.config.replicas.find(candidate => candidate.id === replica)?.node ?? null
+  const placed = group.raft?.config.replicas.find(candidate => candidate.id === replica)
+  return placed?.node ?? group.heard.get(replica) ?? null
 }
 
 /** The node of the group's leader; null when no leader is known. */
@@ -17,16 +16,20 @@ export function leaderNode(group: Group): NodeId | null {
 /** Whether this node leads the group. It may be deposed and not know it: reads prove it by a round. */
 export const leads = (group: Group): boolean => group.raft?.role === 'leader'
 
+/** What this node has applied of the meta group; null: nothing yet. */
+export const metaOf = (state: NodeState): MetaState | null =>
+  state.groups.get(META_GROUP)?.machine.meta ?? null
+
+/** A barrier on the meta group that a leader of `term` asked for has been passed. */
+export function membersKnown(state: NodeState, id: Group['id'], term: number): void {
+  const group = state.groups.get(id)
+  if (group !== undefined) group.membersTerm = term
+}
+
 /** The cluster's members as the meta group's state has them on this node. */
 export function membersOf(state: NodeState): Member[] {
   const meta = state.groups.get(META_GROUP)?.machine.meta
-  return (meta?.nodes ?? []).map(({ id, name, peerUrls, clientUrls, learner }) => ({
-    id,
-    name,
-    peerUrls,
-    clientUrls,
-    learner,
-  }))
+  return meta == null ? [] : membersIn(meta)
 }
 
 /** The term that headers carry: the first data shard's while there is only one, so that all nodes tell the same. */

@@ -23,6 +23,7 @@ import { stepGroup } from './consensus.js'
 import { afterNextSync } from './flush.js'
 import { forgetState, loadGroup } from './groupMachine.js'
 import { nodeOfReplica } from './membership.js'
+import { rosterApplied } from './roster.js'
 import { note, sendTo, takeId, type Group, type Turn } from './state.js'
 import { dropTasks, runTask } from './tasks.js'
 import type { Parcel } from './types.js'
@@ -195,7 +196,12 @@ function loadInstalled(turn: Turn, group: Group, installing: Installing, meta: S
   runTask(turn, {
     group: group.id,
     view: null,
-    step: loadGroup(turn.state, group, { nodes: [], metaConfig: meta.config, shards: [] }),
+    step: loadGroup(turn.state, group, {
+      nodes: [],
+      metaConfig: meta.config,
+      shards: [],
+      joined: null,
+    }),
     done: later => installed(later, group, meta),
     failed: later => giveUp(later, group),
     holdsLayers: false,
@@ -210,7 +216,10 @@ function installed(turn: Turn, group: Group, meta: SnapshotMeta): void {
   machine.config ??= { index: meta.index, value: meta.config }
   group.durableApplied = machine.applied
   turn.state.counters.snapshotsInstalled++
-  if (machine.meta !== null) turn.state.shards = machine.meta.shards
+  if (machine.meta !== null) {
+    turn.state.shards = machine.meta.shards
+    rosterApplied(turn, machine.meta)
+  }
   for (const [index, { call }] of group.proposals) {
     if (index > machine.applied) continue
     group.proposals.delete(index)

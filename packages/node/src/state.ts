@@ -1,4 +1,14 @@
-import type { BootIdentity, GroupId, Index, KeyRange, Millis, NodeId, ReplicaId, Term } from '@kvorum/model'
+import type {
+  BootIdentity,
+  GroupId,
+  Index,
+  KeyRange,
+  Millis,
+  NodeId,
+  ReplicaId,
+  Roster,
+  Term,
+} from '@kvorum/model'
 import type { Overlay } from '@kvorum/machine'
 import type { Raft } from '@kvorum/raft'
 import type { ShardMap } from '@kvorum/placement'
@@ -12,6 +22,7 @@ import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
 import type { Hold } from './holds.js'
 import type { LeaseClock } from './leases.js'
+import type { MovingLeader } from './moveLeader.js'
 import type { LogBytes } from './logBytes.js'
 import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
@@ -20,7 +31,7 @@ import type { SnapshotStream } from './snapshotSend.js'
 import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
 import type { Hub } from './watch/hub.js'
-import type { NodeOptions, Note, Orders, Parcel, RecoveredGroup } from './types.js'
+import type { NodeOptions, Note, Orders, Parcel, PeerRecord, RecoveredGroup } from './types.js'
 
 /** Everything one node knows, in plain records. Only `turn` and what it calls change it. */
 export interface NodeState {
@@ -28,6 +39,10 @@ export interface NodeState {
   readonly identity: BootIdentity
   readonly admission: Admission
   readonly peers: Map<NodeId, Peer>
+  /** What is durable here of everybody who ever said hello. */
+  readonly peerRecords: Map<NodeId, PeerRecord>
+  /** Who is a member, as far as this node knows. */
+  roster: Roster
   readonly groups: Map<GroupId, Group>
   /** How requests are routed; the meta group's machine replaces it. */
   shards: ShardMap
@@ -55,6 +70,8 @@ export interface NodeState {
   /** Housekeeping (announcements, leadership placement) is due at this time. */
   dutiesAt: Millis
   draining: boolean
+  /** Leaderships under way to a member of somebody's choice. */
+  moving: readonly MovingLeader[]
   /** No further command of its own is proposed to the meta group before this time. */
   metaCommandUntil: Millis
   /** Groups that have more to do in the next turn. */
@@ -110,6 +127,11 @@ export interface Group {
   /** The last role change that was acted upon. */
   ledTerm: Term
   knownLeader: ReplicaId
+  /** Which node spoke for a replica that the configuration in force here does not name. */
+  readonly heard: Map<ReplicaId, NodeId>
+  /** The term of the leadership for which the members are known to be new enough; see membershipDuty.ts. */
+  membersTerm: Term
+  membersAskedUntil: Millis
   /** The first election of this start was asked for without waiting. */
   electionOpened: boolean
 }

@@ -12,6 +12,7 @@ import { holdState, openHolds } from './holds.js'
 import { expireLeases } from './leases.js'
 import { orderPersist, persisted, persistRefused, retryPersist } from './persisting.js'
 import { quarantine } from './quarantine.js'
+import { receiveRoster } from './roster.js'
 import { receiveChunk } from './snapshotInstall.js'
 import { openSources, receivePull } from './snapshotSend.js'
 import type { Group, NodeState, Turn } from './state.js'
@@ -92,6 +93,7 @@ const noOrders = (): Orders => ({
   wakeAt: Infinity,
   again: false,
   notes: [],
+  peers: null,
   fatal: null,
 })
 
@@ -193,6 +195,9 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
   switch (parcel.kind) {
     case 'raft':
       receiveRaft(it, from, parcel.group, parcel.message)
+      return
+    case 'roster':
+      receiveRoster(it, parcel.roster)
       return
     case 'request':
       receiveForwarded(it, from, parcel.id, parcel.group, parcel.request)

@@ -15,6 +15,7 @@ import type {
   NodeId,
   PeerMessage,
   PeerRefusal,
+  ReplicaId,
   RequestId,
   StoreAnswer,
   StoreNeed,
@@ -110,6 +111,11 @@ export interface Orders {
   /** Turn again at once, after the sockets were read: there is more to do. */
   again: boolean
   notes: Note[]
+  /** From now on these are the peers; null: as before. Carried out after `send`. */
+  peers: {
+    readonly peers: readonly { readonly node: NodeId; readonly urls: readonly string[] }[]
+    readonly removed: readonly NodeId[]
+  } | null
   /** End the process: the reason, in one sentence for the operator. */
   fatal: string | null
 }
@@ -201,4 +207,9 @@ export interface Bootstrap {
   readonly nodes: readonly NodeRecord[]
   readonly metaConfig: GroupConfig
   readonly shards: readonly ShardDescriptor[]
+  /**
+   * Set for a node that joined a cluster: its replica id in every group. It has nothing before it gets a snapshot,
+   * and its configurations are empty until then.
+   */
+  readonly joined: ReplicaId | null
 }

@@ -6,10 +6,12 @@ import {
   type GroupId,
   type NodeId,
 } from '@kvorum/model'
-import { routeRanges } from '@kvorum/placement'
+import { decodeMetaCommand, routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { rangesOf } from './commands.js'
 import { leaderNode, leads } from './membership.js'
+import { judgeMemberCommand } from './memberJudgement.js'
+import { moveLeader } from './moveLeader.js'
 import { queueRead } from './reads.js'
 import { readLocally } from './localReads.js'
 import { sendTo, type Group, type Turn } from './state.js'
@@ -118,6 +120,7 @@ function groupOf(turn: Turn, call: Call): Group | null {
   switch (request.kind) {
     case 'barrier':
     case 'meta':
+    case 'moveLeader':
       id = META_GROUP
       break
     case 'authFence':
@@ -153,13 +156,23 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   if (request.kind === 'leaseList') readLocally(turn, group, call)
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
+  else if (request.kind === 'moveLeader') moveLeader(turn, group, call, request.to)
   else if (!leads(group)) sendToLeader(turn, group, call)
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
-  else {
-    group.proposing.push(call)
-    turn.touched.add(group)
+  else proposeCall(turn, group, call)
+}
+
+function proposeCall(turn: Turn, group: Group, call: Call): void {
+  const { request } = call
+  const refusal =
+    request.kind === 'meta' ? judgeMemberCommand(turn.state, decodeMetaCommand(request.command)) : null
+  if (refusal !== null) {
+    failCall(turn, call, refusal)
+    return
   }
+  group.proposing.push(call)
+  turn.touched.add(group)
 }
 
 function sendToLeader(turn: Turn, group: Group, call: Call): void {

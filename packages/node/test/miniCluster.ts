@@ -68,6 +68,7 @@ export class MiniCluster {
       })),
       metaConfig: votersOf(replicas),
       shards: ranges.map((range, i) => ({ group: (i + 1) as GroupId, range, epoch: 1, replicas })),
+      joined: null,
     }
     for (const { node } of replicas)
       this.nodes.push(new MiniNode(this, node, bootstrap, options.limits ?? {}, options.longCommand))

@@ -10,6 +10,7 @@ import {
 import type { TransportEvents, TransportTiming } from './events.js'
 import { FrameDecoder } from './frame.js'
 import { remoteOf } from './listener.js'
+import { decodeJoinRequest, encodeJoinAnswer, isJoin, JOIN_BYTES_MAX, mayBeJoin } from './join.js'
 import { decodePreface, PREFACE_BYTES, PREFACE_OK, refusalByte, type Preface } from './preface.js'
 import type { PeerTls } from './tls.js'
 
@@ -20,6 +21,8 @@ export interface AcceptorOptions {
   /** Of its peer URLs. */
   readonly hostsOf: (node: NodeId) => readonly string[]
   readonly tls: PeerTls | null
+  /** It was a member, and never will be again. */
+  readonly isRemoved: (node: NodeId) => boolean
   readonly timing: TransportTiming
   readonly events: TransportEvents
 }
@@ -30,8 +33,8 @@ export const STRANGERS_MAX = 256
 interface Accepted {
   readonly socket: Socket
   readonly remote: string
-  /** stranger: has not said who it is. refused: turned away, and waited for to leave. */
-  phase: 'stranger' | 'refused' | 'peer'
+  /** stranger: has not said who it is. refused: turned away, and waited for to leave. joining: asks for an id. */
+  phase: 'stranger' | 'refused' | 'joining' | 'peer'
   /** The preface so far. */
   head: Buffer
   preface: Preface | null
@@ -117,7 +120,13 @@ export class Acceptor {
   }
 
   #received(accepted: Accepted, chunk: Buffer): void {
-    if (this.#closed || accepted.phase === 'refused' || accepted.socket.destroyed) return
+    if (
+      this.#closed ||
+      accepted.phase === 'refused' ||
+      accepted.phase === 'joining' ||
+      accepted.socket.destroyed
+    )
+      return
     try {
       if (accepted.phase === 'peer') this.#deliver(accepted, chunk)
       else this.#introduced(accepted, chunk)
@@ -130,6 +139,10 @@ export class Acceptor {
 
   #introduced(accepted: Accepted, chunk: Buffer): void {
     accepted.head = Buffer.concat([accepted.head, chunk])
+    if (mayBeJoin(accepted.head)) {
+      if (isJoin(accepted.head)) this.#join(accepted)
+      return
+    }
     const preface = decodePreface(accepted.head)
     if (preface === null) return
     const { socket, remote, head } = accepted
@@ -152,9 +165,31 @@ export class Acceptor {
     if (rest.length > 0) this.#deliver(accepted, rest)
   }
 
+  #join(accepted: Accepted): void {
+    const request = decodeJoinRequest(accepted.head)
+    if (request === null) {
+      if (accepted.head.length > JOIN_BYTES_MAX) throw new MalformedError('too much to join with')
+      return
+    }
+    accepted.head = Buffer.alloc(0)
+    accepted.phase = 'joining'
+    const { socket } = accepted
+    void this.#options.events.onJoin(request).then(answer => {
+      if (!this.#closed && !socket.destroyed) socket.end(encodeJoinAnswer(answer))
+    })
+  }
+
+  /** Ends the connections of one who is no peer any more; what to tell it is known by then. */
+  dropPeer(node: NodeId): void {
+    for (const { phase, preface, socket } of this.#open) {
+      if (phase === 'peer' && preface?.from === node) socket.destroy()
+    }
+  }
+
   #judge(preface: Preface): PeerRefusal | null {
-    const { cluster, self, isMember } = this.#options
+    const { cluster, self, isMember, isRemoved } = this.#options
     if (preface.cluster !== cluster) return 'otherCluster'
+    if (preface.to === self && isRemoved(preface.from)) return 'removedMember'
     return preface.to === self && isMember(preface.from) ? null : 'unknownMember'
   }
 

@@ -8,6 +8,7 @@ import {
   unreachable,
   type BootIdentity,
   type PeerRefusal,
+  type Roster,
   type SnapshotMeta,
 } from '@kvorum/model'
 import { isPeerRefusal } from './errorNames.js'
@@ -33,6 +34,7 @@ const KINDS = {
   reply: 6,
   snapshotPull: 7,
   snapshotChunk: 8,
+  roster: 9,
 } as const
 
 /** One message, to be put behind others in a frame's list. */
@@ -55,6 +57,8 @@ function parcelToWire(parcel: Parcel): Wire {
       return [kind, identityToWire(parcel.identity)]
     case 'refused':
       return [kind, parcel.reason, identityToWire(parcel.identity)]
+    case 'roster':
+      return [kind, ...rosterToWire(parcel.roster)]
     case 'request':
       return [kind, parcel.id, parcel.group, requestToWire(parcel.request)]
     case 'reply':
@@ -95,6 +99,8 @@ function parcelFromWire(wire: Wire): Parcel {
         reason: refusalFromWire(wire[1]),
         identity: identityFromWire(list(wire[2])),
       }
+    case KINDS.roster:
+      return { kind: 'roster', roster: rosterFromWire(wire) }
     case KINDS.request:
       return {
         kind: 'request',
@@ -132,6 +138,25 @@ const identityFromWire = (wire: Wire): BootIdentity => ({
   incarnation: incarnation(unsigned(wire[0])),
   boot: number(wire[1]),
   nonce: unsigned(wire[2]),
+})
+
+const rosterToWire = ({ index, members, removed }: Roster): Wire => [
+  index,
+  members.map(({ node, peerUrls, incarnation, founder }) => [node, [...peerUrls], incarnation, founder]),
+  [...removed],
+]
+const rosterFromWire = (wire: Wire): Roster => ({
+  index: number(wire[1]),
+  members: list(wire[2]).map(item => {
+    const [node, peerUrls, directory, founder] = list(item)
+    return {
+      node: nodeId(unsigned(node)),
+      peerUrls: list(peerUrls).map(text),
+      incarnation: incarnation(unsigned(directory)),
+      founder: bool(founder),
+    }
+  }),
+  removed: list(wire[3]).map(node => nodeId(unsigned(node))),
 })
 
 const snapshotMetaToWire = (meta: SnapshotMeta): Wire => [

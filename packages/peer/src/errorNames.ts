@@ -84,6 +84,7 @@ const REFUSALS: Readonly<Record<PeerRefusal, true>> = {
   otherDirectory: true,
   olderDirectory: true,
   copiedDirectory: true,
+  removedMember: true,
 }
 
 export const isErrorCode = (name: string): name is ErrorCode => Object.hasOwn(CODES, name)

@@ -1,4 +1,4 @@
-import type { NodeId, PeerRefusal } from '@kvorum/model'
+import type { JoinAnswer, JoinRequest, NodeId, PeerRefusal } from '@kvorum/model'
 import type { Parcel } from './types.js'
 
 export interface Address {
@@ -18,9 +18,14 @@ export interface TransportEvents {
   onDropped(peer: NodeId, parcels: readonly Parcel[]): void
   /** `peer` answered that it will not talk to us. */
   onRefused(peer: NodeId, reason: PeerRefusal): void
+  /** A node that has no id yet asks for it. */
+  onJoin(request: JoinRequest): Promise<JoinAnswer>
   /** Something odd at a door, for the log: who and why, never content. */
   onStranger(remote: string, problem: string): void
 }
+
+/** Who is reached where. */
+export type Peers = ReadonlyMap<NodeId, readonly Address[]>
 
 /** Times of the transport, in milliseconds. */
 export interface TransportTiming {

@@ -1,6 +1,6 @@
-import { connect, isIP, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import type { Socket } from 'node:net'
 import { LIMITS, refuse, type NodeId } from '@kvorum/model'
+import { dial } from './dial.js'
 import type { Address, TransportEvents, TransportTiming } from './events.js'
 import { encodeFrames, type Frame } from './frame.js'
 import { describe } from './listener.js'
@@ -72,6 +72,19 @@ export class Link {
     this.#socket?.uncork()
   }
 
+  get peer(): NodeId {
+    return this.#options.peer
+  }
+
+  /** The peer is gone, or lives elsewhere: the owner hears of a connection that was up, and nothing after that. */
+  abandon(): void {
+    const { preface, events, peer } = this.#options
+    const wasReady = this.#ready
+    this.#dropped(this.#takeWaiting().flatMap(frame => frame.parcels))
+    void this.close()
+    if (wasReady && preface.lane === 'control') events.onDown(peer)
+  }
+
   /** Lets what is queued leave for a moment; nothing is left behind and nothing is told any more. */
   async close(): Promise<void> {
     this.#closed = true
@@ -139,7 +152,7 @@ export class Link {
     const { addresses, preface, timing } = this.#options
     const address = addresses[this.#attempts % addresses.length]
     if (address === undefined) return
-    const { socket, ready } = this.#connect(address)
+    const { socket, ready } = dial(address, this.#options.tls)
     this.#socket = socket
     this.#timer = setTimeout(() => socket.destroy(), timing.connectMs)
     socket.on('error', error => {
@@ -156,22 +169,6 @@ export class Link {
       if (this.#ready && refusal !== undefined) this.#turnedAway(refusal, socket, remote)
     })
     socket.once('close', () => this.#lost())
-  }
-
-  #connect({ host, port, secure = false }: Address): {
-    socket: Socket
-    ready: 'connect' | 'secureConnect'
-  } {
-    const { tls } = this.#options
-    if (!secure) {
-      const socket = connect({ host, port, noDelay: true, keepAlive: true })
-      return { socket, ready: 'connect' }
-    }
-    // Without certificates of our own the other side is still verified, by the system's authorities.
-    const socket = connectTls({ ...tls?.dial(), host, port, servername: isIP(host) === 0 ? host : '' })
-    socket.setNoDelay(true)
-    socket.setKeepAlive(true)
-    return { socket, ready: 'secureConnect' }
   }
 
   /** Says why TLS does not come about, once for each reason: dialling is repeated every second. */

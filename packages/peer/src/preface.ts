@@ -38,6 +38,7 @@ const REFUSALS: readonly PeerRefusal[] = [
   'otherDirectory',
   'olderDirectory',
   'copiedDirectory',
+  'removedMember',
 ]
 
 export const refusalByte = (reason: PeerRefusal): number => 1 + REFUSALS.indexOf(reason)

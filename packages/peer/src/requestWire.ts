@@ -4,6 +4,7 @@ import {
   groupId,
   leaseId,
   MalformedError,
+  nodeId,
   readOp,
   unreachable,
   writeOp,
@@ -12,7 +13,18 @@ import {
   type KvError,
 } from '@kvorum/model'
 import { isErrorCode, isOutcome } from './errorNames.js'
-import { bool, bytes, list, number, rangeFromWire, rangeToWire, signed, text, type Wire } from './wire.js'
+import {
+  bool,
+  bytes,
+  list,
+  number,
+  rangeFromWire,
+  rangeToWire,
+  signed,
+  text,
+  unsigned,
+  type Wire,
+} from './wire.js'
 
 /** Clients' requests and their results, for the node that leads the shard. Numbers are never used twice. */
 const REQUESTS = {
@@ -28,6 +40,7 @@ const REQUESTS = {
   meta: 10,
   sessionOpen: 11,
   authFence: 20,
+  moveLeader: 16,
 } as const
 /** Around a request that says by what it was allowed. */
 const WITH_AUTHORITY = 21
@@ -74,6 +87,8 @@ function bodyToWire(request: ClientRequest): Wire {
       return [kind, request.command]
     case 'authFence':
       return [kind, request.group, request.fence.revision, request.fence.enabled]
+    case 'moveLeader':
+      return [kind, request.to]
     default:
       return unreachable(request)
   }
@@ -115,6 +130,8 @@ function bodyFromWire(wire: Wire): ClientRequest {
         group: groupId(number(wire[1])),
         fence: { revision: number(wire[2]), enabled: bool(wire[3]) },
       }
+    case REQUESTS.moveLeader:
+      return { kind: 'moveLeader', to: nodeId(unsigned(wire[1])) }
     default:
       throw new MalformedError(`request kind ${String(wire[0])} is not known`)
   }

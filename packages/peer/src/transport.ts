@@ -1,6 +1,6 @@
 import { LIMITS, type ClusterId, type NodeId } from '@kvorum/model'
 import { Acceptor } from './acceptor.js'
-import { TIMING, type Address, type TransportEvents, type TransportTiming } from './events.js'
+import { TIMING, type Address, type Peers, type TransportEvents, type TransportTiming } from './events.js'
 import { Link } from './link.js'
 import { Listener } from './listener.js'
 import type { Lane } from './preface.js'
@@ -18,7 +18,8 @@ export interface TransportOptions {
   readonly cluster: ClusterId
   readonly self: NodeId
   readonly listen: readonly Address[]
-  readonly peers: ReadonlyMap<NodeId, readonly Address[]>
+  /** At first; see setPeers. */
+  readonly peers: Peers
   /** In [0, 1); spreads reconnects. */
   readonly random: () => number
   readonly events: TransportEvents
@@ -34,18 +35,22 @@ export class PeerTransport {
   readonly #acceptor: Acceptor
   readonly #links = new Map<string, Link>()
   #listeners: Listener[] = []
+  #peers: Peers
+  #removed: ReadonlySet<NodeId> = new Set()
   #closed = false
 
   private constructor(options: TransportOptions) {
-    const { cluster, self, peers, events } = options
+    const { cluster, self, events } = options
     this.#options = options
+    this.#peers = options.peers
     this.#timing = { ...TIMING, ...options.timing }
     this.#acceptor = new Acceptor({
       cluster,
       self,
-      isMember: node => peers.has(node),
-      hostsOf: node => (peers.get(node) ?? []).map(({ host }) => host),
+      hostsOf: node => (this.#peers.get(node) ?? []).map(({ host }) => host),
       tls: options.tls ?? null,
+      isMember: node => this.#peers.has(node),
+      isRemoved: node => this.#removed.has(node),
       timing: this.#timing,
       events,
     })
@@ -62,6 +67,24 @@ export class PeerTransport {
     }
     for (const peer of options.peers.keys()) transport.#link(peer, 'control')
     return transport
+  }
+
+  /**
+   * Who is a peer from now on, and where; and who was one and is told so whenever it calls. Connections to others,
+   * or to former addresses, end.
+   */
+  setPeers(peers: Peers, removed: ReadonlySet<NodeId>): void {
+    if (this.#closed) return
+    const before = this.#peers
+    this.#peers = peers
+    this.#removed = removed
+    for (const [key, link] of this.#links) {
+      if (sameAddresses(before.get(link.peer), peers.get(link.peer))) continue
+      this.#links.delete(key)
+      link.abandon()
+    }
+    for (const node of before.keys()) if (!peers.has(node)) this.#acceptor.dropPeer(node)
+    for (const peer of peers.keys()) this.#link(peer, 'control')
   }
 
   /** Where it really listens (a port of 0 was chosen by the system). */
@@ -110,8 +133,8 @@ export class PeerTransport {
   #link(peer: NodeId, lane: Lane): Link | null {
     const key = linkKey(peer, lane)
     const known = this.#links.get(key)
-    const { cluster, self, peers, random, events } = this.#options
-    const addresses = peers.get(peer)
+    const { cluster, self, random, events } = this.#options
+    const addresses = this.#peers.get(peer)
     if (known !== undefined || addresses === undefined) return known ?? null
     const preface = { cluster, from: self, to: peer, lane }
     const tls = this.#options.tls ?? null
@@ -139,5 +162,12 @@ export class PeerTransport {
     this.#listeners.push(listener)
   }
 }
+
+const sameAddresses = (
+  before: readonly Address[] | undefined,
+  now: readonly Address[] | undefined,
+): boolean =>
+  before?.map(({ host, port }) => `${host} ${port}`).join() ===
+  now?.map(({ host, port }) => `${host} ${port}`).join()
 
 const linkKey = (peer: NodeId, lane: Lane): string => `${peer}/${lane}`

@@ -177,6 +177,7 @@ export const REQUESTS: {
     group: position.map(groupId),
     fence: fc.record({ revision: position, enabled: flag }),
   }),
+  moveLeader: fc.record({ kind: kind('moveLeader'), to: node }),
 }
 
 const code: Arbitrary<ErrorCode> = fc.constantFrom(
@@ -232,8 +233,25 @@ export const PARCELS: {
       'otherDirectory',
       'olderDirectory',
       'copiedDirectory',
+      'removedMember',
     ),
     identity,
+  }),
+  roster: fc.record({
+    kind: kind('roster'),
+    roster: fc.record({
+      index: position,
+      members: fc.array(
+        fc.record({
+          node,
+          peerUrls: fc.array(text, { maxLength: 3 }),
+          incarnation: unsigned.map(incarnation),
+          founder: flag,
+        }),
+        { maxLength: 3 },
+      ),
+      removed: fc.array(node, { maxLength: 3 }),
+    }),
   }),
   request: fc.record({
     kind: kind('request'),

@@ -147,4 +147,21 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
     },
     { kind: 'snapshotChunk', pull: 2, stream: 3, chunk: 1, meta: null, rows: [], done: true },
   ],
+  removed: [{ kind: 'refused', reason: 'removedMember', identity }],
+  roster: [
+    {
+      kind: 'roster',
+      roster: {
+        index: 300,
+        members: [
+          { node: nodeId(7n), peerUrls: ['http://a:1'], incarnation: incarnation(9n), founder: true },
+          { node: nodeId(8n), peerUrls: [], incarnation: incarnation(0n), founder: false },
+        ],
+        removed: [nodeId(2n ** 63n)],
+      },
+    },
+  ],
+  moveLeader: [
+    { kind: 'request', id: 1, group: groupId(0), request: { kind: 'moveLeader', to: nodeId(7n) } },
+  ],
 }

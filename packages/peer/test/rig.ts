@@ -1,6 +1,6 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
-import { clusterId, groupId, nodeId, type NodeId } from '@kvorum/model'
+import { clusterId, groupId, nodeId, type JoinAnswer, type JoinRequest, type NodeId } from '@kvorum/model'
 import {
   PeerTransport,
   type Address,
@@ -24,6 +24,8 @@ export type Heard =
 /** Everything a transport told, in order, and a way to wait for it. */
 export class Recorder implements TransportEvents {
   readonly heard: Heard[] = []
+  /** What it answers to a node that wants to join. */
+  joins: (request: JoinRequest) => JoinAnswer = () => ({ kind: 'later' })
 
   onParcels(peer: NodeId, parcels: readonly Parcel[]): void {
     for (const parcel of parcels) this.heard.push({ kind: 'parcel', peer, parcel })
@@ -39,6 +41,9 @@ export class Recorder implements TransportEvents {
   }
   onRefused(peer: NodeId, reason: string): void {
     this.heard.push({ kind: 'refused', peer, reason })
+  }
+  onJoin(request: JoinRequest): Promise<JoinAnswer> {
+    return Promise.resolve(this.joins(request))
   }
   onStranger(_remote: string, problem: string): void {
     this.heard.push({ kind: 'stranger', problem })

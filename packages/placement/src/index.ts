@@ -6,6 +6,7 @@
  *     a request's ranges -------> routeRanges(map) --------> parts per shard
  */
 export * from './auth/index.js'
+export * from './members.js'
 export * from './metaCommand.js'
 export * from './metaState.js'
 export * from './shardMap.js'

@@ -1,6 +1,7 @@
 import {
   ByteReader,
   ByteWriter,
+  incarnation,
   MalformedError,
   nodeId,
   ok,
@@ -12,6 +13,7 @@ import {
 } from '@kvorum/model'
 import { applyAuthCommand } from './auth/applyAuth.js'
 import { readAuthCommand, writeAuthCommand, type AuthCommand } from './auth/authCommand.js'
+import { applyMemberCommand, type MemberCommand } from './members.js'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
 
 /** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
@@ -28,9 +30,19 @@ export type MetaCommand =
   | { readonly kind: 'setClusterVersion'; readonly version: string }
   /** A change of users, roles or tokens. */
   | { readonly kind: 'auth'; readonly command: AuthCommand }
+  | MemberCommand
 
 const META_COMMAND_FORMAT = 1
-const KINDS = { announce: 1, setClusterVersion: 2, auth: 10 } as const
+const KINDS = {
+  announce: 1,
+  setClusterVersion: 2,
+  auth: 10,
+  addMember: 16,
+  removeMember: 17,
+  updateMember: 18,
+  promoteMember: 19,
+  bindMember: 20,
+} as const
 /** Behind the flags: the fence of the users and roles by which the command was allowed. */
 const FLAG_AUTH = 1
 
@@ -49,6 +61,21 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
       break
     case 'auth':
       writeAuthCommand(out, command.command)
+      break
+    case 'addMember':
+      out.u64(command.node).bool(command.learner).bool(command.strict)
+      writeTexts(out, command.peerUrls)
+      break
+    case 'removeMember':
+    case 'promoteMember':
+      out.u64(command.node).bool(command.strict)
+      break
+    case 'updateMember':
+      out.u64(command.node)
+      writeTexts(out, command.peerUrls)
+      break
+    case 'bindMember':
+      out.u64(command.node).u64(command.incarnation)
       break
     default:
       unreachable(command)
@@ -104,6 +131,20 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
       return { kind: 'setClusterVersion', version: input.text() }
     case KINDS.auth:
       return { kind: 'auth', command: readAuthCommand(input) }
+    case KINDS.addMember: {
+      const node = nodeId(input.u64())
+      const learner = input.bool()
+      const strict = input.bool()
+      return { kind: 'addMember', node, learner, strict, peerUrls: readTexts(input) }
+    }
+    case KINDS.removeMember:
+      return { kind: 'removeMember', node: nodeId(input.u64()), strict: input.bool() }
+    case KINDS.promoteMember:
+      return { kind: 'promoteMember', node: nodeId(input.u64()), strict: input.bool() }
+    case KINDS.updateMember:
+      return { kind: 'updateMember', node: nodeId(input.u64()), peerUrls: readTexts(input) }
+    case KINDS.bindMember:
+      return { kind: 'bindMember', node: nodeId(input.u64()), incarnation: incarnation(input.u64()) }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
@@ -142,7 +183,7 @@ export function applyMetaCommand(
       return ok(outcome.value.reply)
     }
     default:
-      return unreachable(command)
+      return applyMemberCommand(state, command)
   }
 }
 

@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
 import { decodeAuthState, encodeAuthState } from './auth/authState.js'
+import { MEMBERSHIP_SECTION } from './members.js'
 import type { MetaState } from './metaState.js'
 
 /**
@@ -17,6 +18,7 @@ export interface MetaSection {
 
 /** Ascending by tag. */
 const SECTIONS: readonly MetaSection[] = [
+  MEMBERSHIP_SECTION,
   {
     tag: 2,
     encode: state => encodeAuthState(state.auth),

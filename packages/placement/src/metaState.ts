@@ -14,6 +14,7 @@ import {
   type Term,
 } from '@kvorum/model'
 import { EMPTY_AUTH } from './auth/authState.js'
+import { foundingMembership, type Membership } from './members.js'
 import { readSections, writeSections } from './metaSections.js'
 import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
@@ -46,6 +47,7 @@ export interface MetaState {
   /** Groups ever made; ids are never reused. */
   nextGroup: number
   auth: AuthState
+  membership: Membership
 }
 
 const META_FORMAT = 1
@@ -55,16 +57,18 @@ export const META_ROW = Uint8Array.of(0x4d)
 export function createMetaState(nodes: readonly NodeRecord[], shards: readonly ShardDescriptor[]): MetaState {
   const map = { version: 1, shards }
   checkShardMap(map)
+  const sorted = [...nodes].sort((a, b) => (a.id < b.id ? -1 : 1))
   return {
     applied: 0,
     appliedTerm: 0,
     config: EMPTY,
     configIndex: 0,
-    nodes: [...nodes].sort((a, b) => (a.id < b.id ? -1 : 1)),
+    nodes: sorted,
     shards: map,
     clusterVersion: '',
     nextGroup: Math.max(0, ...shards.map(shard => shard.group)) + 1,
     auth: EMPTY_AUTH,
+    membership: foundingMembership(sorted, shards),
   }
 }
 
@@ -104,7 +108,9 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     nodes: readMany(input, () => readNode(input)),
     shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
     auth: EMPTY_AUTH,
+    membership: { nextReplica: 0, seats: [], removed: [] },
   }
+  state.membership = foundingMembership(state.nodes, state.shards.shards)
   readSections(input, state)
   input.end()
   const problem = shardMapProblem(state.shards)

@@ -4,6 +4,7 @@ import {
   ALL_KEYS,
   compareBytes,
   groupId,
+  incarnation,
   MalformedError,
   InvariantError,
   nodeId,
@@ -62,6 +63,23 @@ const state: fc.Arbitrary<MetaState> = fc
     auth: EMPTY_AUTH,
     shards: { version, shards: ranges.map(range => ({ ...shard, range })) },
   }))
+  .chain(rest =>
+    fc
+      .record({
+        nextReplica: position,
+        seats: fc.array(
+          fc.record({
+            node: id,
+            replica: position.map(replicaId),
+            incarnation: id.map(incarnation),
+            founder: fc.boolean(),
+          }),
+          { maxLength: 4 },
+        ),
+        removed: fc.array(id, { maxLength: 3 }),
+      })
+      .map(membership => ({ ...rest, membership })),
+  )
 const command: fc.Arbitrary<MetaCommand> = fc.oneof(
   fc.record({
     kind: fc.constant('announce'),
@@ -71,6 +89,16 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
     serverVersion: text,
   }),
   fc.record({ kind: fc.constant('setClusterVersion'), version: text }),
+  fc.record({
+    kind: fc.constant('addMember'),
+    node: id,
+    peerUrls: texts,
+    learner: fc.boolean(),
+    strict: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constantFrom('removeMember', 'promoteMember'), node: id, strict: fc.boolean() }),
+  fc.record({ kind: fc.constant('updateMember'), node: id, peerUrls: texts }),
+  fc.record({ kind: fc.constant('bindMember'), node: id, incarnation: id.map(incarnation) }),
 )
 
 const plain = (value: unknown): string =>

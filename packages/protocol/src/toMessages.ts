@@ -52,6 +52,8 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
       return { header, leases: reply.ids.map(ID => ({ ID })) }
     case 'sessionOpened':
       return { header, session: reply.id }
+    case 'members':
+      return { header, members: reply.members.map(toMember) }
   }
 }
 
@@ -67,6 +69,7 @@ export type ResponseMessage =
   | pb.LeaseTimeToLiveResponse
   | pb.LeaseLeasesResponse
   | pb.OpenSessionResponse
+  | pb.MemberListResponse
 
 type OpResponseMessage = pb.RangeResponse | pb.PutResponse | pb.DeleteRangeResponse | pb.TxnResponse
 

@@ -14,6 +14,7 @@
  * tick when `nextDue` has come.
  */
 export { committedEntries, peekCommitted } from './fetch.js'
+export { configAt } from './history.js'
 export { decodeConfig, encodeConfig } from './config.js'
 export { createRaft } from './create.js'
 export { checkInvariants } from './invariants.js'
@@ -30,5 +31,5 @@ export { hasReady, takeReady } from './ready.js'
 export { step } from './step.js'
 export { purgeLog } from './storing.js'
 export { nextDue } from './timers.js'
-export { transferLeadership } from './transfer.js'
+export { isCaughtUp, transferLeadership } from './transfer.js'
 export type * from './types.js'

@@ -124,6 +124,7 @@ export class FakeNode implements KvNode {
         return this.#applyMeta(request)
       case 'authFence':
       case 'barrier':
+      case 'moveLeader':
         return { kind: 'done' }
     }
   }

@@ -1,6 +1,6 @@
 import { connect as connectTls } from 'node:tls'
 import t, { type Test } from 'tap'
-import { clusterId, nodeId, type NodeId } from '@kvorum/model'
+import { clusterId, nodeId, type NodeId, type JoinAnswer } from '@kvorum/model'
 import { PeerTransport, type TransportEvents } from '@kvorum/peer'
 import { createAuthority, SILENT } from '@kvorum/server'
 import { setUpTls } from '#src/tls/setup.js'
@@ -31,6 +31,9 @@ class Recorder implements TransportEvents {
   onDown(): void {}
   onDropped(): void {}
   onRefused(): void {}
+  onJoin(): Promise<JoinAnswer> {
+    return Promise.resolve({ kind: 'later' })
+  }
   onStranger(_remote: string, problem: string): void {
     this.strangers.push(problem)
   }

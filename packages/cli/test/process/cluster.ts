@@ -25,10 +25,10 @@ export interface ClusterOptions {
 export class Cluster {
   /** Temporary, and gone with the test. */
   readonly directory: string
-  readonly nodes: readonly ServerProcess[]
+  readonly nodes: ServerProcess[]
   readonly #siblings: ServerProcess[] = []
 
-  private constructor(directory: string, nodes: readonly ServerProcess[]) {
+  private constructor(directory: string, nodes: ServerProcess[]) {
     this.directory = directory
     this.nodes = nodes
   }
@@ -108,8 +108,42 @@ export class Cluster {
     return sibling
   }
 
+  /** These servers alone, for what is to hold of them; they end with the whole. */
+  among(nodes: readonly ServerProcess[]): Cluster {
+    return new Cluster(this.directory, [...nodes])
+  }
+
+  /**
+   * A server that is to join: an empty directory, addresses of its own unless it has `node`'s, and the flags that
+   * `member add` tells. Not started, and not yet one of `nodes`.
+   */
+  async newcomer(name: string, node: ServerProcess | null = null): Promise<Newcomer> {
+    const [clientPort, freePort] = await freePorts(2)
+    const clientUrl = node?.plan.clientUrl ?? `http://${HOST}:${clientPort}`
+    const peerUrl = node === null ? `http://${HOST}:${freePort}` : peerUrlOf(node)
+    const dataDir = join(this.directory, name)
+    const initial = [
+      ...this.nodes.filter(other => other !== node).map(other => `${other.plan.name}=${peerUrlOf(other)}`),
+      `${name}=${peerUrl}`,
+    ]
+    const flags = [
+      `--name=${name}`,
+      `--data-dir=${dataDir}`,
+      `--listen-client-urls=${clientUrl}`,
+      `--listen-peer-urls=${peerUrl}`,
+      `--initial-cluster=${initial.join()}`,
+      '--initial-cluster-state=existing',
+      '--heartbeat-interval=50',
+      '--election-timeout=500',
+    ]
+    const logFile = join(this.directory, `${name}.log`)
+    const server = new ServerProcess({ name, clientUrl, secureUrl: null, dataDir, logFile, flags })
+    this.#siblings.push(server)
+    return { server, peerUrl }
+  }
+
   async #close(t: Test, ended: (() => void) | undefined): Promise<void> {
-    const processes = [...this.nodes, ...this.#siblings]
+    const processes = [...new Set([...this.nodes, ...this.#siblings])]
     await Promise.all(processes.map(node => node.stop('SIGKILL')))
     const surprises = processes.flatMap(({ plan, surprises: ends }) =>
       ends.map(end => `${plan.name}: ${end}`),
@@ -125,6 +159,14 @@ export class Cluster {
     if (surprises.length > 0) throw new Error(`servers ended by themselves: ${surprises.join(', ')}`)
   }
 }
+
+export interface Newcomer {
+  readonly server: ServerProcess
+  readonly peerUrl: string
+}
+
+export const peerUrlOf = ({ plan }: ServerProcess): string =>
+  plan.flags.find(flag => flag.startsWith('--listen-peer-urls='))!.split('=')[1]!
 
 export async function planServers(directory: string, options: ClusterOptions): Promise<ServerPlan[]> {
   const names = Array.from({ length: options.nodes ?? 3 }, (_, i) => `n${i + 1}`)

@@ -61,6 +61,11 @@ export class ServerProcess {
     })
   }
 
+  /** From now on it may end by itself. */
+  expectEnd(): void {
+    this.#expected = true
+  }
+
   /** Until it has ended by itself. */
   async ended(): Promise<Exit> {
     await holds(`the end of ${this.plan.name}`, () => this.#child === null)

@@ -37,6 +37,11 @@ export interface StorePort {
 export interface TransportPort {
   send(to: NodeId, parcels: readonly Parcel[]): void
   queuedBytes(to: NodeId): number
+  /** Who is a peer from now on, and who was one and is turned away. */
+  setPeers(
+    peers: readonly { readonly node: NodeId; readonly urls: readonly string[] }[],
+    removed: readonly NodeId[],
+  ): void
   close(): Promise<void>
 }
 

@@ -5,6 +5,8 @@ import {
   type ClientResult,
   type ClusterId,
   type HeldState,
+  type JoinAnswer,
+  type JoinRequest,
   type KvNode,
   type Member,
   type Millis,
@@ -17,6 +19,7 @@ import {
 } from '@kvorum/model'
 import { authOf } from '../authChanges.js'
 import { createNode } from '../create.js'
+import { joinAnswer } from '../joining.js'
 import { membersOf } from '../membership.js'
 import type { NodeState } from '../state.js'
 import { statusOf } from '../status.js'
@@ -47,6 +50,7 @@ export interface RuntimeEvents {
   onDropped(peer: NodeId, parcels: readonly Parcel[]): void
   onRefused(peer: NodeId, reason: PeerRefusal): void
   onStranger(remote: string, problem: string): void
+  onJoin(request: JoinRequest): Promise<JoinAnswer>
 }
 
 /** Turns in a row without letting the event loop read its sockets. */
@@ -188,9 +192,16 @@ export class NodeRuntime implements KvNode {
       // Reported from within a turn's orders: it must not change the inbox's round.
       onDropped: (node, parcels) => this.#put({ kind: 'dropped', node, parcels }),
       onRefused: (node, reason) => this.#put({ kind: 'peerRefused', node, reason }),
+      onJoin: request => this.#join(request),
       onStranger: (remote, problem) =>
         this.#options.logger.warn({ remote, problem }, 'A connection to the peer port was turned away'),
     }
+  }
+
+  /** As the meta group decided it: whoever asks is told what no later answer will contradict. */
+  async #join(request: JoinRequest): Promise<JoinAnswer> {
+    const fresh = await this.request({ kind: 'barrier' })
+    return fresh.ok ? joinAnswer(this.#state, request) : { kind: 'later' }
   }
 
   #put(input: Input): void {
@@ -235,6 +246,7 @@ export class NodeRuntime implements KvNode {
       return
     }
     for (const { to, parcels } of orders.send) this.#transport?.send(to, parcels)
+    if (orders.peers !== null) this.#transport?.setPeers(orders.peers.peers, orders.peers.removed)
     if (orders.persist !== null) this.#persist(orders.persist)
     for (const fetch of orders.fetch) this.#fetch(fetch)
     for (const view of orders.closeViews) this.#views.close(view)

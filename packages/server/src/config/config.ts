@@ -27,6 +27,7 @@ export interface ServerConfig {
   readonly initialCluster: readonly InitialMember[]
   readonly initialClusterState: 'new' | 'existing'
   readonly initialClusterToken: string
+  readonly strictReconfigCheck: boolean
   readonly heartbeatMs: number
   readonly electionTimeoutMs: number
   readonly snapshotCount: number

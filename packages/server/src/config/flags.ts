@@ -40,6 +40,7 @@ const MEMBER_FLAGS = {
     'token',
     'Keeps clusters apart that were made from the same URLs.',
   ),
+  'strict-reconfig-check': bool(true, 'Refuse changes of the members that would endanger the quorum.'),
   'heartbeat-interval': integer(
     100,
     { least: 5, most: 10_000 },

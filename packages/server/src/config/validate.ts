@@ -64,6 +64,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     initialCluster: initialCluster.value,
     initialClusterState: values['initial-cluster-state'],
     initialClusterToken: values['initial-cluster-token'],
+    strictReconfigCheck: values['strict-reconfig-check'],
     heartbeatMs: values['heartbeat-interval'],
     electionTimeoutMs: values['election-timeout'],
     snapshotCount: values['snapshot-count'],

@@ -23,6 +23,8 @@ export interface EdgeLimits {
   readonly leaseTtlMinSeconds: number
   readonly slowRequestMs: number
   readonly requestTimeoutMs: number
+  /** Changes of the members that would endanger the quorum are refused. */
+  readonly strictReconfig: boolean
 }
 
 export function edgeLimits(config: ServerConfig): EdgeLimits {
@@ -35,6 +37,7 @@ export function edgeLimits(config: ServerConfig): EdgeLimits {
     leaseTtlMinSeconds: leaseTtlMin(config),
     slowRequestMs: config.slowRequestMs,
     requestTimeoutMs: requestTimeoutMs(config),
+    strictReconfig: config.strictReconfigCheck,
   }
 }
 

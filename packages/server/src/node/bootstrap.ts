@@ -16,5 +16,6 @@ export function bootstrapOf({ members }: NodeSetup): Bootstrap {
     })),
     metaConfig: votersOf(replicas),
     shards: [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas }],
+    joined: null,
   }
 }

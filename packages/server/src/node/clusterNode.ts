@@ -4,15 +4,30 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { crc32 } from 'node:zlib'
 import { groupId, incarnation, LIMITS, replicaId, type BootIdentity, type KvNode } from '@kvorum/model'
-import { NodeRuntime, type Bootstrap, type NodeInitial, type RecoveredGroup } from '@kvorum/node'
-import { PeerTransport, type Address } from '@kvorum/peer'
-import { EngineError, FileDisk, LevelEngine, createStore, openLog, type LogStore } from '@kvorum/storage'
+import {
+  NodeRuntime,
+  type Bootstrap,
+  type NodeInitial,
+  type RecoveredGroup,
+  type TransportPort,
+} from '@kvorum/node'
+import { PeerTransport } from '@kvorum/peer'
+import {
+  EngineError,
+  FileDisk,
+  LevelEngine,
+  createStore,
+  openLog,
+  type LogStore,
+  type OpenedLog,
+} from '@kvorum/storage'
 import { ETCD_API_VERSION } from '../version.js'
 import { isRestoring } from '../snapshot/restore.js'
 import { StartError, type NodeSetup } from '../wiring.js'
+import { addressOf } from './address.js'
 import { DiskRoom, freeBytesOf } from './diskRoom.js'
-import { bootstrapOf } from './bootstrap.js'
 import { logPort } from './logPort.js'
+import { findPlace, type Place } from './place.js'
 import { storePort } from './storePort.js'
 
 /**
@@ -32,7 +47,11 @@ export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
   const [stateDirectory, logDirectory] = [join(directory, 'state'), join(directory, 'log')]
   for (const path of [stateDirectory, logDirectory]) mkdirSync(path, { recursive: true, mode: 0o700 })
   const engine = await openEngine(stateDirectory)
-  const log = await openOwnLog(setup, engine, logDirectory)
+  const disk = new FileDisk(logDirectory)
+  const opened = await openLog(disk, null)
+  if (opened.kind === 'refused') throw new StartError(opened.reason)
+  const place = await findPlace(setup, engine, opened.kind === 'fresh' ? null : opened.store.log.identity)
+  const log = await openOwnLog(setup, { engine, disk, opened, place, directory: logDirectory })
   const identity = await bootLog(log.store, log.boot)
   const initial: NodeInitial = {
     now: performance.now(),
@@ -40,19 +59,20 @@ export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
     admitted: log.admitted,
     peers: log.peers,
     groups: log.groups,
-    bootstrap: bootstrapOf(setup),
+    bootstrap: place.bootstrap,
   }
-  return startRuntime(setup, initial, log.store, engine)
+  return startRuntime(setup, place, initial, log.store, engine)
 }
 
 async function startRuntime(
-  { config, cluster, self, members, logger, fatal, peerTls }: NodeSetup,
+  { config, logger, fatal, peerTls }: NodeSetup,
+  { cluster, self, bootstrap }: Place,
   initial: NodeInitial,
   log: LogStore,
   engine: LevelEngine,
 ): Promise<KvNode> {
   const peers = new Map(
-    members.filter(member => member.id !== self).map(member => [member.id, member.peerUrls.map(addressOf)]),
+    bootstrap.nodes.filter(({ id }) => id !== self).map(({ id, peerUrls }) => [id, peerUrls.map(addressOf)]),
   )
   try {
     return await NodeRuntime.start({
@@ -75,16 +95,18 @@ async function startRuntime(
       clock: { monotonic: () => performance.now(), wall: () => Date.now() },
       logger,
       fatal,
-      transport: events =>
-        PeerTransport.start({
-          cluster,
-          self,
-          listen: config.listenPeer,
-          peers,
-          tls: peerTls,
-          random: Math.random,
-          events,
-        }),
+      transport: async events =>
+        transportPort(
+          await PeerTransport.start({
+            cluster,
+            self,
+            listen: config.listenPeer,
+            peers,
+            tls: peerTls,
+            random: Math.random,
+            events,
+          }),
+        ),
     })
   } catch (error) {
     await log.close()
@@ -97,6 +119,14 @@ async function startRuntime(
     throw error
   }
 }
+
+const transportPort = (transport: PeerTransport): TransportPort => ({
+  send: (to, parcels) => transport.send(to, parcels),
+  queuedBytes: to => transport.queuedBytes(to),
+  setPeers: (peers, removed) =>
+    transport.setPeers(new Map(peers.map(({ node, urls }) => [node, urls.map(addressOf)])), new Set(removed)),
+  close: () => transport.close(),
+})
 
 async function openEngine(directory: string): Promise<LevelEngine> {
   try {
@@ -115,11 +145,17 @@ interface OwnLog {
   readonly groups: readonly RecoveredGroup[]
 }
 
-async function openOwnLog(setup: NodeSetup, engine: LevelEngine, directory: string): Promise<OwnLog> {
-  const { cluster, self, logger } = setup
-  const disk = new FileDisk(directory)
-  const opened = await openLog(disk, { clusterId: cluster, nodeId: self })
-  if (opened.kind === 'refused') throw new StartError(opened.reason)
+interface OwnLogParts {
+  readonly engine: LevelEngine
+  readonly disk: FileDisk
+  readonly opened: Exclude<OpenedLog, { kind: 'refused' }>
+  readonly place: Place
+  readonly directory: string
+}
+
+async function openOwnLog({ logger }: NodeSetup, parts: OwnLogParts): Promise<OwnLog> {
+  const { engine, disk, opened, directory } = parts
+  const { cluster, self, bootstrap } = parts.place
   if (opened.kind === 'fresh') {
     if (!(await isEmpty(engine))) {
       throw new StartError(
@@ -134,6 +170,7 @@ async function openOwnLog(setup: NodeSetup, engine: LevelEngine, directory: stri
     return { store: await createStore(disk, identity), boot: null, admitted: false, peers: [], groups: [] }
   }
   const { recovered, store } = opened
+  checkOwn(store, parts.place)
   for (const finding of recovered.findings) {
     if (finding.decision === 'use') continue
     const level = finding.decision === 'remove' || finding.decision === 'cut' ? 'info' : 'warn'
@@ -145,13 +182,29 @@ async function openOwnLog(setup: NodeSetup, engine: LevelEngine, directory: stri
       'what the log knew of the other members is lost: an old directory of theirs may go unnoticed',
     )
   }
-  const groups = recovered.groupsInDoubt ? failUnknown(setup, recovered.groups) : recovered.groups
+  const groups = recovered.groupsInDoubt ? failUnknown(bootstrap, recovered.groups) : recovered.groups
   return { store, boot: recovered.boot, admitted: recovered.admitted, peers: recovered.peers, groups }
 }
 
+/** The directory's ids are in its log; those of this start come from its flags unless it joined. */
+function checkOwn(store: LogStore, { cluster, self }: Place): void {
+  const { clusterId, nodeId } = store.log.identity
+  const hex = (id: bigint): string => id.toString(16)
+  if (clusterId !== cluster) {
+    throw new StartError(
+      `The data directory belongs to cluster ${hex(clusterId)}, not ${hex(cluster)}: check --data-dir, --initial-cluster and --initial-cluster-token.`,
+    )
+  }
+  if (nodeId !== self) {
+    throw new StartError(
+      `The data directory belongs to member ${hex(nodeId)}, not ${hex(self)}: check --data-dir and --initial-advertise-peer-urls.`,
+    )
+  }
+}
+
 /** Records are lost that may have been all that a group had: a group that seems new may not be. */
-function failUnknown(setup: NodeSetup, groups: readonly RecoveredGroup[]): readonly RecoveredGroup[] {
-  const missing = bootstrapGroups(bootstrapOf(setup)).filter(id => groups.every(({ group }) => group !== id))
+function failUnknown(bootstrap: Bootstrap, groups: readonly RecoveredGroup[]): readonly RecoveredGroup[] {
+  const missing = bootstrapGroups(bootstrap).filter(id => groups.every(({ group }) => group !== id))
   return [
     ...groups,
     ...missing.map(group => ({
@@ -190,12 +243,4 @@ async function bootLog(log: LogStore, last: BootIdentity | null): Promise<BootId
     throw new StartError('The disk is full: there is no room for even the first record of this start.')
   }
   return boot
-}
-
-function addressOf(url: string): Address {
-  const { hostname, port, protocol } = new URL(url)
-  // The standard port of the scheme is left out there.
-  const secure = protocol === 'https:'
-  const standard = secure ? 443 : 80
-  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? standard : Number(port), secure }
 }

@@ -4,7 +4,7 @@ import { responseHeader, type Edge } from '../edge/edge.js'
 import type { Unary } from './handler.js'
 
 /** Answers about the cluster carry no revision, as in etcd. */
-const clusterHeader = (edge: Edge) =>
+export const clusterHeader = (edge: Edge) =>
   responseHeader(edge, { revision: 0, term: edge.node.status().header.term })
 
 export const memberList: Unary<'etcdserverpb.Cluster/MemberList'> = async (edge, request, call) => {

@@ -27,6 +27,7 @@ import { observe } from './observe.js'
 import { snapshot } from './snapshot.js'
 import { rangeStream } from './rangeStream.js'
 import { reflection } from './reflection.js'
+import { memberAdd, memberPromote, memberRemove, memberUpdate, moveLeader } from './members.js'
 import { watch } from './watch.js'
 
 const KV = 'etcdserverpb.KV'
@@ -36,7 +37,6 @@ const MAINTENANCE = 'etcdserverpb.Maintenance'
 const AUTH = 'etcdserverpb.Auth'
 
 const absent = (why: string): { readonly kind: 'absent'; readonly why: string } => ({ kind: 'absent', why })
-const NO_MEMBERS = absent('the members of a cluster cannot be changed yet')
 const NO_MAINTENANCE = absent('this maintenance operation is not available yet')
 
 /** Who answers each RPC. A new one in the schema does not compile without a row here. */
@@ -53,18 +53,18 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${LEASE}/LeaseKeepAlive`]: { kind: 'stream', open: leaseKeepAlive },
   [`${LEASE}/LeaseTimeToLive`]: { kind: 'unary', handle: forward(`${LEASE}/LeaseTimeToLive`) },
   [`${LEASE}/LeaseLeases`]: { kind: 'unary', handle: forward(`${LEASE}/LeaseLeases`) },
-  [`${CLUSTER}/MemberAdd`]: NO_MEMBERS,
-  [`${CLUSTER}/MemberRemove`]: NO_MEMBERS,
-  [`${CLUSTER}/MemberUpdate`]: NO_MEMBERS,
+  [`${CLUSTER}/MemberAdd`]: { kind: 'unary', handle: memberAdd },
+  [`${CLUSTER}/MemberRemove`]: { kind: 'unary', handle: memberRemove },
+  [`${CLUSTER}/MemberUpdate`]: { kind: 'unary', handle: memberUpdate },
   [`${CLUSTER}/MemberList`]: { kind: 'unary', handle: memberList },
-  [`${CLUSTER}/MemberPromote`]: NO_MEMBERS,
+  [`${CLUSTER}/MemberPromote`]: { kind: 'unary', handle: memberPromote },
   [`${MAINTENANCE}/Alarm`]: { kind: 'unary', handle: alarm },
   [`${MAINTENANCE}/Status`]: { kind: 'unary', handle: status },
   [`${MAINTENANCE}/Defragment`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/Hash`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/HashKV`]: NO_MAINTENANCE,
   [`${MAINTENANCE}/Snapshot`]: { kind: 'stream', open: snapshot },
-  [`${MAINTENANCE}/MoveLeader`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/MoveLeader`]: { kind: 'unary', handle: moveLeader },
   [`${MAINTENANCE}/Downgrade`]: NO_MAINTENANCE,
   [`${AUTH}/AuthEnable`]: {
     kind: 'unary',

@@ -106,5 +106,6 @@ function bootstrapOf(swarm: SwarmOptions): Bootstrap {
     })),
     metaConfig: votersOf(replicas),
     shards: dataGroups(swarm).map(({ group, range }) => ({ group, range, epoch: 1, replicas })),
+    joined: null,
   }
 }

@@ -1,0 +1,57 @@
+import type { ErrorCode, NodeId } from '@kvorum/model'
+import type { MemberCommand, MetaCommand, MetaState } from '@kvorum/placement'
+import { metaOf } from './membership.js'
+import type { NodeState } from './state.js'
+
+/** What only the leader can judge: who is there, and how far a learner is. Null: nothing against it. */
+export function judgeMemberCommand(state: NodeState, command: MetaCommand): ErrorCode | null {
+  const meta = metaOf(state)
+  if (meta === null) return null
+  switch (command.kind) {
+    case 'addMember':
+      return command.strict && !allConnected(state, meta) ? 'unhealthy' : null
+    case 'removeMember':
+      return command.strict ? judgeRemoval(state, meta, command) : null
+    case 'promoteMember':
+      return judgePromotion(state, meta, command.node)
+    default:
+      return null
+  }
+}
+
+const isPresent = (state: NodeState, node: NodeId): boolean =>
+  node === state.options.self ||
+  (state.peers.get(node)?.trusted === true && state.peers.get(node)?.connected === true)
+
+const votersIn = (meta: MetaState): NodeId[] =>
+  meta.nodes.filter(({ learner }) => !learner).map(({ id }) => id)
+
+const allConnected = (state: NodeState, meta: MetaState): boolean =>
+  meta.nodes.every(({ id, learner, name }) => learner || name === '' || isPresent(state, id))
+
+/** One that is not there may go; one that is there only if those who are there are still a majority without it. */
+function judgeRemoval(
+  state: NodeState,
+  meta: MetaState,
+  { node }: Extract<MemberCommand, { kind: 'removeMember' }>,
+): ErrorCode | null {
+  const voters = votersIn(meta)
+  if (!voters.includes(node) || !isPresent(state, node) || voters.length === 1) return null
+  const present = voters.filter(id => isPresent(state, id)).length - 1
+  return present < 1 + Math.floor((voters.length - 1) / 2) ? 'unhealthy' : null
+}
+
+/** Within so much of the leader's log a learner counts as caught up, as in etcd. */
+const READY_SHARE = 0.9
+
+function judgePromotion(state: NodeState, meta: MetaState, node: NodeId): ErrorCode | null {
+  const seat = meta.membership.seats.find(other => other.node === node)
+  const learner = meta.nodes.some(({ id, learner }) => id === node && learner)
+  if (seat === undefined || !learner) return null
+  for (const { raft } of state.groups.values()) {
+    if (raft === null || raft.role !== 'leader') continue
+    const progress = raft.progress.get(seat.replica)
+    if (progress === undefined || progress.match < raft.lastIndex * READY_SHARE) return 'learnerNotReady'
+  }
+  return null
+}

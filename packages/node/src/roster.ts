@@ -1,0 +1,102 @@
+import type { NodeId, Roster } from '@kvorum/model'
+import type { MetaState } from '@kvorum/placement'
+import { configAt } from '@kvorum/raft'
+import { createPeer, welcomeTrusted } from './identity.js'
+import { rosterOf, sameRoster, tellRoster } from './rosterView.js'
+import { note, sendTo, type Group, type NodeState, type Turn } from './state.js'
+import { forwardsLost } from './writes.js'
+
+/**
+ * Who is a peer. What the meta group's state machine has applied here says so, or what a peer has applied that is
+ * further: a node that was away while everybody else was replaced could learn it from nobody otherwise.
+ *
+ *     members of the newest roster, and whoever a group here still counts --> peers --> transport
+ *
+ * A member that was removed stays a peer until every group of this node has let its replica go for good: its vote
+ * may be needed for that very change. Then it is told, and is a stranger.
+ */
+/** The meta group's state was loaded, or has moved on. */
+export function rosterApplied(turn: Turn, meta: MetaState): void {
+  const { state } = turn
+  if (meta.applied < state.roster.index) return
+  const roster = rosterOf(meta, meta.applied)
+  const changed = !sameRoster(roster, state.roster)
+  state.roster = roster
+  if (!changed) return
+  followRoster(turn)
+  for (const peer of state.peers.values()) if (peer.trusted) tellRoster(turn, peer.node)
+}
+
+export function receiveRoster(turn: Turn, roster: Roster): void {
+  const { state } = turn
+  if (roster.index <= state.roster.index) return
+  const changed = !sameRoster(roster, state.roster)
+  state.roster = roster
+  if (changed) followRoster(turn)
+}
+
+/** Makes the peers what the roster says. Done whenever it changes, and again while somebody lingers. */
+export function followRoster(turn: Turn): void {
+  const { state } = turn
+  const { members, removed } = state.roster
+  let changed = false
+  for (const { node, peerUrls } of members) {
+    if (node === state.options.self) continue
+    const peer = state.peers.get(node)
+    if (peer === undefined) {
+      const record = state.peerRecords.get(node) ?? null
+      state.peers.set(node, createPeer(node, peerUrls, record))
+      changed = true
+    } else if (peer.urls.join() !== peerUrls.join()) {
+      peer.urls = peerUrls
+      changed = true
+    }
+  }
+  for (const { node } of [...state.peers.values()]) {
+    if (members.some(member => member.node === node) || !removed.includes(node) || isCounted(state, node))
+      continue
+    letGo(turn, node)
+    changed = true
+  }
+  welcomeTrusted(turn)
+  if (changed) turn.out.peers = { peers: [...state.peers.values()].map(urlsOf), removed }
+}
+
+const urlsOf = ({ node, urls }: { readonly node: NodeId; readonly urls: readonly string[] }) => ({
+  node,
+  urls,
+})
+
+/** Some peers are members no more, and the groups had not let them go when that became known. */
+export function letGoLingering(turn: Turn): void {
+  const { peers, roster } = turn.state
+  for (const node of peers.keys()) {
+    if (roster.removed.includes(node)) return followRoster(turn)
+  }
+}
+
+/** Whether a group of this node still names it, in what is in force or in what is committed. */
+const isCounted = (state: NodeState, node: NodeId): boolean =>
+  [...state.groups.values()].some(group => countsIn(group, node))
+
+function countsIn({ raft, quarantined }: Group, node: NodeId): boolean {
+  if (raft === null) return quarantined === null
+  const names = (replicas: readonly { readonly node: NodeId }[]): boolean =>
+    replicas.some(replica => replica.node === node)
+  return names(raft.config.replicas) || names(configAt(raft, raft.commit).replicas)
+}
+
+function letGo(turn: Turn, node: NodeId): void {
+  const { state } = turn
+  const peer = state.peers.get(node)
+  if (peer === undefined) return
+  note(turn, 'info', 'A member was removed: every group here has let it go', { member: node.toString(16) })
+  if (peer.record !== null) {
+    const { incarnation, boot, nonce } = peer.record
+    const identity = { incarnation, boot, nonce }
+    sendTo(turn, node, { kind: 'refused', reason: 'removedMember', identity })
+  }
+  forwardsLost(turn, node)
+  state.peers.delete(node)
+  state.peerRecords.delete(node)
+}

@@ -1,0 +1,153 @@
+import {
+  MalformedError,
+  type ClusterId,
+  type Incarnation,
+  type JoinAnswer,
+  type NodeId,
+  type ReplicaId,
+} from '@kvorum/model'
+import { REFUSAL_SENTENCES, votersOf, type Bootstrap } from '@kvorum/node'
+import { askToJoin } from '@kvorum/peer'
+import { decodeMetaState, META_ROW, seatOf, type MetaState, type NodeRecord } from '@kvorum/placement'
+import type { LevelEngine } from '@kvorum/storage'
+import { StartError, type NodeSetup } from '../wiring.js'
+import { addressOf } from './address.js'
+import { bootstrapOf } from './bootstrap.js'
+
+/**
+ * Which member of which cluster this start is, and what it begins with:
+ *
+ *     founder       named by --initial-cluster; ids are computed from it, the groups begin as it says
+ *     newcomer      --initial-cluster-state existing and an empty directory: it asks the members who it is
+ *     here before   the directory knows, and what it has applied of the members is newer than any flag
+ */
+export interface Place {
+  readonly cluster: ClusterId
+  readonly self: NodeId
+  readonly bootstrap: Bootstrap
+}
+
+/** What a directory's log says of itself. */
+export interface DirectoryIdentity {
+  readonly clusterId: bigint
+  readonly nodeId: bigint
+  readonly incarnation: bigint
+}
+
+export async function findPlace(
+  setup: NodeSetup,
+  engine: LevelEngine,
+  directory: DirectoryIdentity | null,
+): Promise<Place> {
+  const { cluster, self, config } = setup
+  const meta = await metaStateIn(engine)
+  const founder = directory === null || (directory.clusterId === cluster && directory.nodeId === self)
+  if (config.initialClusterState === 'new' || (directory !== null && founder)) {
+    if (meta !== null) refuseRemoved(meta, self)
+    return { cluster, self, bootstrap: foundersBootstrap(setup, meta) }
+  }
+  if (directory !== null && meta !== null) return hereBefore(meta, directory)
+  return newcomer(setup, directory)
+}
+
+function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
+  const self = directory.nodeId as NodeId
+  refuseRemoved(meta, self)
+  const seat = seatOf(meta, self)
+  if (seat === undefined) throw new StartError(REFUSAL_SENTENCES.unknownMember)
+  const founders = meta.shards.shards[0]?.replicas ?? []
+  return {
+    cluster: directory.clusterId as ClusterId,
+    self,
+    bootstrap: {
+      nodes: meta.nodes,
+      metaConfig: votersOf(seat.founder ? founders : []),
+      shards: meta.shards.shards,
+      joined: seat.founder ? null : seat.replica,
+    },
+  }
+}
+
+function refuseRemoved(meta: MetaState, self: NodeId): void {
+  if (meta.membership.removed.includes(self)) throw new StartError(REFUSAL_SENTENCES.removedMember)
+}
+
+/** What this node has applied of the meta group's log; null: nothing that can be read. */
+async function metaStateIn(engine: LevelEngine): Promise<MetaState | null> {
+  const { values } = await engine.fetch({ gets: [META_ROW], scans: [] })
+  const row = values[0] ?? null
+  try {
+    return row === null ? null : decodeMetaState(row)
+  } catch (error) {
+    if (error instanceof MalformedError) return null
+    throw error
+  }
+}
+
+/** The groups begin as --initial-cluster says; of the members this node may know more by now. */
+function foundersBootstrap(setup: NodeSetup, meta: MetaState | null): Bootstrap {
+  const bootstrap = bootstrapOf(setup)
+  return meta === null ? bootstrap : { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards }
+}
+
+const notStarted = (id: NodeId, peerUrls: readonly string[]): NodeRecord => ({
+  id,
+  name: '',
+  peerUrls,
+  clientUrls: [],
+  learner: false,
+  serverVersion: '',
+})
+
+const ASK_MS = 5_000
+const PAUSE_MS = 500
+/** How long a newcomer looks for somebody who can tell it who it is. */
+const LOOK_MS = 60_000
+
+async function newcomer(setup: NodeSetup, directory: DirectoryIdentity | null): Promise<Place> {
+  const answer = await askMembers(setup, (directory?.incarnation ?? 0n) as Incarnation)
+  if (directory !== null && (answer.node !== directory.nodeId || answer.cluster !== directory.clusterId)) {
+    throw new StartError(
+      'The data directory belongs to another member than the one that was added with these peer URLs: ' +
+        'start this member with an empty directory.',
+    )
+  }
+  return {
+    cluster: answer.cluster,
+    self: answer.node,
+    bootstrap: {
+      nodes: answer.members.map(({ node, peerUrls }) => notStarted(node, peerUrls)),
+      metaConfig: votersOf([]),
+      shards: answer.shards.map(shard => ({ ...shard, replicas: [] })),
+      joined: answer.replica as ReplicaId,
+    },
+  }
+}
+
+async function askMembers(
+  { config, logger, peerTls }: NodeSetup,
+  incarnation: Incarnation,
+): Promise<Extract<JoinAnswer, { kind: 'member' }>> {
+  const others = config.initialCluster
+    .flatMap(({ peerUrls }) => peerUrls)
+    .filter(url => !config.advertisePeerUrls.includes(url))
+  if (others.length === 0) {
+    throw new StartError(
+      '--initial-cluster-state=existing needs --initial-cluster to name members of the cluster to join.',
+    )
+  }
+  const until = Date.now() + LOOK_MS
+  for (;;) {
+    for (const url of others) {
+      const request = { peerUrls: config.advertisePeerUrls, incarnation }
+      const answer = await askToJoin(addressOf(url), request, ASK_MS, peerTls)
+      if (answer.kind === 'member') return answer
+      if (answer.kind === 'refused') throw new StartError(answer.reason)
+    }
+    if (Date.now() > until) {
+      throw new StartError(`No member of the cluster to join answered at ${others.join(', ')}.`)
+    }
+    logger.info({ asked: others.length }, 'no member of the cluster to join has answered yet')
+    await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
+  }
+}
