@@ -88,7 +88,13 @@ t.test('refusals have their status and their exact text', t =>
     node.refusal = 'timeout'
     await fails(t, caller.call(RANGE, { key }), 14, 'etcdserver: request timed out')
     node.refusal = null
-    await fails(t, caller.call('etcdserverpb.Cluster/MemberAdd', {}), 12, /^kvorum: not supported: /)
+    await fails(
+      t,
+      caller.call('etcdserverpb.Cluster/MemberAdd', {}),
+      3,
+      'etcdserver: given member URLs are invalid',
+    )
+    await fails(t, caller.call('etcdserverpb.Maintenance/Downgrade', {}), 12, /^kvorum: not supported: /)
     await fails(t, caller.bytes('/no.Such/Method', bytes('')), 12, /does not implement/)
     const snapshot = caller.client.makeServerStreamRequest(
       rpcNamed('etcdserverpb.Maintenance/Snapshot').path,
