@@ -1,5 +1,6 @@
 import {
   assert,
+  type AuthFence,
   EMPTY,
   type Index,
   type KeyValue,
@@ -11,7 +12,7 @@ import {
 } from '@kvorum/model'
 import { chainDigest } from './digest.js'
 import { logicalSize } from './entryWrites.js'
-import { configRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
+import { authFenceRow, configRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
 import { createMachine, type Lease, type Machine, type MachineOptions } from './machine.js'
 import { type Overlay, overlayPut, overlaySnapshot } from './overlay.js'
 import { decodeCurrent, encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './record.js'
@@ -41,12 +42,19 @@ export interface RestoreOptions extends MachineOptions {
   /** Of the backup: versions that ended at or before it are left out. */
   readonly compactRevision: Revision
   readonly leases: readonly Lease[]
+  /** What the users and roles that are restored beside it demand. */
+  readonly authFence?: AuthFence
 }
 
 export function beginRestore(overlay: Overlay, options: RestoreOptions): Restore {
   const machine = createMachine(options)
   machine.compactRevision = options.compactRevision
   const restore: Restore = { machine, overlay, revision: 0, sub: -1, sum: 0 }
+  if (options.authFence !== undefined) {
+    machine.authFence = options.authFence
+    const { write, crc } = authFenceRow(machine, options.authFence)
+    put(restore, write, crc)
+  }
   for (const lease of options.leases) {
     machine.leases.set(lease.id, lease)
     const { write, crc } = leaseRow(machine, lease.id, lease.ttl)

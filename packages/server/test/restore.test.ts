@@ -104,7 +104,8 @@ t.test('what cannot be taken is refused with a sentence, and leaves nothing that
     ['a version missing', database({ key: [KEYS[0]!, KEYS[2]!], meta: [] }), /damaged: revision 4/],
     ['not a revision', database({ key: [['k', 'v']], meta: [] }), /not under a revision/],
     ['no message', database({ key: [[KEYS[0]![0], 'garbage']], meta: [] }), /is damaged/],
-    ['users', database({ authUsers: [['u', 'x']], key: KEYS, meta: [] }), /has users/],
+    ['users that are none', database({ authUsers: [['u', 'xyz']], key: KEYS, meta: [] }), /is damaged/],
+    ['no root', database({ auth: [['authEnabled', Buffer.of(1)]], key: KEYS, meta: [] }), /no user root/],
   ]
   for (const [what, bytes, message] of cases) {
     await t.test(what, async t => {

@@ -1,4 +1,5 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { bcryptText, verifyBcrypt } from './bcryptHash.js'
 import { EMPTY, LIMITS, ok, refuse, type Result } from '@kvorum/model'
 
 /** Cost of a hash: 2^15 blocks of 8 x 128 bytes, 32 MiB and about a tenth of a second. */
@@ -34,9 +35,11 @@ export class Passwords {
 
   /**
    * Whether the password is the one of `stored`. Without a stored one (no such user, or one without a password)
-   * it takes as long, and is wrong.
+   * it takes as long, and is wrong. One that came from etcd with a snapshot is a bcrypt hash.
    */
   async verify(password: string, stored: Uint8Array): Promise<Result<boolean>> {
+    const bcrypt = bcryptText(stored)
+    if (bcrypt !== null) return this.#limited(() => verifyBcrypt(password, bcrypt))
     const known = stored.length === HEAD_BYTES + SALT_BYTES + HASH_BYTES && stored[0] === FORMAT
     const [, logN = this.#logN, block = BLOCK, parallel = PARALLEL] = known ? stored : EMPTY
     const salt = known ? stored.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES) : NO_SALT
@@ -46,19 +49,17 @@ export class Passwords {
     return ok(timingSafeEqual(derived.value, expected) && known)
   }
 
-  async #derive(
-    password: string,
-    salt: Uint8Array,
-    logN: number,
-    r: number,
-    p: number,
-  ): Promise<Result<Buffer>> {
+  #derive(password: string, salt: Uint8Array, logN: number, r: number, p: number): Promise<Result<Buffer>> {
+    return this.#limited(() => derive(password, salt, 2 ** logN, r, p))
+  }
+
+  async #limited<Value>(work: () => Promise<Value>): Promise<Result<Value>> {
     if (this.#running >= LIMITS.passwordHashesMax) {
       if (this.#waiting.length >= LIMITS.passwordQueueMax) return refuse('tooManyRequests')
       await new Promise<void>(resolve => this.#waiting.push(resolve))
     } else this.#running++
     try {
-      return ok(await derive(password, salt, 2 ** logN, r, p))
+      return ok(await work())
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#running--

@@ -25,6 +25,7 @@ import {
 import { decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
 import { codec } from '@kvorum/protocol'
 import { addEntry, closeBucket, openBucket } from '@kvorum/storage'
+import { authEntries, type BucketEntry, roleEntries, userEntries } from './authBuckets.js'
 import {
   BUCKETS,
   type BucketName,
@@ -85,6 +86,9 @@ type Fill = (file: SnapshotFile, source: Source) => Promise<void> | void
 const leaveEmpty: Fill = () => undefined
 
 const FILLED: Partial<Readonly<Record<BucketName, Fill>>> = {
+  auth: (file, { meta }) => addAll(file, authEntries(meta.auth)),
+  authRoles: (file, { meta }) => addAll(file, roleEntries(meta.auth)),
+  authUsers: (file, { meta }) => addAll(file, userEntries(meta.auth)),
   cluster: ({ writer }, { meta }) => {
     if (meta.clusterVersion === '') return
     addEntry(writer, Buffer.from('clusterVersion'), Buffer.from(meta.clusterVersion))
@@ -102,6 +106,10 @@ const FILLED: Partial<Readonly<Record<BucketName, Fill>>> = {
     }
     addEntry(writer, Buffer.from(META_KEYS.term), encodeCount(appliedTerm))
   },
+}
+
+function addAll({ writer }: SnapshotFile, entries: readonly BucketEntry[]): void {
+  for (const [key, value] of entries) addEntry(writer, key, value)
 }
 
 function* loadMeta(): Generator<StoreNeed, MetaState, StoreAnswer> {

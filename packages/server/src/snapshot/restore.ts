@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assert, groupId, incarnation, MalformedError, NO_REPLICA } from '@kvorum/model'
+import { assert, type AuthState, groupId, incarnation, MalformedError, NO_REPLICA } from '@kvorum/model'
 import { createMetaState, encodeMetaState, META_ROW } from '@kvorum/placement'
 import { encodeConfig } from '@kvorum/raft'
 import { BboltError, createStore, FileDisk, LevelEngine } from '@kvorum/storage'
@@ -10,8 +10,9 @@ import { prepareDataDirectory } from '../dataDirectory.js'
 import { SILENT } from '../logging.js'
 import { bootstrapOf } from '../node/bootstrap.js'
 import { nodeSetup, type NodeSetup } from '../wiring.js'
+import { readAuth } from './authBuckets.js'
 import { restoreRows } from './restoreRows.js'
-import { bucketOf, checkHash, openSource, SnapshotError, type SourceFile } from './sourceFile.js'
+import { checkHash, openSource, SnapshotError, type SourceFile } from './sourceFile.js'
 
 /**
  * Makes a data directory for one member of a new cluster from a snapshot file. Run with the same file and the
@@ -46,10 +47,10 @@ export async function restoreSnapshot(request: RestoreRequest): Promise<Restored
   const source = await openSource(file)
   try {
     if (!request.skipHashCheck) await checkHash(source)
-    await refuseUsers(source)
+    const auth = await readAuth(source)
     await claimDirectory(config.dataDir)
     const setup = nodeSetup(config, SILENT, () => undefined)
-    const restored = await build(source, setup, request.bumpRevision)
+    const restored = await build(source, setup, auth, request.bumpRevision)
     await rename(join(config.dataDir, RESTORING), join(config.dataDir, STORE))
     await syncDirectory(config.dataDir)
     return restored
@@ -64,14 +65,6 @@ export async function restoreSnapshot(request: RestoreRequest): Promise<Restored
   }
 }
 
-/** Without its users, a store that was protected would be open to everybody. */
-async function refuseUsers(source: SourceFile): Promise<void> {
-  const users = await bucketOf(source, 'authUsers')
-  const auth = await bucketOf(source, 'auth')
-  if (users.size > 0 || auth.get('authEnabled')?.[0] === 1)
-    throw new SnapshotError(`${source.path} has users, which cannot be restored yet.`)
-}
-
 async function claimDirectory(path: string): Promise<void> {
   const found = await readdir(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -84,7 +77,12 @@ async function claimDirectory(path: string): Promise<void> {
   await mkdir(join(path, RESTORING), { mode: 0o700 })
 }
 
-async function build(source: SourceFile, setup: NodeSetup, bumpRevision: number): Promise<Restored> {
+async function build(
+  source: SourceFile,
+  setup: NodeSetup,
+  auth: AuthState,
+  bumpRevision: number,
+): Promise<Restored> {
   const { nodes, metaConfig, shards } = bootstrapOf(setup)
   const shard = shards[0]
   assert(shard !== undefined && shards.length === 1, () => 'a snapshot is restored into one data shard')
@@ -94,6 +92,7 @@ async function build(source: SourceFile, setup: NodeSetup, bumpRevision: number)
     appliedTerm: BASE.term,
     config,
     configIndex: BASE.index,
+    auth,
   })
   const directory = join(setup.config.dataDir, RESTORING)
   const [stateDirectory, logDirectory] = [join(directory, 'state'), join(directory, 'log')]
@@ -101,7 +100,12 @@ async function build(source: SourceFile, setup: NodeSetup, bumpRevision: number)
   const engine = await LevelEngine.open(stateDirectory)
   try {
     const machine = await restoreRows(source, engine, {
-      shard: { group: shard.group, range: shard.range, epoch: shard.epoch },
+      shard: {
+        group: shard.group,
+        range: shard.range,
+        epoch: shard.epoch,
+        ...(auth.fence > 0 ? { authFence: { revision: auth.fence, enabled: auth.enabled } } : {}),
+      },
       bumpRevision,
       at: { ...BASE, config },
       others: [{ key: META_ROW, value: encodeMetaState(meta) }],
