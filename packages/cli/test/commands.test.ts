@@ -337,7 +337,7 @@ t.test('snapshot save keeps a file only when its hash is right', async t => {
 })
 
 t.test('snapshot restore takes a raised revision only together with a compaction', async t => {
-  const { io, err } = record()
-  t.equal(await run(io, ['snapshot', 'restore', 'x.db', '--bump-revision=5']), 2)
-  t.match(err(), /go together/)
+  const asked = record()
+  t.equal(await run(asked.io, ['snapshot', 'restore', 'x.db', '--bump-revision=5']), 2)
+  t.match(asked.err(), /go together/)
 })
