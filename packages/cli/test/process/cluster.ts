@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { ServerProcess, type ServerPlan } from './serverProcess.js'
+import { reservePort } from './reservedPorts.js'
 import { until } from './until.js'
 
 const HOST = '127.0.0.1'
@@ -205,7 +206,7 @@ export async function freePorts(count: number): Promise<number[]> {
   const found = new Set<number>()
   while (found.size < count) {
     const port = PORT_LOW + Math.floor(Math.random() * (PORT_HIGH - PORT_LOW))
-    if (await isFree(port)) found.add(port)
+    if (reservePort(port) && (await isFree(port))) found.add(port)
   }
   return [...found]
 }
