@@ -9,6 +9,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     endpoints: options.endpoints,
     timeoutMs: options.requestTimeoutMs,
     connectTimeoutMs: options.dialTimeoutMs,
+    ...(options.auth === null ? {} : { auth: options.auth }),
     ...(options.tls === null ? {} : { tls: readTls(options.tls) }),
   })
   try {

@@ -7,6 +7,8 @@ export interface ConnectOptions {
   readonly dialTimeoutMs: number
   /** Of one request; streams have none. */
   readonly requestTimeoutMs: number
+  /** Null: nobody in particular asks. */
+  readonly auth: { readonly username: string; readonly password: string } | null
   /** Null: TLS only where an endpoint says https. */
   readonly tls: TlsFiles | null
 }

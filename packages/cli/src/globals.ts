@@ -22,6 +22,11 @@ export const GLOBALS = {
   key: text('file', 'Its private key, in PEM. Also KVORUM_KEY, ETCDCTL_KEY.'),
   'insecure-transport': toggle('--insecure-transport=false: TLS also where an endpoint has no scheme.', true),
   'insecure-skip-tls-verify': toggle('Take any certificate of a server.'),
+  user: text('name[:password]', 'Who asks. Also KVORUM_USER, ETCDCTL_USER.'),
+  password: text(
+    'password',
+    'Of --user, where it is not written there. Also KVORUM_PASSWORD, ETCDCTL_PASSWORD.',
+  ),
   hex: toggle('Print keys and values in hexadecimal.'),
 } as const satisfies FlagTable
 
@@ -46,10 +51,22 @@ export const connectOptions = (
   endpoints: readonly string[],
 ): ConnectOptions => ({
   endpoints,
+  auth: authOf(flags, env),
   tls: tlsFilesOf(flags, env),
   dialTimeoutMs: flags['dial-timeout'],
   requestTimeoutMs: flags['command-timeout'],
 })
+
+/** Null: nobody in particular. Throws where a name has no password: there is nobody here to type one. */
+function authOf(flags: GlobalValues, env: Environment): ConnectOptions['auth'] {
+  const user = flags.user || env['KVORUM_USER'] || env['ETCDCTL_USER'] || ''
+  const password = flags.password || env['KVORUM_PASSWORD'] || env['ETCDCTL_PASSWORD'] || ''
+  if (user === '') return null
+  if (password !== '') return { username: user, password }
+  const colon = user.indexOf(':')
+  if (colon < 0) throw new Error('--user needs a password: --user name:password, or --password')
+  return { username: user.slice(0, colon), password: user.slice(colon + 1) }
+}
 
 /** Null: nothing says TLS, except perhaps the endpoints. Throws where half of a pair is missing. */
 function tlsFilesOf(flags: GlobalValues, env: Environment): TlsFiles | null {

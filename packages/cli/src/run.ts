@@ -1,13 +1,16 @@
 import { DONE, FAILED, MISUSED, type Command } from './command.js'
+import { authCommands } from './commands/auth.js'
 import { del } from './commands/del.js'
 import { dev } from './commands/dev.js'
 import { get } from './commands/get.js'
 import { leaseCommands } from './commands/lease.js'
 import { put } from './commands/put.js'
+import { roleCommands } from './commands/role.js'
 import { server } from './commands/server.js'
 import { snapshotCommands } from './commands/snapshot.js'
 import { status } from './commands/status.js'
 import { txn } from './commands/txn.js'
+import { userCommands } from './commands/user.js'
 import { watch } from './commands/watch.js'
 import type { Io } from './io.js'
 
@@ -20,6 +23,9 @@ export const COMMANDS: readonly Command[] = [
   watch,
   txn,
   ...leaseCommands,
+  ...authCommands,
+  ...userCommands,
+  ...roleCommands,
   ...snapshotCommands,
   status,
 ]

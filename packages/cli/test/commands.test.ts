@@ -237,7 +237,7 @@ t.test('status asks every endpoint by itself', async t => {
 t.test('where and how long to ask', async t => {
   const endpointsOf = async (argv: string, env: Record<string, string>): Promise<unknown> =>
     (await play(argv, { env })).recorder.connects
-  const times = { dialTimeoutMs: 2000, requestTimeoutMs: 5000, tls: null }
+  const times = { dialTimeoutMs: 2000, requestTimeoutMs: 5000, auth: null, tls: null }
   t.strictSame(await endpointsOf('get k', {}), [{ endpoints: ['127.0.0.1:2379'], ...times }])
   t.match(await endpointsOf('get k', { ETCDCTL_ENDPOINTS: 'e:1' }), [{ endpoints: ['e:1'] }])
   t.match(await endpointsOf('get k', { ETCDCTL_ENDPOINTS: 'e:1', KVORUM_ENDPOINTS: 'k:1, k:2' }), [

@@ -51,7 +51,7 @@ export class Session {
   async metadata(): Promise<Metadata> {
     const metadata = new Metadata()
     const token = await this.#current()
-    if (token !== null) metadata.set('token', token)
+    if (token !== null && token !== '') metadata.set('token', token)
     return metadata
   }
 
@@ -74,7 +74,7 @@ export class Session {
   /** Whether another token may do; the next call then fetches one. */
   renew(metadata: Metadata): boolean {
     if (this.#auth === null || 'token' in this.#auth) return false
-    const [used] = metadata.get('token')
+    const [used = ''] = metadata.get('token')
     const current = this.#token
     // Another call may have renewed it already.
     void current?.then(

@@ -112,4 +112,84 @@ export const METHODS = {
     'etcdserverpb.AuthenticateRequest',
     'etcdserverpb.AuthenticateResponse',
   ),
+  authEnable: method(
+    'etcdserverpb.Auth/AuthEnable',
+    'etcdserverpb.AuthEnableRequest',
+    'etcdserverpb.AuthEnableResponse',
+  ),
+  authDisable: method(
+    'etcdserverpb.Auth/AuthDisable',
+    'etcdserverpb.AuthDisableRequest',
+    'etcdserverpb.AuthDisableResponse',
+  ),
+  authStatus: method(
+    'etcdserverpb.Auth/AuthStatus',
+    'etcdserverpb.AuthStatusRequest',
+    'etcdserverpb.AuthStatusResponse',
+  ),
+  userAdd: method(
+    'etcdserverpb.Auth/UserAdd',
+    'etcdserverpb.AuthUserAddRequest',
+    'etcdserverpb.AuthUserAddResponse',
+  ),
+  userGet: method(
+    'etcdserverpb.Auth/UserGet',
+    'etcdserverpb.AuthUserGetRequest',
+    'etcdserverpb.AuthUserGetResponse',
+  ),
+  userList: method(
+    'etcdserverpb.Auth/UserList',
+    'etcdserverpb.AuthUserListRequest',
+    'etcdserverpb.AuthUserListResponse',
+  ),
+  userDelete: method(
+    'etcdserverpb.Auth/UserDelete',
+    'etcdserverpb.AuthUserDeleteRequest',
+    'etcdserverpb.AuthUserDeleteResponse',
+  ),
+  userChangePassword: method(
+    'etcdserverpb.Auth/UserChangePassword',
+    'etcdserverpb.AuthUserChangePasswordRequest',
+    'etcdserverpb.AuthUserChangePasswordResponse',
+  ),
+  userGrantRole: method(
+    'etcdserverpb.Auth/UserGrantRole',
+    'etcdserverpb.AuthUserGrantRoleRequest',
+    'etcdserverpb.AuthUserGrantRoleResponse',
+  ),
+  userRevokeRole: method(
+    'etcdserverpb.Auth/UserRevokeRole',
+    'etcdserverpb.AuthUserRevokeRoleRequest',
+    'etcdserverpb.AuthUserRevokeRoleResponse',
+  ),
+  roleAdd: method(
+    'etcdserverpb.Auth/RoleAdd',
+    'etcdserverpb.AuthRoleAddRequest',
+    'etcdserverpb.AuthRoleAddResponse',
+  ),
+  roleGet: method(
+    'etcdserverpb.Auth/RoleGet',
+    'etcdserverpb.AuthRoleGetRequest',
+    'etcdserverpb.AuthRoleGetResponse',
+  ),
+  roleList: method(
+    'etcdserverpb.Auth/RoleList',
+    'etcdserverpb.AuthRoleListRequest',
+    'etcdserverpb.AuthRoleListResponse',
+  ),
+  roleDelete: method(
+    'etcdserverpb.Auth/RoleDelete',
+    'etcdserverpb.AuthRoleDeleteRequest',
+    'etcdserverpb.AuthRoleDeleteResponse',
+  ),
+  roleGrantPermission: method(
+    'etcdserverpb.Auth/RoleGrantPermission',
+    'etcdserverpb.AuthRoleGrantPermissionRequest',
+    'etcdserverpb.AuthRoleGrantPermissionResponse',
+  ),
+  roleRevokePermission: method(
+    'etcdserverpb.Auth/RoleRevokePermission',
+    'etcdserverpb.AuthRoleRevokePermissionRequest',
+    'etcdserverpb.AuthRoleRevokePermissionResponse',
+  ),
 } as const

@@ -92,6 +92,11 @@ const READS: ReadonlySet<RpcName> = new Set([
   'etcdserverpb.Lease/LeaseLeases',
   'etcdserverpb.Cluster/MemberList',
   'etcdserverpb.Maintenance/Status',
+  'etcdserverpb.Auth/AuthStatus',
+  'etcdserverpb.Auth/UserGet',
+  'etcdserverpb.Auth/UserList',
+  'etcdserverpb.Auth/RoleGet',
+  'etcdserverpb.Auth/RoleList',
 ])
 
 const BY_PATH: ReadonlyMap<string, unknown> = new Map(

@@ -282,7 +282,7 @@ t.test('a token is fetched once, goes with every call, and is renewed when refus
   const wrong = await clientOf(t, [server], { auth: { username: 'root', password: 'wrong' } })
   t.match(await failure(wrong.put('k', 'v')), { grpcStatus: status.INVALID_ARGUMENT, retryable: false })
   const stale = await clientOf(t, [server], { auth: { token: 'stale' } })
-  t.match(await failure(stale.put('k', 'v')), { code: 'ERR_KV_UNAUTHENTICATED', indeterminate: false })
+  t.match(await failure(stale.put('k', 'v')), { code: 'ERR_KV_AUTH_TOKEN_INVALID', indeterminate: false })
 })
 
 t.test('signals, limits and closing end what is pending', async t => {
