@@ -135,6 +135,7 @@ t.test('from etcd to kvorum and back: every key, revision and lease', { skip: sk
   )
   const [ours, theirs] = [await dumpFile(path('kvorum.db')), await dumpFile(path('etcd.db'))]
   t.same(ours.get('lease'), theirs.get('lease'), 'the same leases in the file')
+  t.same(ours.get('alarm'), [], 'alarms are not in it')
 
   const second = await etcdFrom(t, path('kvorum.db'), path('second'))
   await same(t, firstClient, clientOf(t, second.endpoint), compacted)

@@ -43,8 +43,7 @@ export class Snapshots {
     if (this.#open >= LIMITS.snapshotsMax) return refuse('tooManyRequests')
     this.#open++
     const directory = join(this.#folder, String(this.#next++))
-    const made = await this.#build(directory, signal)
-    await rm(directory, { recursive: true, force: true })
+    const made = await this.#tried(directory, signal)
     if (!made.ok) {
       this.#open--
       return made
@@ -61,6 +60,16 @@ export class Snapshots {
         await file.close()
       },
     })
+  }
+
+  async #tried(directory: string, signal: AbortSignal): Promise<Result<SnapshotFile>> {
+    try {
+      const made = await this.#build(directory, signal)
+      await rm(directory, { recursive: true, force: true })
+      return made
+    } catch (error) {
+      return this.#failure(error, signal)
+    }
   }
 
   async #build(directory: string, signal: AbortSignal): Promise<Result<SnapshotFile>> {
