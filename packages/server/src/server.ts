@@ -1,4 +1,5 @@
 import type { AddressInfo, Socket } from 'node:net'
+import { Registry } from 'prom-client'
 import type { KvNode } from '@kvorum/model'
 import { openUsers } from './auth/setup.js'
 import type { ServerConfig } from './config/config.js'
@@ -9,6 +10,7 @@ import { ClientPort, PORT_DEFAULTS, type PortOptions, type PortTargets } from '.
 import { createGrpc, type GrpcFront } from './grpc/server.js'
 import { createHttp, createMetricsHttp, type HttpFront } from './http/server.js'
 import type { Logger } from './logging.js'
+import { createDiskTimes } from './metrics/disk.js'
 import { setUpTls, type TlsSetup } from './tls/setup.js'
 import { nodeSetup, StartError, type CreateNode, type NodeSetup } from './wiring.js'
 
@@ -49,7 +51,9 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     tls.close()
     throw error
   })
-  const node = await createNode(parts, nodeSetup(config, logger, parts.fatal, tls.peers), tls)
+  const registry = new Registry()
+  const setup = nodeSetup(config, logger, parts.fatal, tls.peers, createDiskTimes(registry))
+  const node = await createNode(parts, setup, tls)
   const edge = createEdge(
     node,
     edgeLimits(config),
@@ -58,6 +62,7 @@ export async function startServer(config: ServerConfig, parts: ServerParts): Pro
     config.dataDir,
     tls.status,
     users,
+    registry,
   )
   const grpc = createGrpc(edge, { ...config, namesUsers: tls.namesUsers })
   const http = await createHttp(edge, config)

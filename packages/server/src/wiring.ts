@@ -3,6 +3,7 @@ import { clusterIdOf, memberIdOf } from './identity.js'
 import type { ServerConfig } from './config/config.js'
 import type { PeerTls } from '@kvorum/peer'
 import type { Logger } from './logging.js'
+import { UNTIMED, type DiskTimes } from './metrics/disk.js'
 
 /** What a server needs to make its node. The node itself comes from whoever starts the server. */
 export interface NodeSetup {
@@ -14,6 +15,8 @@ export interface NodeSetup {
   readonly logger: Logger
   /** How the members speak TLS; null: they do not. */
   readonly peerTls: PeerTls | null
+  /** Measures what the disk takes. */
+  readonly diskTimes: DiskTimes
   /** For a condition that this node cannot survive. May be called at any time, and more than once. */
   readonly fatal: (reason: string) => void
 }
@@ -31,6 +34,7 @@ export function nodeSetup(
   logger: Logger,
   fatal: (reason: string) => void,
   peerTls: PeerTls | null = null,
+  diskTimes: DiskTimes = UNTIMED,
 ): NodeSetup {
   const token = config.initialClusterToken
   const self = memberIdOf(config.advertisePeerUrls, token)
@@ -41,5 +45,14 @@ export function nodeSetup(
       return { id, name, peerUrls, clientUrls, learner: false }
     })
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-  return { config, cluster: clusterIdOf(config.initialCluster, token), self, members, logger, fatal, peerTls }
+  return {
+    config,
+    cluster: clusterIdOf(config.initialCluster, token),
+    self,
+    members,
+    logger,
+    fatal,
+    peerTls,
+    diskTimes,
+  }
 }

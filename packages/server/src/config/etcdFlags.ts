@@ -5,6 +5,7 @@ const NO_BBOLT = 'the state store is not bbolt and decides that by itself'
 const NO_DISCOVERY = 'name the members with --initial-cluster'
 const NO_TRACING = 'slow requests are logged with their parts, and metrics tell the rest'
 const KEEPS_BY_POSITION = 'old files are removed as soon as nothing needs them'
+const NEW_LEASE_TIME = 'a new leader gives every lease its full time again'
 const BATCHED = 'what one turn brings is written together'
 
 /** etcd's flags that have no meaning here, or ask for what this server does not do. */
@@ -56,6 +57,16 @@ export const ETCD_FLAGS = {
   ),
   'experimental-txn-mode-write-with-shared-buffer': meaningless('bool', 'reads never copy the buffer'),
   'experimental-bootstrap-defrag-threshold-megabytes': meaningless('value', 'there is nothing to defragment'),
+  'experimental-warning-apply-duration': meaningless(
+    'value',
+    'a request is judged as a whole and logged with its parts, see --warning-unary-request-duration',
+  ),
+  'experimental-enable-lease-checkpoint': meaningless('bool', NEW_LEASE_TIME),
+  'experimental-enable-lease-checkpoint-persist': meaningless('bool', NEW_LEASE_TIME),
+  'experimental-wait-cluster-ready-timeout': meaningless(
+    'value',
+    'requests are answered from the start, if only with "no leader"',
+  ),
   'experimental-memory-mlock': refused('bool', 'memory of this process cannot be locked'),
   'experimental-stop-grpc-service-on-defrag': meaningless('bool', 'there is nothing to defragment'),
   'experimental-downgrade-check-time': meaningless('value', 'downgrades are not carried out'),

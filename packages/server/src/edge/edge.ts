@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { Registry } from 'prom-client'
 import { leaseId, type KvNode, type LeaseId, type ReplyHeader, type Term } from '@kvorum/model'
 import { toHeader, type HeaderMessage, type Identity } from '@kvorum/protocol'
 import { leaseTtlMin, requestTimeoutMs, type ServerConfig } from '../config/config.js'
@@ -82,6 +83,7 @@ export function createEdge(
   dataDir: string,
   tls: () => TlsStatus = () => NO_TLS,
   users: { readonly tokens: Tokens; readonly audit: AuditLog | null } = noUsers(),
+  registry: Registry = new Registry(),
 ): Edge {
   const leader = watchLeader(node, electionTimeoutMs)
   return {
@@ -92,7 +94,7 @@ export function createEdge(
     auth: new AuthService(users.tokens, limits.requestTimeoutMs),
     audit: users.audit,
     snapshots: new Snapshots(node, dataDir, logger),
-    metrics: createMetrics(node, { leaderChanges: leader.changes, tls }),
+    metrics: createMetrics(registry, node, { leaderChanges: leader.changes, tls }),
     pickLeaseId: randomLeaseId,
     state: {
       term: 0,

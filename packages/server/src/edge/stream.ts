@@ -48,7 +48,9 @@ export function openStream(edge: Edge, rpc: AnyStream, wire: StreamWire): OpenSt
   let handler: StreamIn<unknown> | null = null
   const out: StreamOut<unknown> = {
     send: (response, taken = () => {}) => {
-      if (!over) wire.write(response, taken)
+      if (over) return
+      metrics.calls.message(rpc.labels, 'sent')
+      wire.write(response, taken)
     },
     end: error => end(error ?? null),
     flow: reading => {
@@ -71,7 +73,11 @@ export function openStream(edge: Edge, rpc: AnyStream, wire: StreamWire): OpenSt
     }
   }
   return {
-    receive: input => guarded(() => handler?.receive(wire.decode(input))),
+    receive: input =>
+      guarded(() => {
+        metrics.calls.message(rpc.labels, 'received')
+        handler?.receive(wire.decode(input))
+      }),
     halfClosed: () => guarded(() => handler?.halfClosed()),
     cancelled: () => {
       if (!over) close(CANCELLED, errorFor(CANCELLED).grpcName)

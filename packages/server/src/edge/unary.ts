@@ -23,10 +23,17 @@ export async function runUnary<Encoded>(
   const begun = performance.now()
   edge.metrics.calls.started(rpc.labels)
   edge.state.pending++
-  const result = admit(edge, rpc, call) ?? (await handle(edge, rpc, call, wire))
+  const rooms: Rooms = { decoded: begun, answered: begun }
+  const result = admit(edge, rpc, call) ?? (await handle(edge, rpc, call, wire, rooms))
   edge.state.pending--
-  finish(edge, rpc, call, begun, result.ok ? null : result.error)
+  finish(edge, rpc, call, { ...rooms, begun }, result.ok ? null : result.error)
   return result
+}
+
+/** When a call left a room, in milliseconds of the process' clock. */
+interface Rooms {
+  decoded: number
+  answered: number
 }
 
 /** How a transport writes requests and responses. `decode` throws MalformedError. */
@@ -54,13 +61,16 @@ async function handle<Encoded>(
   rpc: AnyUnary,
   call: Call,
   wire: Wire<Encoded>,
+  rooms: Rooms,
 ): Promise<Result<Encoded>> {
   try {
     const request = wire.decode()
+    rooms.decoded = rooms.answered = performance.now()
     if (!request.ok) return request
     const response = await audited(edge, rpc, request.value, call, () =>
       handleGuarded(edge, rpc, request.value, call),
     )
+    rooms.answered = performance.now()
     return response.ok ? ok(wire.encode(response.value)) : response
   } catch (error) {
     return failure(edge, rpc.name, error)
@@ -74,13 +84,31 @@ export function failure(edge: Edge, rpc: string, error: unknown): { ok: false; e
   return refuse('internal', { outcome: 'unknown' })
 }
 
-function finish(edge: Edge, rpc: AnyUnary, call: Call, begun: number, error: KvError | null): void {
-  const took = performance.now() - begun
+function finish(
+  edge: Edge,
+  rpc: AnyUnary,
+  call: Call,
+  { begun, decoded, answered }: Readonly<Rooms> & { readonly begun: number },
+  error: KvError | null,
+): void {
+  const ended = performance.now()
+  const took = ended - begun
   const code = error === null ? 'OK' : errorFor(error).grpcName
   edge.metrics.calls.handled(rpc.labels, code, took / 1000)
+  edge.metrics.calls.message(rpc.labels, 'received')
+  if (error === null) edge.metrics.calls.message(rpc.labels, 'sent')
   if (took < edge.limits.slowRequestMs || rpc.waits === true) return
   edge.metrics.calls.slow(rpc.labels)
-  logSlow(edge, { rpc: rpc.name, tookMs: Math.round(took), code, remote: call.meta.remote })
+  logSlow(edge, {
+    rpc: rpc.name,
+    tookMs: Math.round(took),
+    // In the edge, in the node and what it waits for (queue, log, other members), and in the edge again.
+    decodeMs: Math.round(decoded - begun),
+    nodeMs: Math.round(answered - decoded),
+    encodeMs: Math.round(ended - answered),
+    code,
+    remote: call.meta.remote,
+  })
 }
 
 /** An overloaded server has thousands of slow requests: one line a second says how many were not told. */

@@ -10,6 +10,11 @@ export const bodyBytesMax = (requestBytesMax: number): number =>
 
 /** The whole body, of at most `bytesMax`. Never rejects. */
 export function readBody(request: IncomingMessage, bytesMax: number): Promise<Result<Buffer>> {
+  // Announced to be too large: nobody need wait for it to come.
+  if (Number(request.headers['content-length'] ?? 0) > bytesMax) {
+    request.resume()
+    return Promise.resolve(refuse('requestTooLarge'))
+  }
   return new Promise(resolve => {
     const chunks: Buffer[] = []
     let bytes = 0

@@ -76,6 +76,7 @@ async function health(edge: Edge, request: FastifyRequest, reply: FastifyReply):
     const failed = await probe(edge, serializable)
     if (failed !== null) reason = `RANGE ERROR:${failed}`
   }
+  edge.metrics.checked(reason === '')
   return reply
     .code(reason === '' ? 200 : 503)
     .type('application/json')

@@ -5,6 +5,7 @@ import { refuse } from '@kvorum/model'
 import { gatewayError, wireError, type WireError } from '@kvorum/protocol'
 import type { Edge } from '../edge/edge.js'
 import { ETCD_API_VERSION, ETCD_CLUSTER_VERSION, KVORUM_VERSION } from '../version.js'
+import { addDebugVars } from './debug.js'
 import { addGateway, sendError } from './gateway.js'
 import { addHealth } from './health.js'
 import { addHostCheck } from './host.js'
@@ -34,6 +35,7 @@ export async function createHttp(edge: Edge, options: HttpOptions): Promise<Http
   addCors(app, options.corsOrigins)
   addGateway(app, edge)
   addHealth(app, edge)
+  addDebugVars(app, edge)
   app.get('/version', () => ({
     etcdserver: ETCD_API_VERSION,
     etcdcluster: ETCD_CLUSTER_VERSION,

@@ -16,6 +16,8 @@ export interface CallMetrics {
   /** `code` is the status' name, such as OK or INVALID_ARGUMENT. */
   handled(call: CallLabels, code: string, seconds: number): void
   slow(call: CallLabels): void
+  /** Messages of calls, one way or the other. */
+  message(call: CallLabels, direction: 'received' | 'sent'): void
   received(bytes: number): void
   sent(bytes: number): void
 }
@@ -50,6 +52,20 @@ export function createCallMetrics(registry: Registry): CallMetrics {
     labelNames: ['grpc_service', 'grpc_method'] as const,
     registers,
   })
+  const messages = {
+    received: new Counter({
+      name: 'grpc_server_msg_received_total',
+      help: 'Messages of requests, over gRPC or the gateway.',
+      labelNames,
+      registers,
+    }),
+    sent: new Counter({
+      name: 'grpc_server_msg_sent_total',
+      help: 'Messages of answers, over gRPC or the gateway.',
+      labelNames,
+      registers,
+    }),
+  }
   const received = new Counter({
     name: 'etcd_network_client_grpc_received_bytes_total',
     help: 'Bytes of requests from clients.',
@@ -84,6 +100,7 @@ export function createCallMetrics(registry: Registry): CallMetrics {
         duration.observe({ grpc_service: call.service, grpc_method: call.method }, seconds)
     },
     slow: call => slow.inc({ grpc_service: call.service, grpc_method: call.method }),
+    message: (call, direction) => messages[direction].inc(labels(call)),
     received: bytes => received.inc(bytes),
     sent: bytes => sent.inc(bytes),
   }

@@ -1,4 +1,4 @@
-import { Registry } from 'prom-client'
+import { Counter, type Registry } from 'prom-client'
 import type { KvNode } from '@kvorum/model'
 import { createCallMetrics, type CallMetrics } from './calls.js'
 import { createNodeMetrics } from './node.js'
@@ -8,6 +8,8 @@ import type { TlsStatus } from '../tls/setup.js'
 
 export interface ServerMetrics {
   readonly calls: CallMetrics
+  /** A check of /health. */
+  readonly checked: (well: boolean) => void
   readonly contentType: string
   /** The exposition text of a scrape. */
   render(): Promise<string>
@@ -20,14 +22,17 @@ export interface MetricSources {
   readonly tls: () => TlsStatus
 }
 
-export function createMetrics(node: KvNode, edge: MetricSources): ServerMetrics {
-  const registry = new Registry()
+export function createMetrics(registry: Registry, node: KvNode, edge: MetricSources): ServerMetrics {
   const calls = createCallMetrics(registry)
   const ofNode = createNodeMetrics(registry, node, edge)
   const readTls = createTlsMetrics(registry, edge.tls)
   const ofProcess = createProcessMetrics(registry)
+  const health = (name: string, help: string): Counter => new Counter({ name, help, registers: [registry] })
+  const well = health('etcd_server_health_success', 'Health checks that this server passed.')
+  const ill = health('etcd_server_health_failures', 'Health checks that this server failed.')
   return {
     calls,
+    checked: passed => (passed ? well : ill).inc(),
     contentType: registry.contentType,
     render: () => {
       ofNode.read()

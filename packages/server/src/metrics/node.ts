@@ -1,6 +1,6 @@
 import { Gauge, Counter, type Registry } from 'prom-client'
 import type { KvNode, NodeStatus } from '@kvorum/model'
-import { ETCD_API_VERSION, KVORUM_VERSION } from '../version.js'
+import { ETCD_API_VERSION, ETCD_CLUSTER_VERSION, KVORUM_VERSION } from '../version.js'
 
 type Reading = (status: NodeStatus) => number
 const flag = (value: boolean): number => (value ? 1 : 0)
@@ -75,6 +75,12 @@ export function createNodeMetrics(
     new Gauge({ name, help, labelNames: [label], registers }).set({ [label]: value }, 1)
   identity('etcd_server_id', 'Id of this node.', 'server_id', node.self.toString(16))
   identity('etcd_server_version', 'Version of the etcd API served.', 'server_version', ETCD_API_VERSION)
+  identity(
+    'etcd_cluster_version',
+    'Version of the cluster.',
+    'cluster_version',
+    ETCD_CLUSTER_VERSION.replace(/\.\d+$/, ''),
+  )
   identity('kvorum_version', 'Version of kvorum.', 'version', KVORUM_VERSION)
   const counted = new Map<string, (value: number) => void>()
   return {

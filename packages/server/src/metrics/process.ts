@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, Gauge, type Registry } from 'prom-client'
 
@@ -24,6 +24,11 @@ export function createProcessMetrics(registry: Registry): ProcessMetrics {
   const heap = gauge('nodejs_heap_size_used_bytes', 'Used JavaScript heap.')
   const external = gauge('nodejs_external_memory_bytes', 'Memory of buffers outside the heap.')
   const descriptors = gauge('process_open_fds', 'Open file descriptors.')
+  const limit = descriptorLimit()
+  gauge('process_max_fds', 'Most file descriptors that may be open.').set(limit)
+  gauge('os_fd_limit', 'Most file descriptors that may be open.').set(limit)
+  const used = gauge('os_fd_used', 'Open file descriptors.')
+  const virtual = gauge('process_virtual_memory_bytes', 'Virtual memory of the process.')
   gauge('process_start_time_seconds', 'When the process started, in Unix time.').set(
     Math.round(Date.now() / 1000 - process.uptime()),
   )
@@ -37,14 +42,17 @@ export function createProcessMetrics(registry: Registry): ProcessMetrics {
   histogram.enable()
   return {
     read: () => {
-      const used = process.cpuUsage()
+      const cpuUsed = process.cpuUsage()
       cpu.reset()
-      cpu.inc((used.user + used.system) / MICROSECONDS)
+      cpu.inc((cpuUsed.user + cpuUsed.system) / MICROSECONDS)
       const memory = process.memoryUsage()
       resident.set(memory.rss)
       heap.set(memory.heapUsed)
       external.set(memory.external)
-      descriptors.set(openDescriptors())
+      const open = openDescriptors()
+      descriptors.set(open)
+      used.set(open)
+      virtual.set(virtualBytes())
       for (const quantile of QUANTILES) {
         const late = quantile === 1 ? histogram.max : histogram.percentile(quantile * 100)
         delay.set({ quantile: String(quantile) }, histogram.count === 0 ? 0 : late / NANOSECONDS)
@@ -63,5 +71,18 @@ function openDescriptors(): number {
     return readdirSync('/proc/self/fd').length
   } catch {
     return 0
+  }
+}
+
+/** 0 where the system does not tell. */
+export const descriptorLimit = (): number => Number(fileMatch('/proc/self/limits', /^Max open files +(\d+)/m))
+
+const virtualBytes = (): number => 1024 * Number(fileMatch('/proc/self/status', /^VmSize:\s+(\d+) kB/m))
+
+function fileMatch(path: string, pattern: RegExp): string {
+  try {
+    return pattern.exec(readFileSync(path, 'utf8'))?.[1] ?? '0'
+  } catch {
+    return '0'
   }
 }

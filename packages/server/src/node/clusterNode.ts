@@ -65,7 +65,7 @@ export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
 }
 
 async function startRuntime(
-  { config, logger, fatal, peerTls }: NodeSetup,
+  { config, logger, fatal, peerTls, diskTimes }: NodeSetup,
   { cluster, self, bootstrap }: Place,
   initial: NodeInitial,
   log: LogStore,
@@ -90,8 +90,8 @@ async function startRuntime(
         checksum: (bytes, seed) => crc32(bytes, seed),
       },
       initial,
-      log: logPort(log),
-      store: storePort(engine, new DiskRoom(() => freeBytesOf(config.dataDir), logger)),
+      log: diskTimes.log(logPort(log)),
+      store: diskTimes.store(storePort(engine, new DiskRoom(() => freeBytesOf(config.dataDir), logger))),
       clock: { monotonic: () => performance.now(), wall: () => Date.now() },
       logger,
       fatal,

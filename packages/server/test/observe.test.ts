@@ -1,0 +1,101 @@
+import { Registry } from 'prom-client'
+import t from 'tap'
+import type { LogPort, StorePort } from '@kvorum/node'
+import { SILENT } from '@kvorum/server'
+import { createDiskTimes } from '#src/metrics/disk.js'
+import { running } from './harness.js'
+
+/** Those of etcd's names that dashboards and alerts are made of, and that mean the same here. */
+const NAMES = [
+  'etcd_cluster_version',
+  'etcd_disk_backend_commit_duration_seconds_bucket',
+  'etcd_disk_wal_fsync_duration_seconds_bucket',
+  'etcd_mvcc_db_total_size_in_bytes',
+  'etcd_mvcc_db_total_size_in_use_in_bytes',
+  'etcd_network_client_grpc_received_bytes_total',
+  'etcd_network_client_grpc_sent_bytes_total',
+  'etcd_server_has_leader',
+  'etcd_server_health_failures',
+  'etcd_server_health_success',
+  'etcd_server_id',
+  'etcd_server_is_leader',
+  'etcd_server_is_learner',
+  'etcd_server_leader_changes_seen_total',
+  'etcd_server_proposals_applied_total',
+  'etcd_server_proposals_committed_total',
+  'etcd_server_proposals_failed_total',
+  'etcd_server_proposals_pending',
+  'etcd_server_version',
+  'grpc_server_handled_total',
+  'grpc_server_msg_received_total',
+  'grpc_server_msg_sent_total',
+  'grpc_server_started_total',
+  'os_fd_limit',
+  'os_fd_used',
+  'process_cpu_seconds_total',
+  'process_max_fds',
+  'process_open_fds',
+  'process_resident_memory_bytes',
+  'process_start_time_seconds',
+  'process_virtual_memory_bytes',
+]
+
+t.test("metrics have etcd's names", async t => {
+  await using server = await running()
+  await (await fetch(`${server.url}/v3/kv/range`, { method: 'POST', body: '{"key":"YQ=="}' })).text()
+  await (await fetch(`${server.url}/health`)).text()
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  const lines = text.split('\n')
+  for (const name of NAMES)
+    t.ok(
+      lines.some(line => line.startsWith(`${name} `) || line.startsWith(`${name}{`)),
+      name,
+    )
+  t.match(text, /etcd_server_health_success 1\n/)
+  t.match(text, /grpc_server_msg_sent_total\{[^}]*grpc_method="Range"[^}]*\} 1\n/)
+})
+
+t.test('what the disk takes is measured, and passed on as it is', async t => {
+  const registry = new Registry()
+  const times = createDiskTimes(registry)
+  const log = times.log({ append: () => Promise.resolve('durable') } as unknown as LogPort)
+  const store = times.store({ batch: () => Promise.reject(new Error('broken')) } as unknown as StorePort)
+  t.equal(await log.append({} as Parameters<LogPort['append']>[0]), 'durable')
+  await t.rejects(store.batch([], {} as Parameters<StorePort['batch']>[1]), { message: 'broken' })
+  const text = await registry.metrics()
+  t.match(text, /etcd_disk_wal_fsync_duration_seconds_count 1\n/)
+  t.match(text, /etcd_disk_backend_commit_duration_seconds_count 1\n/)
+})
+
+t.test('a slow request is logged with the rooms it was in', async t => {
+  const warned: object[] = []
+  const logger = { ...SILENT, warn: (facts: object) => void warned.push(facts) }
+  await using server = await running(['--warning-unary-request-duration=1ms'], { logger })
+  let release = (): void => {}
+  server.node.held = new Promise(resolve => (release = resolve))
+  const answer = fetch(`${server.url}/v3/kv/range`, { method: 'POST', body: '{"key":"YQ=="}' })
+  setTimeout(release, 30)
+  await (await answer).text()
+  const slow = warned.find(facts => 'nodeMs' in facts) as Record<string, number> | undefined
+  t.match(slow, { rpc: 'etcdserverpb.KV/Range', code: 'OK' })
+  t.ok(slow!['tookMs']! >= slow!['nodeMs']! && slow!['nodeMs']! > slow!['decodeMs']! + slow!['encodeMs']!)
+})
+
+t.test('paths beside the gateway, and wrong methods', async t => {
+  await using server = await running()
+  const ask = async (path: string, method = 'GET') => {
+    const response = await fetch(server.url + path, { method })
+    return { status: response.status, text: await response.text() }
+  }
+  const variables = JSON.parse((await ask('/debug/vars')).text) as Record<string, unknown>
+  t.match(variables, { memstats: { Sys: Number }, 'raft.status': { id: server.node.self.toString(16) } })
+  for (const path of ['/health', '/livez', '/readyz', '/version', '/debug/vars'])
+    t.equal((await ask(path, 'POST')).status, 405, path)
+  t.equal((await ask('/v3/kv/range')).status, 405)
+  t.equal((await ask('/nothing')).status, 404)
+  t.match(await ask('/livez/serializable_read'), { status: 200, text: 'ok\n' })
+  t.match((await ask('/readyz?verbose')).text, /\[\+\]linearizable_read ok/)
+  t.match((await ask('/readyz?verbose&exclude=non_learner')).text, /\[\+\]non_learner excluded/)
+  const origin = await fetch(`${server.url}/version`, { method: 'OPTIONS' })
+  t.equal(origin.status, 200)
+})
