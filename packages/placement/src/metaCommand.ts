@@ -150,6 +150,13 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
   }
 }
 
+/** What nodes say on their own account, and no client can. */
+const OWN_COMMANDS: ReadonlySet<MetaCommand['kind']> = new Set([
+  'announce',
+  'setClusterVersion',
+  'bindMember',
+])
+
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
 export function applyMetaCommand(
   state: MetaState,
@@ -157,7 +164,7 @@ export function applyMetaCommand(
   authRevision: number | null = null,
 ): Result<Reply> {
   // What a node says about itself is bound to no user; what an administrator wants is decided by the newest roles.
-  const needed = authRevision ?? (command.kind === 'auth' ? 0 : Infinity)
+  const needed = authRevision ?? (OWN_COMMANDS.has(command.kind) ? Infinity : 0)
   if (needed < state.auth.fence && (state.auth.enabled || authRevision !== null))
     return refuse('authOutdated')
   switch (command.kind) {

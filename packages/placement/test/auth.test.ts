@@ -5,6 +5,7 @@ import {
   compareBytes,
   groupId,
   MalformedError,
+  nodeId,
   pointRange,
   prefixRange,
   rangeContains,
@@ -377,6 +378,8 @@ t.test('the meta group decides changes by the newest roles', async t => {
   t.ok(add('u1', on.fence).ok)
   t.match(add('u2', on.fence), { ok: false, error: { code: 'authOutdated' } }, 'that was a change')
   t.ok(add('u2', Number.MAX_SAFE_INTEGER).ok, 'what a node does itself')
+  const remove = { kind: 'removeMember', node: nodeId(1n), strict: false } as const
+  t.match(applyMetaCommand(meta, remove), { ok: false, error: { code: 'authOutdated' } }, 'members, too')
   t.ok(applyMetaCommand(meta, { kind: 'setClusterVersion', version: '3.5.0' }).ok, 'and says of itself')
   t.strictSame(decodeMetaState(encodeMetaState(meta)).auth, meta.auth)
 })
