@@ -1,3 +1,4 @@
+import { compareBytes } from '@kvorum/model'
 import type { Step } from './steps.js'
 import { isSymbolic, type Template } from './symbols.js'
 import type { Answer } from './target.js'
@@ -31,7 +32,46 @@ export const DEVIATIONS: readonly Deviation[] = [
       etcd.text === COMPACTED &&
       hasMessage(step.request, 'request_range', range => range['revision'] === -1),
   },
+  {
+    id: 'auth-before-checks',
+    applies: (_, etcd, kvorum) =>
+      etcd.kind === 'refused' &&
+      etcd.code === INVALID_ARGUMENT &&
+      kvorum.kind === 'refused' &&
+      etcd.text !== kvorum.text &&
+      DENIED.has(kvorum.text),
+  },
+  {
+    id: 'auth-empty-range',
+    applies: (step, etcd, kvorum) =>
+      etcd.kind === 'refused' &&
+      etcd.text === 'etcdserver: permission denied' &&
+      !(kvorum.kind === 'refused' && kvorum.text === etcd.text) &&
+      'request' in step &&
+      hasEmptyRange(step.request),
+  },
 ]
+
+const INVALID_ARGUMENT = 3
+const DENIED: ReadonlySet<string> = new Set([
+  'etcdserver: user name is empty',
+  'etcdserver: permission denied',
+  'etcdserver: invalid auth token',
+])
+
+/** Whether somewhere in it a range ends before it begins. */
+const hasEmptyRange = (template: Template): boolean =>
+  isEmpty(template) ||
+  (typeof template === 'object' &&
+    !(template instanceof Uint8Array) &&
+    Object.values(template).some((inner: Template) => hasEmptyRange(inner)))
+
+function isEmpty(template: Template): boolean {
+  if (typeof template !== 'object' || template instanceof Uint8Array || Array.isArray(template)) return false
+  const { key, range_end: end } = template as Readonly<Record<string, Template>>
+  if (!(key instanceof Uint8Array) || !(end instanceof Uint8Array) || end.length === 0) return false
+  return !(end.length === 1 && end[0] === 0) && compareBytes(end, key) <= 0
+}
 
 const isTxn = (step: Step): step is Extract<Step, { kind: 'call' }> =>
   step.kind === 'call' && step.rpc === 'etcdserverpb.KV/Txn'

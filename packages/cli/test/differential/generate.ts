@@ -2,6 +2,7 @@ import { Random } from '@kvorum/sim'
 import type { MessageTemplate, Template } from './symbols.js'
 import { leaseIn, revision } from './symbols.js'
 import { call, type Sequence, type Step } from './steps.js'
+import { authPrologue, drawAuthStep } from './generateAuth.js'
 import { drawTxn } from './generateTxn.js'
 import { drawWatchStep } from './generateWatch.js'
 
@@ -186,11 +187,13 @@ interface Profile {
   readonly steps: number
   /** Share of steps that concern watches. */
   readonly watches: number
+  readonly auth?: true
 }
 
 /** Catching up with the past takes a tenth of a second in etcd, so sequences with watches are few and long. */
 function profileOf(seed: number): Profile {
   if (seed % 16 === 15) return { transport: 'grpc', steps: 60, watches: 0.25 }
+  if (seed % 64 === 5) return { transport: 'grpc', steps: 30, watches: 0, auth: true }
   if (seed % 8 === 3) return { transport: 'json', steps: 15, watches: 0 }
   return { transport: 'grpc', steps: 15, watches: 0 }
 }
@@ -198,6 +201,10 @@ function profileOf(seed: number): Profile {
 export function drawSequence(seed: number): Sequence {
   const draw = new Draw(new Random(seed))
   const profile = profileOf(seed)
+  if (profile.auth === true) {
+    const steps = Array.from({ length: profile.steps }, () => drawAuthStep(draw))
+    return { seed, transport: 'grpc', steps: [...authPrologue(draw), ...steps] }
+  }
   const steps: Step[] = []
   while (steps.length < profile.steps) {
     steps.push(drawStep(draw, profile))

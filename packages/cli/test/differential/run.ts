@@ -1,4 +1,5 @@
 import type { RpcName } from '@kvorum/protocol'
+import { openDoors } from './accounts.js'
 import { DEVIATIONS } from './deviations.js'
 import { difference, normaliseAnswer } from './normalise.js'
 import type { Pair } from './servers.js'
@@ -28,6 +29,8 @@ export interface Run {
   readonly etcd: Side
   readonly kvorum: Side
   readonly marks: Record<RevisionMark, number>
+  /** Authentication is on: 3.4 looks at tokens also where it is not, later versions and we do not. */
+  guarded: boolean
   deviation: string | null
 }
 
@@ -43,6 +46,7 @@ export type Outcome =
 
 /** Runs it on both, from a clean state. */
 export async function runSequence(pair: Pair, sequence: Sequence): Promise<Outcome> {
+  await Promise.all([openDoors(pair.etcd), openDoors(pair.kvorum)])
   const start = await alignStores(pair)
   const side = (target: Target): Side => ({
     target,
@@ -55,6 +59,7 @@ export async function runSequence(pair: Pair, sequence: Sequence): Promise<Outco
     etcd: side(pair.etcd),
     kvorum: side(pair.kvorum),
     marks: { now: start, compacted: start, start },
+    guarded: false,
     deviation: null,
   }
   try {
@@ -114,13 +119,17 @@ export const bindings = (run: Run, side: Side): Bindings => ({ marks: run.marks,
 function ask(run: Run, side: Side, step: Extract<Step, { kind: 'call' | 'keepAlive' }>): Promise<Answer> {
   const message = resolve(step.request, bindings(run, side)) as Message
   if (step.kind === 'keepAlive') return side.target.keepAlive(message)
+  const as = run.guarded ? step.as : undefined
   return run.sequence.transport === 'json'
-    ? side.target.json(step.rpc, message, step.as)
-    : side.target.grpc(step.rpc, message, step.as)
+    ? side.target.json(step.rpc, message, as)
+    : side.target.grpc(step.rpc, message, as)
 }
 
-/** Keeps the id that the server chose. */
+/** Keeps the token and the id that the server chose. */
 function remember(side: Side, step: Extract<Step, { kind: 'call' }>, answer: Answer): void {
+  const { name } = step.request
+  if (answer.kind === 'ok' && step.rpc === 'etcdserverpb.Auth/Authenticate' && typeof name === 'string')
+    side.target.tokens.set(name, String(answer.message['token']))
   if (step.slot === undefined || answer.kind !== 'ok') return
   const id = BigInt(answer.message['ID'] as bigint | string)
   side.leases.set(step.slot, id)
@@ -129,6 +138,8 @@ function remember(side: Side, step: Extract<Step, { kind: 'call' }>, answer: Ans
 
 function noteRevisions(run: Run, rpc: RpcName, step: Extract<Step, { kind: 'call' }>, answer: Answer): void {
   if (answer.kind !== 'ok') return
+  if (rpc === 'etcdserverpb.Auth/AuthEnable') run.guarded = true
+  if (rpc === 'etcdserverpb.Auth/AuthDisable') run.guarded = false
   const now = revisionOf(answer)
   run.marks.now = Math.max(run.marks.now, now)
   if (rpc !== `${KV}/Compact`) return

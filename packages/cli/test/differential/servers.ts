@@ -67,6 +67,7 @@ async function startEtcd(directory: string): Promise<{ target: Target; child: Ch
       `--initial-advertise-peer-urls=${peerUrl}`,
       `--initial-cluster=etcd=${peerUrl}`,
       '--log-level=error',
+      '--bcrypt-cost=4',
       '--logger=zap',
     ],
     { stdio: 'ignore' },

@@ -1,9 +1,10 @@
 import t from 'tap'
 import { differenceText, reportText, runSeeds } from '../differential/campaign.js'
 import { DEVIATIONS } from '../differential/deviations.js'
+import { PASSWORDS } from '../differential/generateAuth.js'
 import { runSequence } from '../differential/run.js'
 import { etcdVersion, startPair } from '../differential/servers.js'
-import { call, type Sequence } from '../differential/steps.js'
+import { call, type Sequence, type Step } from '../differential/steps.js'
 import type { Template } from '../differential/symbols.js'
 import type { Message } from '../differential/target.js'
 
@@ -29,17 +30,27 @@ t.test('deviations are as they are written down', { skip }, async t => {
   t.teardown(() => pair.stop())
   const key = Buffer.from('a')
   const put = { request_put: { key } }
-  const txn = (...success: Template[]): Sequence => ({
-    seed: 0,
-    transport: 'grpc',
-    steps: [call('etcdserverpb.KV/Txn', { success })],
-  })
+  const steps = (...all: Step[]): Sequence => ({ seed: 0, transport: 'grpc', steps: all })
+  const txn = (...success: Template[]): Sequence => steps(call('etcdserverpb.KV/Txn', { success }))
+  const [AUTH, password] = ['etcdserverpb.Auth', PASSWORDS[0]!] as const
+  const guarded = (...then: Step[]): Sequence =>
+    steps(
+      call(`${AUTH}/UserAdd`, { name: 'root', password }),
+      call(`${AUTH}/UserGrantRole`, { user: 'root', role: 'root' }),
+      call(`${AUTH}/UserAdd`, { name: 'ann', password }),
+      call(`${AUTH}/AuthEnable`, {}),
+      call(`${AUTH}/Authenticate`, { name: 'ann', password }),
+      ...then,
+    )
+  const nothing = { key: Buffer.from('b'), range_end: key }
   const open = { request_delete_range: { key, range_end: Buffer.from([0]) } }
   const nested = (op: Template): Template => ({ request_txn: { success: [op] } })
   const cases: [string, Sequence][] = [
     ['txn-put-and-delete', txn(put, open)],
     ['txn-put-and-delete', txn(nested(put), nested({ request_delete_range: { key } }))],
     ['txn-negative-revision', txn({ request_range: { key, revision: -1 } })],
+    ['auth-before-checks', guarded(call('etcdserverpb.KV/Put', {}))],
+    ['auth-empty-range', guarded({ ...call('etcdserverpb.KV/DeleteRange', nothing), as: 'ann' })],
   ]
   for (const [id, sequence] of cases)
     t.strictSame(await runSequence(pair, sequence), { kind: 'deviates', id })

@@ -1,0 +1,45 @@
+import type { RpcName } from '@kvorum/protocol'
+import { PASSWORDS } from './generateAuth.js'
+import type { Message, Target } from './target.js'
+
+const AUTH = 'etcdserverpb.Auth'
+
+/** Authentication off, no users, no roles: what a sequence before may have left. */
+export async function openDoors(target: Target): Promise<void> {
+  const users = await target.grpc(`${AUTH}/UserList`, {})
+  if (users.kind === 'refused') await disable(target)
+  target.tokens.clear()
+  await removeAll(target, 'users', `${AUTH}/UserList`, name => [`${AUTH}/UserDelete`, { name }])
+  await removeAll(target, 'roles', `${AUTH}/RoleList`, role => [`${AUTH}/RoleDelete`, { role }])
+}
+
+async function disable(target: Target): Promise<void> {
+  const reasons: string[] = []
+  for (const password of PASSWORDS) {
+    const answer = await target.grpc(`${AUTH}/Authenticate`, { name: 'root', password })
+    if (answer.kind !== 'ok') {
+      reasons.push(answer.text)
+      continue
+    }
+    target.tokens.set('root', String(answer.message['token']))
+    const disabled = await target.grpc(`${AUTH}/AuthDisable`, {}, 'root')
+    if (disabled.kind === 'ok') return
+    reasons.push(disabled.text)
+  }
+  throw new Error(`${target.name} cannot be opened again: ${reasons.join(', ')}`)
+}
+
+async function removeAll(
+  target: Target,
+  field: 'users' | 'roles',
+  list: RpcName,
+  removal: (name: string) => readonly [RpcName, Message],
+): Promise<void> {
+  const answer = await target.grpc(list, {})
+  if (answer.kind !== 'ok') throw new Error(`${target.name}: ${list}: ${answer.text}`)
+  for (const name of answer.message[field] as string[]) {
+    const [rpc, message] = removal(name)
+    const removed = await target.grpc(rpc, message)
+    if (removed.kind !== 'ok') throw new Error(`${target.name}: ${rpc} ${name}: ${removed.text}`)
+  }
+}
