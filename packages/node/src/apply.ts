@@ -161,6 +161,7 @@ function applyBatch(turn: Turn, group: Group): void {
         if (hidden !== null) {
           // Nothing behind it is applied before it is shown; `driveHidden` goes on from here.
           hidden.worked = worked
+          hidden.workedAt = later.now
           later.touched.add(group)
           return
         }

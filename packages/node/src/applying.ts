@@ -1,4 +1,4 @@
-import type { Entry, Index, ShardCommand, Term } from '@kvorum/model'
+import type { Entry, Index, Millis, ShardCommand, Term } from '@kvorum/model'
 import type { Prefetched, Worked } from '@kvorum/machine'
 
 /**
@@ -34,8 +34,10 @@ export interface Hidden {
   publishedAt: Index
   /** The term in which this node proposed the publication as leader; 0: in none. */
   proposedIn: Term
-  /** Its effects, when all of them have been worked out. */
+  /** Its effects, when all of them have been worked out... */
   worked: Worked | null
+  /** ...and since when. */
+  workedAt: Millis
 }
 
 export const createApplying = (): Applying => ({ batch: [], at: 0, waiting: false, hidden: null })

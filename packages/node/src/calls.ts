@@ -139,10 +139,16 @@ function ofAllSendings(result: ClientResult): ClientResult {
 
 const APPLYING_EXTENSION_MS = 1_000
 
-/** A long command that is committed and under way will be answered: giving up on it now would only lose the answer. */
+/**
+ * A long command that is committed and under way will be answered: giving up on it now would only lose the answer.
+ * When it has been worked out it waits for a majority, like any write, and not for ever.
+ */
 function isBeingApplied(turn: Turn, call: Call): boolean {
   const group = call.group === null ? undefined : turn.state.groups.get(call.group)
   const current = group?.applying.batch[group.applying.at]
+  const hidden = group?.applying.hidden ?? null
+  if (hidden !== null && hidden.worked !== null && turn.now - hidden.workedAt > APPLYING_EXTENSION_MS)
+    return false
   return current !== undefined && group?.proposals.get(current.entry.index)?.call === call
 }
 

@@ -10,7 +10,7 @@ import { driveMoves } from './moveLeader.js'
 import { letGoLingering } from './roster.js'
 import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
-import type { Group, Turn } from './state.js'
+import type { Group, NodeState, Turn } from './state.js'
 import { notifyProgress } from './watch/watchers.js'
 import { retryWaiting, routeCall } from './writes.js'
 
@@ -19,12 +19,13 @@ export function doDuties(turn: Turn): void {
   const { state } = turn
   if (turn.now < state.dutiesAt) return
   state.dutiesAt = turn.now + state.options.heartbeatMs
+  const mustNotLead = state.draining || hasQuarantined(state)
   for (const group of state.groups.values()) {
     openElection(turn, group)
     retryWaiting(turn, group)
     driveInstall(turn, group)
     driveMembership(turn, group)
-    if (state.draining) handOver(turn, group)
+    if (mustNotLead) handOver(turn, group)
   }
   expireStreams(turn)
   notifyProgress(turn)
@@ -37,6 +38,15 @@ export function doDuties(turn: Turn): void {
   driveMoves(turn)
   letGoLingering(turn)
   followMetaLeader(turn, meta)
+}
+
+/**
+ * A replica that does not apply must not lead: its group could write nothing, and nobody would publish its long
+ * commands. The other groups go along, since the shard's leader follows the meta group's.
+ */
+function hasQuarantined(state: NodeState): boolean {
+  for (const group of state.groups.values()) if (group.quarantined !== null) return true
+  return false
 }
 
 /**

@@ -18,7 +18,7 @@ export function hiddenCommand(group: Group): Hidden | null {
   else if (applying.hidden === null) {
     // Also after a restart: the store says that the next entry was begun, so it is long.
     const index = machine.applied + 1
-    applying.hidden = { index, looked: index, publishedAt: 0, proposedIn: 0, worked: null }
+    applying.hidden = { index, looked: index, publishedAt: 0, proposedIn: 0, worked: null, workedAt: 0 }
   }
   return applying.hidden
 }

@@ -101,6 +101,31 @@ t.test('a leader that dies before it has published leaves that to the next', asy
   t.equal(cluster.ask(node, get(ALL), 1_000).ok, false, 'cut off, the old leader answers nothing')
 })
 
+t.test(
+  'a leader whose data is damaged gives leadership away, and the next publishes its long command',
+  async t => {
+    const { cluster, node } = prepared()
+    const others = cluster.nodes.filter(one => one !== node)
+    node.request(deleteAll)
+    cluster.until(() => cluster.nodes.every(isHidden))
+    node.put({ kind: 'logDamaged', group: DATA, problem: 'an entry fails its checksum' })
+    cluster.until(() => groupOf(node).quarantined !== null)
+    cluster.until(() => others.every(one => !isHidden(one)))
+    t.not(cluster.leaderOf(DATA), node)
+    t.same(pairs(cluster.ask(others[0]!, get(ALL))), [])
+    t.equal(cluster.ask(others[1]!, put('new', 'value')).ok, true)
+  },
+)
+
+t.test('the client of a long command that cannot be published is told that its end is not known', async t => {
+  const { cluster, node } = prepared()
+  const id = node.request(deleteAll, 500)
+  cluster.until(() => isHidden(node))
+  for (const one of cluster.nodes) cluster.cut.add(`${node.id}>${one.id}`).add(`${one.id}>${node.id}`)
+  cluster.until(() => node.results.has(id))
+  t.match(node.results.get(id), { ok: false, error: { outcome: 'unknown' } })
+})
+
 t.test('leases are kept alive by the leader they had before, while a long command is hidden', async t => {
   const { cluster, node } = prepared()
   const id = leaseId(5n)

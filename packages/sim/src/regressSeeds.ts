@@ -41,4 +41,11 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     profile: 'swarm',
     found: 'slow watchers were still slow when catching up was demanded (its own mistake)',
   },
+  { seed: 5012, profile: 'swarm', found: 'the same' },
+  {
+    seed: 5057,
+    profile: 'swarm',
+    found:
+      'a write of a session was sent again while a disk was slow, longer than demanded (its own mistake)',
+  },
 ]

@@ -25,7 +25,8 @@ export type Outcome =
   | { readonly kind: 'unknown'; readonly code?: string }
 
 /** One write of a session is given up after this many. */
-const SENDINGS_MAX = 12
+export const SENDINGS_MAX = 12
+export const SEND_AGAIN_AFTER_MAX = 300 * MILLISECOND
 
 /** One virtual client: one request at a time, at one node until that disappoints it. */
 export class Client {
@@ -93,7 +94,7 @@ export class Client {
         if (outcome.kind === 'unknown' && outcome.code === 'sessionNotFound') done({ kind: 'unknown' })
         else if (outcome.kind !== 'unknown' && !doubtful) done(outcome)
         else if (sendings < SENDINGS_MAX) {
-          this.cluster.schedule.after(this.random.int(1, 300) * MILLISECOND, 'sendAgain', send)
+          this.cluster.schedule.after(this.random.int(MILLISECOND, SEND_AGAIN_AFTER_MAX), 'sendAgain', send)
         } else done({ kind: 'unknown' })
       })
     }

@@ -43,8 +43,7 @@ export function demandProgress(cluster: Cluster, workload: Workload, watchers: W
     cluster.plan.groups.every(group => leads(cluster, group)),
   )
   workload.stop()
-  const { requestTimeout } = cluster.plan.swarm.workload
-  demand(cluster, 'every request ends', 2 * requestTimeout + SECOND, () => workload.busy === 0)
+  demand(cluster, 'every request ends', workload.longestRequest, () => workload.busy === 0)
   for (const group of cluster.dataGroups) freshWrites(cluster, group)
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
@@ -62,7 +61,11 @@ function demand(cluster: Cluster, what: string, time: Micros, holds: () => boole
     const { raft, machine } = group
     const positions =
       raft === null ? 'loading' : `${raft.role} t${raft.term} c${raft.commit} l${raft.lastIndex}`
-    return `n${node.station}g${group.id} ${positions} a${machine.applied}${machine.installing ? ' installing' : ''}`
+    const { hidden } = group.applying
+    const begun =
+      hidden === null ? '' : ` hidden${hidden.worked === null ? '' : ' done'} p${hidden.publishedAt}`
+    const state = machine.installing ? ' installing' : begun
+    return `n${node.station}g${group.id} ${positions} s${raft?.stable ?? 0} a${machine.applied}${state}`
   })
   throw new Failure(`no progress: ${what}`, {
     seconds: time / SECOND,

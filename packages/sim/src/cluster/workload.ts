@@ -15,9 +15,9 @@ import type { ListOp, ListResult } from '../check/listAppend.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
 import type { Recorder } from '../check/history.js'
 import type { Random } from '../random.js'
-import { MILLISECOND, SECOND } from '../schedule.js'
+import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { WorkloadKind } from '../swarm.js'
-import { Client, type Outcome } from './client.js'
+import { Client, SEND_AGAIN_AFTER_MAX, SENDINGS_MAX, type Outcome } from './client.js'
 import type { Cluster } from './cluster.js'
 import { keyPrefix } from './plan.js'
 import { del, get, modIs, put, range } from './requests.js'
@@ -61,6 +61,13 @@ export class Workload {
 
   stop(): void {
     this.#stopped = true
+  }
+
+  /** What a client may take until it is done: two requests, or a write of a session sent again and again. */
+  get longestRequest(): Micros {
+    const { requestTimeout, kinds } = this.#cluster.plan.swarm.workload
+    const sendings = kinds.includes('sessions') ? SENDINGS_MAX : 2
+    return sendings * (requestTimeout + SEND_AGAIN_AFTER_MAX) + SECOND
   }
 
   #next(client: Client): void {
