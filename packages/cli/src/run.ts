@@ -4,6 +4,7 @@ import { del } from './commands/del.js'
 import { dev } from './commands/dev.js'
 import { get } from './commands/get.js'
 import { leaseCommands } from './commands/lease.js'
+import { memberCommands } from './commands/member.js'
 import { put } from './commands/put.js'
 import { roleCommands } from './commands/role.js'
 import { server } from './commands/server.js'
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   ...authCommands,
   ...userCommands,
   ...roleCommands,
+  ...memberCommands,
   ...snapshotCommands,
   status,
 ]

@@ -48,7 +48,9 @@ function replyOf(result: OperationResult): OpReply {
       return { kind: 'range', kvs: result.entries.map(keyValueOf), more: result.more, count: result.count }
     case 'txn': {
       const { succeeded, revision, results } = result
-      return { kind: 'txn', succeeded, revision, before: revision, responses: results.map(replyOf) }
+      const writes = results.some(one => one.kind === 'put' || (one.kind === 'delete' && one.deleted > 0))
+      const before = writes ? revision - 1 : revision
+      return { kind: 'txn', succeeded, revision, before, responses: results.map(replyOf) }
     }
   }
 }

@@ -1,0 +1,77 @@
+import t from 'tap'
+import { ALL_KEYS, groupId, incarnation, nodeId, replicaId, type GroupConfig } from '@kvorum/model'
+import { applyMetaCommand, createMetaState, type MetaCommand, type MetaState } from '@kvorum/placement'
+import { enterJoint, leaveJoint } from '@kvorum/raft'
+import { votersOf } from '@kvorum/node'
+import { nextChange } from '#src/membershipPlan.js'
+
+const replicas = [1, 2, 3].map(id => ({ id: replicaId(id), node: nodeId(BigInt(id)) }))
+const everybody = (): boolean => true
+const nobody = (): boolean => false
+
+function meta(...commands: MetaCommand[]): MetaState {
+  const nodes = replicas.map(({ node }) => ({
+    id: node,
+    name: `n${node}`,
+    peerUrls: [`http://n${node}`],
+    clientUrls: [],
+    learner: false,
+    serverVersion: '',
+  }))
+  const state = createMetaState(nodes, [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas }])
+  for (const command of commands) applyMetaCommand(state, command)
+  return state
+}
+
+const add = (id: bigint, learner = false): MetaCommand => ({
+  kind: 'addMember',
+  node: nodeId(id),
+  peerUrls: [`http://n${id}`],
+  learner,
+  strict: false,
+})
+const bind = (id: bigint): MetaCommand => ({
+  kind: 'bindMember',
+  node: nodeId(id),
+  incarnation: incarnation(id),
+})
+const remove = (id: bigint): MetaCommand => ({ kind: 'removeMember', node: nodeId(id), strict: false })
+
+/** Takes steps until there is none; each as raft would take it. */
+function follow(config: GroupConfig, state: MetaState, caughtUp = everybody): GroupConfig[] {
+  const seen: GroupConfig[] = []
+  for (let at = config; seen.length < 20;) {
+    const change = nextChange(at, state, replicaId(1), caughtUp)
+    if (change === null) return seen
+    const joint = enterJoint(at, change)
+    if (joint === null) throw new Error('a change that does not fit')
+    seen.push((at = leaveJoint(joint)))
+  }
+  throw new Error('it never ends')
+}
+
+t.test('nothing to do', async t => {
+  t.equal(nextChange(votersOf(replicas), meta(), replicaId(1), everybody), null)
+  t.equal(nextChange(votersOf(replicas), meta(add(4n)), replicaId(1), everybody), null, 'not bound yet')
+})
+
+t.test('a newcomer is a learner before it votes, and does not vote before it has caught up', async t => {
+  const state = meta(add(4n), bind(4n))
+  const steps = follow(votersOf(replicas), state)
+  t.match(steps, [
+    { voters: [1, 2, 3], learners: [4] },
+    { voters: [1, 2, 3, 4], learners: [] },
+  ])
+  t.match(follow(votersOf(replicas), state, nobody), [{ voters: [1, 2, 3], learners: [4] }])
+  t.match(follow(votersOf(replicas), meta(add(4n, true), bind(4n))), [{ voters: [1, 2, 3], learners: [4] }])
+})
+
+t.test('who was removed goes, the leader last; the newcomer takes its place', async t => {
+  const state = meta(add(4n), bind(4n), remove(1n), remove(2n))
+  const steps = follow(votersOf(replicas), state)
+  t.match(steps.at(-1), { voters: [3, 4], learners: [], replicas: { length: 2 } })
+  const firstWithout = (id: number): number =>
+    steps.findIndex(({ voters }) => !voters.includes(replicaId(id)))
+  t.ok(firstWithout(2) < firstWithout(1), 'the leader goes last')
+  t.ok(steps.every(({ voters }) => voters.length > 0))
+})
