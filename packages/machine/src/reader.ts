@@ -1,6 +1,13 @@
 import type { Checksum, GroupId, KeyRange, Revision } from '@kvorum/model'
 import type { Machine } from './machine.js'
-import { layersGet, type Overlay, overlayGet, overlaySnapshot, type OverlaySnapshot } from './overlay.js'
+import {
+  layersGet,
+  type Overlay,
+  overlayGet,
+  overlaySnapshot,
+  type OverlaySnapshot,
+  snapshotIsStale,
+} from './overlay.js'
 import { createAhead, type Prefetched, type View } from './view.js'
 
 /**
@@ -36,12 +43,21 @@ export function createReader(machine: Machine, snapshot: OverlaySnapshot): Reade
 
 /** What a command sees: the state before it, whatever it has written of itself already. */
 export function commandView(machine: Machine, overlay: Overlay, prefetched: Prefetched | null): View {
+  let fetched = prefetched
+  let ahead = createAhead(prefetched)
   return {
     checksum: machine.checksum,
     revision: machine.revision,
     past: () => machine.applying !== 0,
     lookup: key => overlayGet(overlay, key),
     layers: () => overlaySnapshot(overlay).layers,
-    ahead: createAhead(prefetched),
+    get ahead() {
+      // While the command waited, layers that came after the fetch may have gone into the store.
+      if (fetched !== null && snapshotIsStale(overlay, fetched.overlay)) {
+        fetched = null
+        ahead = createAhead(null)
+      }
+      return ahead
+    },
   }
 }

@@ -48,4 +48,9 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     found:
       'a write of a session was sent again while a disk was slow, longer than demanded (its own mistake)',
   },
+  {
+    seed: 900,
+    profile: 'swarm',
+    found: 'a command that waited used rows fetched before earlier entries had reached the store',
+  },
 ]
