@@ -67,6 +67,8 @@ export const ETCD_FLAGS = {
     'value',
     'requests are answered from the start, if only with "no leader"',
   ),
+  'bcrypt-cost': meaningless('value', 'passwords are hashed with scrypt'),
+  'force-new-cluster': refused('bool', 'a snapshot is restored instead, with kvorum snapshot restore'),
   'experimental-memory-mlock': refused('bool', 'memory of this process cannot be locked'),
   'experimental-stop-grpc-service-on-defrag': meaningless('bool', 'there is nothing to defragment'),
   'experimental-downgrade-check-time': meaningless('value', 'downgrades are not carried out'),
