@@ -1,10 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
-import { createAuthority } from '@kvorum/server'
+import t from 'tap'
+import { certificates } from './certificates.js'
 import { Cluster } from './cluster.js'
 import { until } from './until.js'
 
@@ -27,22 +24,6 @@ function ran(program: string, args: readonly string[], env: NodeJS.ProcessEnv = 
       resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }),
     )
   })
-}
-
-/** An authority, and a certificate for every name in `hosts`. */
-async function certificates(t: Test, hosts: Readonly<Record<string, readonly string[]>>) {
-  const directory = mkdtempSync(join(tmpdir(), 'kvorum-tls-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  const authority = await createAuthority({ name: 'test authority' })
-  const write = (name: string, text: string): void => writeFileSync(join(directory, name), text)
-  write('ca.pem', authority.cert)
-  const issue = async (name: string): Promise<void> => {
-    const { cert, key } = await authority.issue({ name, hosts: hosts[name] ?? [] })
-    write(`${name}.pem`, cert)
-    write(`${name}.key`, key)
-  }
-  for (const name of Object.keys(hosts)) await issue(name)
-  return { path: (name: string) => join(directory, name), issue }
 }
 
 t.test('three nodes, mutual TLS on both ports, etcdctl and kvorum against them', { skip }, async t => {
