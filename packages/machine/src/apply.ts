@@ -5,6 +5,7 @@ import {
   commandHeader,
   decodeShardCommand,
   encodeReply,
+  type Guard,
   type Index,
   type KvError,
   type LeaseId,
@@ -37,10 +38,11 @@ import {
   writeDelete,
 } from './entryWrites.js'
 import { chainDigest } from './digest.js'
-import { authFenceRow, configRow, leaseRow, metaRow } from './groupRows.js'
+import { authFenceRow, configRow, guardRow, leaseRow, metaRow } from './groupRows.js'
 import type { Machine } from './machine.js'
 import { type Overlay, overlayPut, snapshotIsStale } from './overlay.js'
 import { commandView } from './reader.js'
+import { guardRefusal, isOwn } from './quota.js'
 import { leaseKey, sessionKey, sessionReplyKey } from './rowKeys.js'
 import {
   acknowledged,
@@ -98,7 +100,7 @@ export function* workCommand(
   const command = decodeShardCommand(at.data)
   const header = commandHeader(at.data)
   // Before the session: what is refused here is decided anew and sent again under the same number.
-  if (asksLeave(command) && !passesFence(machine.authFence, header.authRevision)) {
+  if (!isOwn(command) && !passesFence(machine.authFence, header.authRevision)) {
     const entry = openEntry(machine, overlay)
     return { entry, show: () => finish(entry, at, refuse('authOutdated')) }
   }
@@ -118,9 +120,6 @@ export function* workCommand(
   }
   return { entry, show: () => finish(entry, at, outcome, remember) }
 }
-
-/** What the nodes say among themselves needs nobody's leave. */
-const asksLeave = ({ kind }: ShardCommand): boolean => kind !== 'authFence' && kind !== 'publish'
 
 /**
  * Whether the command wrote more than its bound. It follows from the log and the state before it alone, so replicas
@@ -225,6 +224,8 @@ function* carryOut(
 ): Step<Outcome> {
   const error = writable === undefined ? null : yield* checkAttached(entry.machine, view, command, writable)
   if (error !== null) return { error }
+  const refusal = guardRefusal(entry.machine, command)
+  if (refusal !== null) return { error: refusal }
   switch (command.kind) {
     case 'write':
       return yield* applyWrite(entry, view, command.op)
@@ -241,6 +242,10 @@ function* carryOut(
     case 'publish':
       // What it says is said by its being committed: when it is applied, the command has been shown.
       return { reply: { kind: 'done' } }
+    case 'guard':
+      return applyGuard(entry, command.guard)
+    case 'reclaim':
+      return applyReclaim(entry.machine, command)
     default:
       return unreachable(command)
   }
@@ -269,6 +274,34 @@ function applyCompact(machine: Machine, revision: Revision): Outcome {
     reply: { kind: 'done' },
     commit: () => {
       machine.compactRevision = revision
+    },
+  }
+}
+
+/** Leaders come and go, and so do their proposals: one made from older alarms has no effect. */
+function applyGuard(entry: EntryWrites, guard: Guard): Outcome {
+  const { machine } = entry
+  if (guard.version < machine.guard.version) return { reply: { kind: 'done' } }
+  const row = guardRow(machine, guard)
+  write(entry, row.write.key, row.write.value)
+  addToSum(entry, row.crc)
+  return {
+    reply: { kind: 'done' },
+    commit: () => {
+      machine.guard = guard
+    },
+  }
+}
+
+/** `bytes` counts from the beginning of the history, so that it does no harm to be told twice. */
+function applyReclaim(machine: Machine, { revision, bytes }: { revision: Revision; bytes: number }): Outcome {
+  if (revision <= machine.reclaimed) return { reply: { kind: 'done' } }
+  return {
+    reply: { kind: 'done' },
+    commit: () => {
+      machine.logicalBytes -= bytes - machine.reclaimedBytes
+      machine.reclaimed = revision
+      machine.reclaimedBytes = bytes
     },
   }
 }

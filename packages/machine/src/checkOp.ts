@@ -40,6 +40,8 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
     case 'sessionOpen':
     case 'authFence':
     case 'publish':
+    case 'guard':
+    case 'reclaim':
       return null
   }
 }

@@ -1,9 +1,10 @@
-import { compareBytes, EMPTY, LIMITS, rangeContains } from '@kvorum/model'
+import { compareBytes, EMPTY, LIMITS, rangeContains, type Revision } from '@kvorum/model'
 import { CorruptRecordError } from './corrupt.js'
 import { purgeRow } from './groupRows.js'
 import type { Machine } from './machine.js'
 import { type Overlay, overlayPut, overlaySnapshot } from './overlay.js'
 import { decodeHistory } from './record.js'
+import { versionCharge } from './quota.js'
 import { createReader } from './reader.js'
 import { historyStart, parseHistoryKey, pastKey } from './rowKeys.js'
 import type { Step } from './step.js'
@@ -19,28 +20,44 @@ import { scanRows } from './view.js'
  *     a change at revision <= R    the version it replaced ended at or below R
  *     a change at revision <  R    its history row, and if it was a deletion its tombstone
  *     a change at revision =  R    stays: a watch may begin at R
+ *
+ * What is removed is counted, each version once: the total decides how much of the quota is free again.
  */
 export function* compactPhysically(machine: Machine, overlay: Overlay): Step<boolean> {
   if (!beginPage(machine)) return false
-  const { target, cursor } = machine.purge
+  const { target, cursor, counted } = machine.purge
   const { view } = createReader(machine, overlaySnapshot(overlay))
   const scan = { gte: cursor, lt: historyStart(target + 1), reverse: false, values: true }
   const page = (yield* scanRows(view, [
     { ...scan, rowsMax: LIMITS.pageRowsMax, bytesMax: LIMITS.pageBytesMax },
   ]))[0]!
+  let { freed } = machine.purge
   for (const row of page.rows) {
     const at = parseHistoryKey(row.key)
     if (at === null) throw new CorruptRecordError(row.key, 'not a history row')
     if (!rangeContains(machine.range, at.key)) continue
-    const { kind, prev } = decodeHistory(machine.checksum, row.key, row.value)
+    const { kind, prev, prevBytes } = decodeHistory(machine.checksum, row.key, row.value)
     if (prev !== 0) overlayPut(overlay, { key: pastKey(at.key, prev), value: null })
+    if (compareBytes(row.key, counted) >= 0) freed += prevBytes
     if (at.revision === target) continue
-    if (kind === 'delete') overlayPut(overlay, { key: pastKey(at.key, at.revision), value: null })
+    if (kind === 'delete') {
+      overlayPut(overlay, { key: pastKey(at.key, at.revision), value: null })
+      freed += versionCharge(at.key.length, 0)
+    }
     overlayPut(overlay, { key: row.key, value: null })
   }
-  machine.purge = { target, cursor: page.next ?? EMPTY }
+  const seen = page.next ?? historyStart(target + 1)
+  const further = compareBytes(seen, counted) > 0 ? seen : counted
+  machine.purge = { target, cursor: page.next ?? EMPTY, counted: further, freed }
   overlayPut(overlay, purgeRow(machine, machine.purge))
   return hasPhysicalCompaction(machine)
+}
+
+/** What the group has to be told once all replicas could know it: the freed bytes of a finished compaction. */
+export function reclaimable(machine: Machine): { revision: Revision; bytes: number } | null {
+  const { target, freed } = machine.purge
+  if (hasPhysicalCompaction(machine) || target <= machine.reclaimed) return null
+  return { revision: target, bytes: freed }
 }
 
 export const hasPhysicalCompaction = (machine: Machine): boolean =>
@@ -53,6 +70,6 @@ function beginPage(machine: Machine): boolean {
   if (target >= machine.compactRevision) return true
   const stayed = historyStart(target)
   const from = cursor.length > 0 && compareBytes(cursor, stayed) < 0 ? cursor : stayed
-  machine.purge = { target: machine.compactRevision, cursor: from }
+  machine.purge = { ...machine.purge, target: machine.compactRevision, cursor: from }
   return true
 }

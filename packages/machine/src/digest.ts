@@ -1,12 +1,13 @@
 import type { Machine } from './machine.js'
 
 /**
- * The digest after an entry: the one before it, the positions the entry moved, whether it was refused, and the
+ * The digest after an entry: the one before it, the positions and the logical bytes the entry moved, whether it was refused, and the
  * sum of the checksums of all rows it wrote. 32 bits against accidents and divergence, not against malice.
  */
 export function chainDigest(machine: Machine, refused: boolean, sum: number): number {
   let digest = machine.digest
-  const positions = [machine.applied, machine.appliedTerm, machine.revision, machine.compactRevision]
+  const { applied, appliedTerm, revision, compactRevision, logicalBytes } = machine
+  const positions = [applied, appliedTerm, revision, compactRevision, logicalBytes]
   for (const position of positions) {
     digest = mix(mix(digest, position >>> 0), Math.floor(position / 2 ** 32))
   }

@@ -11,6 +11,7 @@ import { applyingRow } from './groupRows.js'
 import type { Machine } from './machine.js'
 import { type Overlay, overlayPut } from './overlay.js'
 import { encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './record.js'
+import { versionCharge } from './quota.js'
 import { attachmentKey, currentKey, groupKey, historyKey, pastKey } from './rowKeys.js'
 
 /**
@@ -99,8 +100,7 @@ export function closeEntry(entry: EntryWrites, rows: readonly StoreWrite[]): voi
   }
 }
 
-const LOGICAL_OVERHEAD_BYTES = 64
-export const logicalSize = (kv: KeyValue): number => kv.key.length + kv.value.length + LOGICAL_OVERHEAD_BYTES
+export const chargeOf = (kv: KeyValue): number => versionCharge(kv.key.length, kv.value.length)
 
 /** All rows of a put. `old` is the version before the entry. */
 export function writePut(entry: EntryWrites, position: number, kv: KeyValue, old: KeyValue | null): void {
@@ -109,7 +109,7 @@ export function writePut(entry: EntryWrites, position: number, kv: KeyValue, old
   const row = encodeCurrent(machine.checksum, rowKey, entry.changes > 0 ? { ...kv, sub: entry.changes } : kv)
   write(entry, rowKey, row.value)
   addToSum(entry, row.crc)
-  entry.logicalDelta += logicalSize(kv)
+  entry.logicalDelta += chargeOf(kv)
   if (old !== null) retire(entry, old)
   if (old !== null && old.lease !== kv.lease) detach(entry, old)
   if (kv.lease !== NO_LEASE && old?.lease !== kv.lease) attach(entry, kv.lease, kv.key)
@@ -125,6 +125,7 @@ export function writeDelete(entry: EntryWrites, position: number, old: KeyValue)
   const row = encodeTombstone(machine.checksum, rowKey, old.key, revision)
   write(entry, rowKey, row.value)
   addToSum(entry, row.crc)
+  entry.logicalDelta += versionCharge(old.key.length, 0)
   detach(entry, old)
   const kv = { key: old.key, create: 0, mod: revision, version: 0, value: EMPTY, lease: NO_LEASE }
   remember(entry, position, { kind: 'delete', kv, prev: old })
@@ -133,7 +134,6 @@ export function writeDelete(entry: EntryWrites, position: number, old: KeyValue)
 function retire(entry: EntryWrites, old: KeyValue): void {
   const rowKey = pastKey(old.key, old.mod)
   write(entry, rowKey, encodePast(entry.machine.checksum, rowKey, old, entry.revision).value)
-  entry.logicalDelta -= logicalSize(old)
 }
 
 function attach(entry: EntryWrites, lease: LeaseId, key: Uint8Array): void {
@@ -148,8 +148,12 @@ function detach(entry: EntryWrites, old: KeyValue): void {
 function remember(entry: EntryWrites, position: number, event: WatchEvent): void {
   const { machine, revision } = entry
   const rowKey = historyKey(revision, position, event.kv.key)
-  const prev = event.prev?.mod ?? 0
-  write(entry, rowKey, encodeHistory(machine.checksum, rowKey, { kind: event.kind, prev }))
+  const record = {
+    kind: event.kind,
+    prev: event.prev?.mod ?? 0,
+    prevBytes: event.prev === null ? 0 : chargeOf(event.prev),
+  }
+  write(entry, rowKey, encodeHistory(machine.checksum, rowKey, record))
   entry.changed = true
   entry.changes++
   entry.events?.push(event)

@@ -2,11 +2,14 @@ import {
   type AuthFence,
   ByteReader,
   ByteWriter,
+  type Guard,
   type Index,
   type LeaseId,
+  readGuard,
   readRange,
   type Revision,
   type StoreWrite,
+  writeGuard,
   writeRange,
 } from '@kvorum/model'
 import type { Machine, Purge } from './machine.js'
@@ -21,6 +24,7 @@ export function metaRow(machine: Machine): StoreWrite {
   out.varint(machine.applied).varint(machine.appliedTerm)
   out.varint(machine.revision).varint(machine.compactRevision)
   out.varint(machine.epoch).varint(machine.logicalBytes).u32(machine.digest)
+  out.varint(machine.reclaimed).varint(machine.reclaimedBytes)
   writeRange(out, machine.range)
   return { key, value: sealedRow(machine.checksum, key, out.finish()).value }
 }
@@ -34,6 +38,8 @@ export function readMeta(machine: Machine, row: Uint8Array): void {
   machine.epoch = input.varint()
   machine.logicalBytes = input.varint()
   machine.digest = input.u32()
+  machine.reclaimed = input.varint()
+  machine.reclaimedBytes = input.varint()
   machine.range = readRange(input)
   input.end()
 }
@@ -69,13 +75,19 @@ export function readApplying(machine: Machine, row: Uint8Array): Revision {
 
 export function purgeRow(machine: Machine, purge: Purge): StoreWrite {
   const key = groupKey(machine.group, 'purge')
-  const out = new ByteWriter().varint(purge.target).bytes(purge.cursor)
+  const out = new ByteWriter().varint(purge.target).bytes(purge.cursor).bytes(purge.counted)
+  out.varint(purge.freed)
   return { key, value: sealedRow(machine.checksum, key, out.finish()).value }
 }
 
 export function readPurge(machine: Machine, row: Uint8Array): Purge {
   const input = new ByteReader(openRow(machine.checksum, groupKey(machine.group, 'purge'), row))
-  const purge = { target: input.varint(), cursor: input.bytes() }
+  const purge = {
+    target: input.varint(),
+    cursor: input.bytes(),
+    counted: input.bytes(),
+    freed: input.varint(),
+  }
   input.end()
   return purge
 }
@@ -92,6 +104,19 @@ export function readAuthFence(machine: Machine, row: Uint8Array): AuthFence {
   const fence = { revision: input.varint(), enabled: input.bool() }
   input.end()
   return fence
+}
+
+export function guardRow(machine: Machine, guard: Guard): { write: StoreWrite; crc: number } {
+  const key = groupKey(machine.group, 'guard')
+  const { value, crc } = sealedRow(machine.checksum, key, writeGuard(new ByteWriter(16), guard).finish())
+  return { write: { key, value }, crc }
+}
+
+export function readGuardRow(machine: Machine, row: Uint8Array): Guard {
+  const input = new ByteReader(openRow(machine.checksum, groupKey(machine.group, 'guard'), row))
+  const guard = readGuard(input)
+  input.end()
+  return guard
 }
 
 export function leaseRow(machine: Machine, id: LeaseId, ttl: number): { write: StoreWrite; crc: number } {

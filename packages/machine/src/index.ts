@@ -24,7 +24,7 @@ export {
 } from './apply.js'
 export { leaseKeys } from './attachments.js'
 export { checkCommand, checkOp, type OpLimits } from './checkOp.js'
-export { compactPhysically, hasPhysicalCompaction } from './compaction.js'
+export { compactPhysically, hasPhysicalCompaction, reclaimable } from './compaction.js'
 export { CorruptRecordError } from './corrupt.js'
 export { hashKv, type KvHash } from './hash.js'
 export { type History, type HistoryLimits, type HistoryOptions, readHistory } from './history.js'
@@ -49,6 +49,7 @@ export {
   type OverlaySnapshot,
 } from './overlay.js'
 export { prefetch } from './prefetch.js'
+export { guardRefusal, mayBeRefused, spaceWanted, versionCharge } from './quota.js'
 export { readPage, readRange, type ReadReply, readTxn } from './read.js'
 export { createReader, type Reader } from './reader.js'
 export {

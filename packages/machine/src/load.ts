@@ -1,6 +1,14 @@
 import { LIMITS, type StoreRow } from '@kvorum/model'
 import { CorruptRecordError } from './corrupt.js'
-import { readApplying, readAuthFence, readConfig, readLeaseTtl, readMeta, readPurge } from './groupRows.js'
+import {
+  readApplying,
+  readAuthFence,
+  readConfig,
+  readGuardRow,
+  readLeaseTtl,
+  readMeta,
+  readPurge,
+} from './groupRows.js'
 import { createMachine, type Machine, type MachineOptions } from './machine.js'
 import { type GROUP_ROWS, groupKey, groupRows, parseLeaseKey } from './rowKeys.js'
 import { loadReply, loadSession } from './sessionRows.js'
@@ -12,9 +20,9 @@ import type { Step } from './step.js'
  */
 export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   const { group } = options
-  const names = ['meta', 'config', 'applying', 'purge', 'installing', 'authFence'] as const
+  const names = ['meta', 'config', 'applying', 'purge', 'installing', 'authFence', 'guard'] as const
   const { values } = yield { gets: names.map(name => groupKey(group, name)), scans: [] }
-  const [meta, config, applying, purge, installing, authFence] = values
+  const [meta, config, applying, purge, installing, authFence, guard] = values
   const machine = createMachine(options)
   if (installing) {
     machine.installing = true
@@ -27,6 +35,7 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   if (applying) machine.applying = readApplying(machine, applying)
   if (purge) machine.purge = readPurge(machine, purge)
   if (authFence) machine.authFence = readAuthFence(machine, authFence)
+  if (guard) machine.guard = readGuardRow(machine, guard)
   yield* loadRows(machine, 'lease', loadLease)
   yield* loadRows(machine, 'session', loadSession)
   yield* loadRows(machine, 'sessionReply', loadReply)

@@ -5,11 +5,13 @@ import {
   EMPTY,
   type Epoch,
   type GroupId,
+  type Guard,
   type Index,
   type KeyRange,
   type LeaseId,
   LIMITS,
   NO_FENCE,
+  NO_GUARD,
   type Revision,
   type Term,
 } from '@kvorum/model'
@@ -27,6 +29,10 @@ export interface Purge {
   /** The compact revision that the work goes up to. */
   readonly target: Revision
   readonly cursor: Uint8Array
+  /** What history rows before it replaced has been added to `freed`. */
+  readonly counted: Uint8Array
+  /** Charges of all that was ever removed. At the end of a compaction the same on every replica. */
+  readonly freed: number
 }
 
 /**
@@ -55,8 +61,12 @@ export interface Machine {
   sessions: Sessions
   /** What was allowed by older users and roles than these is not carried out. */
   authFence: AuthFence
-  /** Bytes of all current keys and values with an overhead each: what a quota counts. */
+  /** Charges of all versions and deletions that the history holds: what a quota counts (quota.ts). */
   logicalBytes: number
+  /** Compactions up to this revision have been taken off `logicalBytes`, with so many bytes in all. */
+  reclaimed: Revision
+  reclaimedBytes: number
+  guard: Guard
   /** Chained over all entries and their effects; equal on replicas that have applied the same. */
   digest: number
   /** The group's configuration, encoded by the owner, and the index of the entry it came with. */
@@ -101,10 +111,13 @@ export const createMachine = (options: MachineOptions): Machine => ({
   sessions: createSessions(),
   authFence: NO_FENCE,
   logicalBytes: 0,
+  reclaimed: 0,
+  reclaimedBytes: 0,
+  guard: NO_GUARD,
   digest: 0,
   config: EMPTY,
   configIndex: 0,
-  purge: { target: 0, cursor: EMPTY },
+  purge: { target: 0, cursor: EMPTY, counted: EMPTY, freed: 0 },
   installing: false,
   quarantined: null,
 })

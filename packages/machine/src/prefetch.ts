@@ -33,6 +33,8 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'sessionOpen':
     case 'authFence':
     case 'publish':
+    case 'guard':
+    case 'reclaim':
       return NO_NEED
   }
 }

@@ -152,12 +152,15 @@ export interface HistoryRecord {
   readonly kind: 'put' | 'delete'
   /** The version this change replaced; 0: there was none. */
   readonly prev: Revision
+  /** What that version was charged with (quota.ts); compaction removes it without reading it. */
+  readonly prevBytes: number
 }
 
 export function encodeHistory(checksum: Checksum, rowKey: Uint8Array, record: HistoryRecord): Uint8Array {
-  const row = Buffer.allocUnsafe(SEAL_BYTES + 1 + varintBytes(record.prev))
+  const { prev, prevBytes } = record
+  const row = Buffer.allocUnsafe(SEAL_BYTES + 1 + varintBytes(prev) + varintBytes(prevBytes))
   row[SEAL_BYTES] = record.kind === 'put' ? 1 : 2
-  writeVarint(row, SEAL_BYTES + 1, record.prev)
+  writeVarint(row, writeVarint(row, SEAL_BYTES + 1, prev), prevBytes)
   sealRow(checksum, rowKey, row)
   return row
 }
@@ -166,5 +169,7 @@ export function decodeHistory(checksum: Checksum, rowKey: Uint8Array, row: Uint8
   checkSeal(checksum, rowKey, row)
   const kind = row[SEAL_BYTES]
   if (kind !== 1 && kind !== 2) throw new CorruptRecordError(rowKey, `change ${kind} is not known`)
-  return { kind: kind === 1 ? 'put' : 'delete', prev: readVarint(row, { at: SEAL_BYTES + 1 }) }
+  const cursor = { at: SEAL_BYTES + 1 }
+  const prev = readVarint(row, cursor)
+  return { kind: kind === 1 ? 'put' : 'delete', prev, prevBytes: readVarint(row, cursor) }
 }

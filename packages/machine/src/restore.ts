@@ -11,11 +11,12 @@ import {
   toKeyString,
 } from '@kvorum/model'
 import { chainDigest } from './digest.js'
-import { logicalSize } from './entryWrites.js'
+import { chargeOf } from './entryWrites.js'
 import { authFenceRow, configRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
 import { createMachine, type Lease, type Machine, type MachineOptions } from './machine.js'
 import { type Overlay, overlayPut, overlaySnapshot } from './overlay.js'
 import { decodeCurrent, encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './record.js'
+import { versionCharge } from './quota.js'
 import { createReader } from './reader.js'
 import { attachmentKey, currentKey, historyKey, historyStart, pastKey } from './rowKeys.js'
 import type { Step } from './step.js'
@@ -124,7 +125,7 @@ function restorePut(restore: Restore, change: NumberedChange, old: KeyValue | nu
   const key = currentKey(kv.key)
   const { value, crc } = encodeCurrent(machine.checksum, key, kv)
   put(restore, { key, value }, crc)
-  machine.logicalBytes += logicalSize(kv)
+  machine.logicalBytes += chargeOf(kv)
   if (machine.leases.has(kv.lease)) {
     put(restore, { key: attachmentKey(machine.group, kv.lease, kv.key), value: EMPTY })
   }
@@ -141,6 +142,7 @@ function restoreDelete(restore: Restore, change: NumberedChange, old: KeyValue |
   const key = pastKey(kv.key, revision)
   const { value, crc } = encodeTombstone(machine.checksum, key, kv.key, revision)
   put(restore, { key, value }, crc)
+  machine.logicalBytes += versionCharge(kv.key.length, 0)
   remember(restore, change, old)
 }
 
@@ -148,11 +150,13 @@ function restoreDelete(restore: Restore, change: NumberedChange, old: KeyValue |
 function retire(restore: Restore, revision: Revision, old: KeyValue | null): void {
   if (old === null) return
   const { machine } = restore
-  machine.logicalBytes -= logicalSize(old)
   if (old.lease !== NO_LEASE) {
     put(restore, { key: attachmentKey(machine.group, old.lease, old.key), value: null })
   }
-  if (revision <= machine.compactRevision) return
+  if (revision <= machine.compactRevision) {
+    machine.logicalBytes -= chargeOf(old)
+    return
+  }
   const key = pastKey(old.key, old.mod)
   const { value, crc } = encodePast(machine.checksum, key, old, revision)
   put(restore, { key, value }, crc)
@@ -163,8 +167,9 @@ function remember(restore: Restore, { revision, sub, kind, kv }: NumberedChange,
   const { checksum, compactRevision } = restore.machine
   if (revision < compactRevision) return
   const key = historyKey(revision, sub, kv.key)
-  const prev = revision === compactRevision ? 0 : (old?.mod ?? 0)
-  put(restore, { key, value: encodeHistory(checksum, key, { kind, prev }) })
+  const kept = revision === compactRevision ? null : old
+  const record = { kind, prev: kept?.mod ?? 0, prevBytes: kept === null ? 0 : chargeOf(kept) }
+  put(restore, { key, value: encodeHistory(checksum, key, record) })
 }
 
 export interface RestoredAt {
@@ -184,9 +189,10 @@ export function finishRestore(restore: Restore, at: RestoredAt): Machine {
   assert(at.revision >= restore.revision, () => 'a restored shard is not older than its rows')
   machine.revision = at.revision
   // What is compacted here is still there, and goes like after any other compaction.
-  machine.purge = { target: machine.compactRevision, cursor: EMPTY }
+  machine.purge = { ...machine.purge, target: machine.compactRevision }
   if (at.compacted) {
-    machine.purge = { target: at.revision, cursor: historyStart(machine.compactRevision) }
+    const cursor = historyStart(machine.compactRevision)
+    machine.purge = { ...machine.purge, target: at.revision, cursor }
     machine.compactRevision = at.revision
   }
   machine.applied = at.index

@@ -22,6 +22,7 @@ export const GROUP_ROWS = {
   attachment: 0x41,
   config: 0x43,
   authFence: 0x46,
+  guard: 0x47,
   installing: 0x49,
   lease: 0x4c,
   meta: 0x4d,

@@ -213,6 +213,8 @@ function dieAt(shard: Shard, step: number, seed: number): boolean {
   }
 }
 
+t.setTimeout(240_000)
+
 t.test('what is long follows from the log alone, not from the pages it was worked on', async t => {
   // Each key is a row of the current table, two of the past one and one of the history.
   for (const [keys, rows, long] of [

@@ -73,6 +73,9 @@ export function run(reference: Reference, command: ShardCommand): Answer {
     }
     case 'sessionOpen':
       return reference.leases.has(command.lease) ? DONE : refused('leaseNotFound')
+    case 'guard':
+    case 'reclaim':
+      return DONE
   }
 }
 

@@ -23,6 +23,22 @@ export type ShardCommand =
   | { readonly kind: 'authFence'; readonly fence: AuthFence }
   /** The long command at `index`, earlier in the same log, may be shown. Proposed by leaders, never by clients. */
   | { readonly kind: 'publish'; readonly index: Index }
+  /** What writes are refused from here on, as the meta group has it at `version`, and the quota of the leader. */
+  | { readonly kind: 'guard'; readonly guard: Guard }
+  /** The history before `revision` is gone from disks; `bytes` is all that compactions have freed so far. */
+  | { readonly kind: 'reclaim'; readonly revision: Revision; readonly bytes: number }
+
+/** Replicated, so that every replica refuses the same commands. */
+export interface Guard {
+  /** Of the alarms; a guard made from older ones has no effect. */
+  readonly version: number
+  /** Most logical bytes; 0: no bound. */
+  readonly quota: number
+  readonly noSpace: boolean
+  readonly corrupt: boolean
+}
+
+export const NO_GUARD: Guard = { version: 0, quota: 0, noSpace: false, corrupt: false }
 
 /**
  * What travels in front of a command beside what it does. Each part has a bit in the flags; the parts follow the
@@ -62,6 +78,8 @@ const KINDS = {
   sessionOpen: 5,
   publish: 6,
   authFence: 10,
+  guard: 20,
+  reclaim: 21,
 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
@@ -98,11 +116,27 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
     case 'publish':
       out.varint(command.index)
       break
+    case 'guard':
+      writeGuard(out, command.guard)
+      break
+    case 'reclaim':
+      out.varint(command.revision).varint(command.bytes)
+      break
     default:
       unreachable(command)
   }
   return out.finish()
 }
+
+export const writeGuard = (out: ByteWriter, guard: Guard): ByteWriter =>
+  out.varint(guard.version).varint(guard.quota).bool(guard.noSpace).bool(guard.corrupt)
+
+export const readGuard = (input: ByteReader): Guard => ({
+  version: input.varint(),
+  quota: input.varint(),
+  noSpace: input.bool(),
+  corrupt: input.bool(),
+})
 
 export function decodeShardCommand(bytes: Uint8Array): ShardCommand {
   const input = new ByteReader(bytes)
@@ -181,6 +215,10 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
       return { kind: 'authFence', fence: { revision: input.varint(), enabled: input.bool() } }
     case KINDS.publish:
       return { kind: 'publish', index: input.varint() }
+    case KINDS.guard:
+      return { kind: 'guard', guard: readGuard(input) }
+    case KINDS.reclaim:
+      return { kind: 'reclaim', revision: input.varint(), bytes: input.varint() }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }

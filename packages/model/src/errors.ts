@@ -66,6 +66,11 @@ export type ErrorCode =
   | 'roleExists'
   | 'roleNotFound'
   | 'roleNotGranted'
+  // downgrades
+  | 'downgradeVersionFormat'
+  | 'downgradeTarget'
+  | 'downgradeNone'
+  | 'clusterVersionMissing'
   // load and availability
   | 'noSpace'
   | 'corrupt'

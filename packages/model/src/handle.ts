@@ -1,3 +1,4 @@
+import type { MemberAlarm } from './alarm.js'
 import type { StoreAnswer, StoreNeed } from './store.js'
 import type { AuthState } from './auth.js'
 import type { ClusterId, Index, Millis, NodeId, Revision, Term } from './ids.js'
@@ -78,9 +79,12 @@ export interface NodeStatus {
   readonly applied: Index
   readonly revision: Revision
   readonly learner: boolean
-  /** Logical bytes of keys and values, and bytes of the state store on disk. */
+  /** Logical bytes of all versions kept (what the quota counts), and bytes of the state store on disk. */
   readonly logicalBytes: number
   readonly diskBytes: number
+  /** Most logical bytes before writes are refused; 0: no bound. */
+  readonly quotaBytes: number
+  readonly alarms: readonly MemberAlarm[]
   readonly clusterVersion: string
   /** May it serve: it has a leader it can reach and its state machine keeps up. Sentences for an operator otherwise. */
   readonly ready: boolean

@@ -1,3 +1,4 @@
+export * from './alarm.js'
 export * from './assert.js'
 export * from './auth.js'
 export * from './bytes.js'

@@ -81,6 +81,11 @@ export const LIMITS = {
   /** Recent events kept for watchers that are nearly up to date, per shard. */
   recentEventsBytesMax: 4 * MiB,
 
+  /** Alarms that may be up at once; each is a line of the meta group's state. */
+  alarmsMax: 256,
+  /** Hashes of the whole store that one node computes at a time; each holds a view of the store open. */
+  hashesMax: 4,
+
   /** Bytes of one write-ahead log segment. */
   segmentBytes: 64 * MiB,
   /** Kept free on disk so that votes, hard states and purging still fit when it is full. */

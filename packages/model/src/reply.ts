@@ -1,3 +1,4 @@
+import { ALARM_KINDS, type AlarmKind, type MemberAlarm } from './alarm.js'
 import { unreachable } from './assert.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
 import type { Member } from './handle.js'
@@ -5,6 +6,7 @@ import {
   leaseId,
   nodeId,
   sessionId,
+  type Index,
   type LeaseId,
   type NodeId,
   type Revision,
@@ -37,6 +39,20 @@ export type Reply =
   | { readonly kind: 'tokenIssued'; readonly index: number }
   /** All members after a change of `member`. */
   | { readonly kind: 'members'; readonly member: NodeId; readonly members: readonly Member[] }
+  /** Alarms that a change raised or took back; none where it changed nothing. */
+  | { readonly kind: 'alarms'; readonly alarms: readonly MemberAlarm[] }
+  | ({ readonly kind: 'hashed' } & StoreHash)
+
+/** A replica's data, to be compared with that of others. */
+export interface StoreHash {
+  /** Of all versions that can be read at revisions from `compactRevision` to `revision`. */
+  readonly hash: number
+  readonly revision: Revision
+  readonly compactRevision: Revision
+  /** The replica's position when it was taken, and its digest there (machine). */
+  readonly applied: Index
+  readonly digest: number
+}
 
 const REPLIES = {
   op: 1,
@@ -48,6 +64,8 @@ const REPLIES = {
   sessionOpened: 7,
   tokenIssued: 10,
   members: 16,
+  alarms: 20,
+  hashed: 21,
 } as const
 /** `txnWithoutBefore` is read and no longer written. */
 const OPS = { put: 1, delete: 2, range: 3, txnWithoutBefore: 4, txn: 5 } as const
@@ -83,6 +101,13 @@ export function encodeReply(reply: Reply): Uint8Array {
     case 'members':
       out.u64(reply.member).varint(reply.members.length)
       for (const member of reply.members) writeMember(out, member)
+      break
+    case 'alarms':
+      writeAlarms(out, reply.alarms)
+      break
+    case 'hashed':
+      out.u32(reply.hash).varint(reply.revision).varint(reply.compactRevision)
+      out.varint(reply.applied).u32(reply.digest)
       break
     default:
       unreachable(reply)
@@ -126,9 +151,38 @@ function readReply(input: ByteReader): Reply {
       const member = nodeId(input.u64())
       return { kind: 'members', member, members: readMany(input, () => readMember(input)) }
     }
+    case REPLIES.alarms:
+      return { kind: 'alarms', alarms: readAlarms(input) }
+    case REPLIES.hashed:
+      return {
+        kind: 'hashed',
+        hash: input.u32(),
+        revision: input.varint(),
+        compactRevision: input.varint(),
+        applied: input.varint(),
+        digest: input.u32(),
+      }
     default:
       throw new MalformedError(`reply kind ${kind} is not known`)
   }
+}
+
+/** Also how the meta group's state keeps them. */
+export function writeAlarms(out: ByteWriter, alarms: readonly MemberAlarm[]): void {
+  out.varint(alarms.length)
+  for (const { member, alarm } of alarms) out.u64(member).u8(ALARM_KINDS.indexOf(alarm))
+}
+
+export const readAlarms = (input: ByteReader): MemberAlarm[] =>
+  readMany(input, () => {
+    const member = nodeId(input.u64())
+    return { member, alarm: alarmKind(input.u8()) }
+  })
+
+export function alarmKind(number: number): AlarmKind {
+  const kind = ALARM_KINDS[number]
+  if (kind === undefined) throw new MalformedError(`alarm ${number} is not known`)
+  return kind
 }
 
 function writeOpReply(out: ByteWriter, reply: OpReply): void {

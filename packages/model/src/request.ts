@@ -1,3 +1,4 @@
+import type { AlarmKind } from './alarm.js'
 import type { AuthFence, Authority } from './auth.js'
 import type { Result } from './errors.js'
 import type { GroupId, LeaseId, NodeId, Revision, Term } from './ids.js'
@@ -39,6 +40,14 @@ export type RequestBody =
   | { readonly kind: 'leaseList' }
   /** A command of the meta group, from a node or from an administrator. */
   | { readonly kind: 'meta'; readonly command: Uint8Array }
+  | {
+      readonly kind: 'alarm'
+      readonly change: 'raise' | 'clear'
+      readonly member: NodeId
+      readonly alarm: AlarmKind
+    }
+  /** Of the asked node's own copy. 0: at the newest revision. */
+  | { readonly kind: 'hashKv'; readonly revision: Revision }
   /** Linearizable barrier on the meta group, for MemberList and health. */
   | { readonly kind: 'barrier' }
   /** To every shard after a change of users or roles, from a node itself. */

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import type { Test } from 'tap'
 import { leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
 import type {
+  AlarmKind,
   Compare,
   DeleteOp,
   KeyRange,
@@ -87,6 +88,11 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
     fence: fc.record({ revision: fc.maxSafeNat(), enabled: fc.boolean() }),
   }),
   fc.record({ kind: fc.constant('publish'), index: fc.nat() }),
+  fc.record({
+    kind: fc.constant('guard'),
+    guard: fc.record({ version: revision, quota: revision, noSpace: fc.boolean(), corrupt: fc.boolean() }),
+  }),
+  fc.record({ kind: fc.constant('reclaim'), revision, bytes: revision }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({
@@ -139,6 +145,16 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
   fc.record({ kind: fc.constant('sessionOpened'), id: fc.bigInt(0n, 2n ** 64n - 1n).map(sessionId) }),
   fc.record({ kind: fc.constant('tokenIssued'), index: fc.maxSafeNat() }),
   fc.record({
+    kind: fc.constant('alarms'),
+    alarms: fc.array(
+      fc.record({
+        member: fc.bigInt(0n, 2n ** 64n - 1n).map(nodeId),
+        alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
+      }),
+      { maxLength: 3 },
+    ),
+  }),
+  fc.record({
     kind: fc.constant('members'),
     member: fc.bigInt(0n, 2n ** 64n - 1n).map(nodeId),
     members: fc.array(
@@ -151,6 +167,14 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
       }),
       { maxLength: 3 },
     ),
+  }),
+  fc.record({
+    kind: fc.constant('hashed'),
+    hash: fc.nat(),
+    revision,
+    compactRevision: revision,
+    applied: revision,
+    digest: fc.nat(),
   }),
 )
 

@@ -98,6 +98,11 @@ const COMMANDS: Record<string, ShardCommand> = {
   'command.sessionOpen': { kind: 'sessionOpen', lease: leaseId(7n) },
   'command.authFence': { kind: 'authFence', fence: { revision: 300, enabled: true } },
   'command.publish': { kind: 'publish', index: 300 },
+  'command.guard': {
+    kind: 'guard',
+    guard: { version: 300, quota: 2 ** 31, noSpace: true, corrupt: false },
+  },
+  'command.reclaim': { kind: 'reclaim', revision: 70, bytes: 2 ** 40 },
 }
 
 const kv: KeyValue = {
@@ -157,6 +162,21 @@ const REPLIES: Record<string, Reply> = {
       { id: nodeId(7n), name: 'n', peerUrls: ['http://a'], clientUrls: [], learner: true },
       { id: nodeId(2n ** 63n), name: '', peerUrls: [], clientUrls: ['http://b', ''], learner: false },
     ],
+  },
+  'reply.alarms': {
+    kind: 'alarms',
+    alarms: [
+      { member: nodeId(1n), alarm: 'noSpace' },
+      { member: nodeId(-1n), alarm: 'corrupt' },
+    ],
+  },
+  'reply.hashed': {
+    kind: 'hashed',
+    hash: 0xfedcba98,
+    revision: 300,
+    compactRevision: 7,
+    applied: 400,
+    digest: 5,
   },
 }
 

@@ -33,8 +33,10 @@ import {
 import { committedEntries, decodeConfig } from '@kvorum/raft'
 import { resetApplying, type Pending } from './applying.js'
 import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
+import { alarmsChanged, answerAlarm, settleAlarms } from './alarms.js'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
+import { noticeNoSpace } from './guard.js'
 import { armLeases, leaseApplied } from './leases.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
 import { serveReads } from './reads.js'
@@ -244,6 +246,7 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
     meta.config = entry.data
     meta.configIndex = entry.index
   }
+  const alarms = meta.alarms.version
   const outcome =
     entry.kind === 'normal'
       ? applyMetaCommand(meta, decodeMetaCommand(entry.data), metaAuthRevision(entry.data))
@@ -251,6 +254,7 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
   turn.state.shards = meta.shards
   rosterApplied(turn, meta)
   overlayPut(turn.state.overlay, { key: META_ROW, value: encodeMetaState(meta) })
+  if (meta.alarms.version !== alarms) alarmsChanged(turn)
   const result = outcome.ok ? ok(encodeReply(outcome.value)) : outcome
   return { result, revision: 0, changed: false, events: null }
 }
@@ -270,6 +274,8 @@ function entryApplied(turn: Turn, group: Group, { entry, command }: Pending, app
   }
   // This may be what an answer about users and roles waits for.
   if (command?.kind === 'authFence') driveAuthChanges(turn)
+  if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
+  if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)
   answerProposal(turn, group, entry, applied)
 }
 
@@ -289,6 +295,8 @@ function answerProposal(turn: Turn, group: Group, entry: Entry, applied: Applied
     group.compacting.waiting.push({ call, revision: applied.revision })
   } else if (applied.result.ok && call.request.kind === 'meta') {
     answerWhenFenced(turn, { call, header, body: applied.result.value })
+  } else if (applied.result.ok && call.request.kind === 'alarm') {
+    answerAlarm(turn, call, header, applied.result.value)
   } else if (applied.result.ok) answerCall(turn, call, header, applied.result.value)
   else finishCall(turn, call, applied.result)
 }

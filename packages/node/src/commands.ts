@@ -9,14 +9,15 @@ import {
   type TxnOp,
   withHeader,
 } from '@kvorum/model'
-import { withMetaAuthRevision } from '@kvorum/placement'
+import { encodeMetaCommand, withMetaAuthRevision } from '@kvorum/placement'
 
 /** The log entry of a request that changes something, with what it was allowed by. */
 export function commandOf(request: ClientRequest): Uint8Array {
   const command = plainCommand(request)
   const { authority } = request
   if (authority === undefined) return command
-  if (request.kind === 'meta') return withMetaAuthRevision(command, authority.fence)
+  if (request.kind === 'meta' || request.kind === 'alarm')
+    return withMetaAuthRevision(command, authority.fence)
   const { session } = commandHeader(command)
   const header = { session, authRevision: authority.fence }
   return withHeader(
@@ -40,6 +41,10 @@ function plainCommand(request: ClientRequest): Uint8Array {
       return encodeShardCommand({ kind: 'sessionOpen', lease: request.lease })
     case 'authFence':
       return encodeShardCommand({ kind: 'authFence', fence: request.fence })
+    case 'alarm': {
+      const { change, member, alarm } = request
+      return encodeMetaCommand({ kind: 'alarm', change, member, alarm })
+    }
     default:
       assert(false, () => `a ${request.kind} is not a command`)
   }

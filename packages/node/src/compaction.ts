@@ -1,5 +1,6 @@
-import { compactPhysically, hasPhysicalCompaction, overlayBytes } from '@kvorum/machine'
+import { compactPhysically, hasPhysicalCompaction, overlayBytes, reclaimable } from '@kvorum/machine'
 import { encodeReply } from '@kvorum/model'
+import { driveReclaim } from './alarms.js'
 import { answerCall, type Call } from './calls.js'
 import type { Group, Turn } from './state.js'
 import { runTask } from './tasks.js'
@@ -21,7 +22,8 @@ export function driveCompaction(turn: Turn, group: Group): void {
   const { shard } = machine
   if (shard === null || compacting.busy || machine.installing || group.quarantined !== null) return
   if (!hasPhysicalCompaction(shard)) {
-    answerWaiting(turn, group)
+    // Whoever waits for the rows to be gone waits for the room as well.
+    if (reclaimable(shard) === null) answerWaiting(turn, group)
     return
   }
   const { overlay, options } = turn.state
@@ -33,6 +35,7 @@ export function driveCompaction(turn: Turn, group: Group): void {
     step: compactPhysically(shard, overlay),
     done: later => {
       compacting.busy = false
+      driveReclaim(later, group)
       later.state.flushing.dirty.add(group)
       later.state.unsettled.add(group)
       later.out.again = true

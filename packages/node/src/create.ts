@@ -1,6 +1,7 @@
 import { META_GROUP, NO_REPLICA, type GroupId, type KeyRange, type Replica } from '@kvorum/model'
 import { createOverlay } from '@kvorum/machine'
 import type { ShardDescriptor } from '@kvorum/placement'
+import { createAlarmDuty } from './alarms.js'
 import { createApplying } from './applying.js'
 import { createAuthFences } from './authFences.js'
 import { createCalls } from './calls.js'
@@ -47,6 +48,8 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     timers: createTimers(),
     calls: createCalls(firstIdOf(initial.identity.boot)),
     tasks: new Map(),
+    alarms: createAlarmDuty(),
+    hashes: 0,
     hub: createHub(),
     authFences: createAuthFences(),
     heldAnswers: [],
@@ -113,6 +116,7 @@ const emptyGroup = (
   proposing: [],
   waiting: [],
   leases: range === null ? null : createLeaseClock(),
+  own: { guard: null, reclaim: null },
   installing: null,
   quarantined: null,
   durableApplied: 0,

@@ -2,6 +2,7 @@ import { META_GROUP } from '@kvorum/model'
 import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand } from '@kvorum/placement'
 import { hasQuorum } from '@kvorum/raft'
 import { driveAuthChanges } from './authChanges.js'
+import { tendAlarms } from './alarms.js'
 import { openCall } from './calls.js'
 import { handOver, stepGroup } from './consensus.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
@@ -27,6 +28,7 @@ export function doDuties(turn: Turn): void {
     driveMembership(turn, group)
     if (mustNotLead) handOver(turn, group)
   }
+  tendAlarms(turn)
   expireStreams(turn)
   notifyProgress(turn)
   driveAuthChanges(turn)

@@ -30,6 +30,10 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'authOutdated')
     return
   }
+  if (shard.guard.corrupt) {
+    failCall(turn, call, 'corrupt')
+    return
+  }
   const term = group.raft?.term ?? 0
   if (request.kind === 'leaseList') {
     const ids = [...shard.leases.keys()].sort((a, b) => (a < b ? -1 : 1))

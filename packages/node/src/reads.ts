@@ -103,8 +103,9 @@ function serve(turn: Turn, group: Group, call: Call): void {
       return
     case 'leaseKeepAlive':
     case 'leaseTimeToLive':
+      if (group.machine.shard?.guard.corrupt === true) failCall(turn, call, 'corrupt')
       // The clock of leases is the leader's; if it is not here any more, the next leader is asked.
-      if (!leads(group)) group.waiting.push(call)
+      else if (!leads(group)) group.waiting.push(call)
       else if (call.request.kind === 'leaseKeepAlive') renewLease(turn, group, call, call.request.id)
       else timeToLive(turn, group, call, call.request.id, call.request.keys)
       return

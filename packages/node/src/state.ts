@@ -12,6 +12,7 @@ import type {
 import type { Overlay } from '@kvorum/machine'
 import type { Raft } from '@kvorum/raft'
 import type { ShardMap } from '@kvorum/placement'
+import type { AlarmDuty } from './alarms.js'
 import type { Admission, Peer } from './identity.js'
 import type { Applying } from './applying.js'
 import type { HeldAnswer } from './authChanges.js'
@@ -52,6 +53,9 @@ export interface NodeState {
   readonly timers: GroupTimers
   readonly calls: Calls
   readonly tasks: Map<number, Task>
+  readonly alarms: AlarmDuty
+  /** Hashes of the store being computed. */
+  hashes: number
   readonly hub: Hub
   readonly authFences: AuthFences
   /** Oldest first. */
@@ -118,6 +122,8 @@ export interface Group {
   /** Wait for a leader they can go to. */
   waiting: Call[]
   readonly leases: LeaseClock | null
+  /** Commands of the node's own that are under way, one of each kind. */
+  readonly own: { guard: Call | null; reclaim: Call | null }
   installing: Installing | null
   /** Why this replica neither reads nor applies: its data cannot be trusted. */
   quarantined: string | null

@@ -25,6 +25,8 @@ export function statusOf(
     revision,
     learner: meta !== undefined && isLearner(meta),
     logicalBytes: data.reduce((sum, { logicalBytes }) => sum + logicalBytes, 0),
+    quotaBytes: state.options.maintenance.quotaBytes,
+    alarms: meta?.machine.meta?.alarms.active ?? [],
     clusterVersion: meta?.machine.meta?.clusterVersion ?? '',
     ready: problems.length === 0,
     problems,

@@ -28,6 +28,7 @@ import type {
 import type { Message, Persist } from '@kvorum/raft'
 import type { LongCommandBound } from '@kvorum/machine'
 import type { NodeRecord, ShardDescriptor } from '@kvorum/placement'
+import type { MaintenanceOptions } from './maintenance.js'
 
 /**
  * The node's two doors: everything that happens to it is an Input, everything it wants done is an Order.
@@ -172,6 +173,7 @@ export interface NodeOptions {
   readonly heartbeatMs: Millis
   readonly progressNotifyMs: Millis
   readonly limits: NodeLimits
+  readonly maintenance: MaintenanceOptions
   readonly checksum: Checksum
   /** The same on all nodes of a cluster, for ever; default: LIMITS. The simulator draws tiny ones. */
   readonly longCommand?: LongCommandBound

@@ -9,6 +9,8 @@ import {
 import { decodeMetaCommand, routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { rangesOf } from './commands.js'
+import { noticeNoSpace, refusedByGuard } from './guard.js'
+import { hashForCall } from './hashing.js'
 import { leaderNode, leads } from './membership.js'
 import { judgeMemberCommand } from './memberJudgement.js'
 import { moveLeader } from './moveLeader.js'
@@ -45,7 +47,8 @@ export function receiveForwarded(
   const call = openCall(turn, { kind: 'peer', node: from, id }, request, due)
   if (call === null) return
   const group = turn.state.groups.get(groupId)
-  if (group === undefined || !leads(group)) failCall(turn, call, 'notLeader')
+  const anyNode = request.kind === 'hashKv'
+  if (group === undefined || !(leads(group) || anyNode)) failCall(turn, call, 'notLeader')
   else {
     call.group = groupId
     placeCall(turn, group, call)
@@ -121,6 +124,7 @@ function groupOf(turn: Turn, call: Call): Group | null {
     case 'barrier':
     case 'meta':
     case 'moveLeader':
+    case 'alarm':
       id = META_GROUP
       break
     case 'authFence':
@@ -153,17 +157,24 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     return
   }
   const { request } = call
-  if (request.kind === 'leaseList') readLocally(turn, group, call)
+  if (request.kind === 'hashKv') hashForCall(turn, group, call, request.revision)
+  else if (request.kind === 'leaseList') readLocally(turn, group, call)
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
   else if (request.kind === 'moveLeader') moveLeader(turn, group, call, request.to)
   else if (!leads(group)) sendToLeader(turn, group, call)
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
-  else proposeCall(turn, group, call)
+  else proposeUnlessRefused(turn, group, call)
 }
 
-function proposeCall(turn: Turn, group: Group, call: Call): void {
+function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
+  const guarded = refusedByGuard(group, call)
+  if (guarded !== null) {
+    noticeNoSpace(turn, group, guarded.code)
+    finishCall(turn, call, { ok: false, error: guarded })
+    return
+  }
   const { request } = call
   const refusal =
     request.kind === 'meta' ? judgeMemberCommand(turn.state, decodeMetaCommand(request.command)) : null
@@ -201,10 +212,9 @@ export function retryWaiting(turn: Turn, group: Group): void {
   group.waiting = []
   for (const call of waiting) {
     if (call.done) continue
-    // That a lease has expired was the judgement of one leadership: it is neither kept for a later one nor sent
-    // to another leader, who may have renewed the lease meanwhile.
-    if (call.origin.kind === 'self' && call.request.kind === 'leaseRevoke')
-      failCall(turn, call, 'leaderChanged')
+    // What a node asks of its own shard was the judgement of one leadership: it is neither kept for a later one
+    // nor sent to another leader, who may have renewed the lease meanwhile.
+    if (call.origin.kind === 'self' && group.id !== META_GROUP) failCall(turn, call, 'leaderChanged')
     else placeCall(turn, group, call)
   }
 }

@@ -24,15 +24,25 @@ import {
 import {
   createNode,
   firstTurn,
+  NO_MAINTENANCE,
   turn,
   votersOf,
   type Bootstrap,
   type Input,
+  type MaintenanceOptions,
   type NodeLimits,
   type NodeOptions,
   type NodeState,
   type Orders,
 } from '@kvorum/node'
+
+export interface MiniOptions {
+  readonly nodes?: number
+  readonly ranges?: readonly KeyRange[]
+  readonly limits?: Partial<NodeLimits>
+  readonly maintenance?: Partial<MaintenanceOptions>
+  readonly longCommand?: NodeOptions['longCommand']
+}
 
 /**
  * A cluster with everything around the nodes made perfect: messages arrive in order after one millisecond,
@@ -44,14 +54,7 @@ export class MiniCluster {
   readonly cut = new Set<string>()
   now = 1
 
-  constructor(
-    options: {
-      nodes?: number
-      ranges?: readonly KeyRange[]
-      limits?: Partial<NodeLimits>
-      longCommand?: NodeOptions['longCommand']
-    } = {},
-  ) {
+  constructor(options: MiniOptions = {}) {
     const replicas = Array.from({ length: options.nodes ?? 3 }, (_, i) => ({
       id: replicaId(i + 1),
       node: nodeId(BigInt(i + 1)),
@@ -70,8 +73,7 @@ export class MiniCluster {
       shards: ranges.map((range, i) => ({ group: (i + 1) as GroupId, range, epoch: 1, replicas })),
       joined: null,
     }
-    for (const { node } of replicas)
-      this.nodes.push(new MiniNode(this, node, bootstrap, options.limits ?? {}, options.longCommand))
+    for (const { node } of replicas) this.nodes.push(new MiniNode(this, node, bootstrap, options))
     for (const node of this.nodes) node.start()
     for (const node of this.nodes)
       for (const other of this.nodes) if (node !== other) node.put({ kind: 'peerUp', node: other.id })
@@ -130,8 +132,7 @@ export class MiniNode {
     cluster: MiniCluster,
     id: NodeId,
     bootstrap: Bootstrap,
-    limits: Partial<NodeLimits>,
-    longCommand: NodeOptions['longCommand'],
+    { limits = {}, maintenance = {}, longCommand }: MiniOptions,
   ) {
     this.cluster = cluster
     this.id = id
@@ -148,6 +149,7 @@ export class MiniNode {
         heartbeatMs: 10,
         progressNotifyMs: 1_000,
         limits: { ...DEFAULT_LIMITS, ...limits },
+        maintenance: { ...NO_MAINTENANCE, ...maintenance },
         checksum: (bytes, seed) => crc32(bytes, seed),
         ...(longCommand === undefined ? {} : { longCommand }),
       },

@@ -1,4 +1,6 @@
 import {
+  ALARM_KINDS,
+  alarmKind,
   ByteReader,
   ByteWriter,
   groupId,
@@ -41,6 +43,8 @@ const REQUESTS = {
   sessionOpen: 11,
   authFence: 20,
   moveLeader: 16,
+  alarm: 30,
+  hashKv: 31,
 } as const
 /** Around a request that says by what it was allowed. */
 const WITH_AUTHORITY = 21
@@ -89,6 +93,10 @@ function bodyToWire(request: ClientRequest): Wire {
       return [kind, request.group, request.fence.revision, request.fence.enabled]
     case 'moveLeader':
       return [kind, request.to]
+    case 'alarm':
+      return [kind, request.change === 'raise', request.member, ALARM_KINDS.indexOf(request.alarm)]
+    case 'hashKv':
+      return [kind, request.revision]
     default:
       return unreachable(request)
   }
@@ -132,6 +140,15 @@ function bodyFromWire(wire: Wire): ClientRequest {
       }
     case REQUESTS.moveLeader:
       return { kind: 'moveLeader', to: nodeId(unsigned(wire[1])) }
+    case REQUESTS.alarm:
+      return {
+        kind: 'alarm',
+        change: bool(wire[1]) ? 'raise' : 'clear',
+        member: nodeId(unsigned(wire[2])),
+        alarm: alarmKind(number(wire[3])),
+      }
+    case REQUESTS.hashKv:
+      return { kind: 'hashKv', revision: number(wire[1]) }
     default:
       throw new MalformedError(`request kind ${String(wire[0])} is not known`)
   }

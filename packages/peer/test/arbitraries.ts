@@ -6,6 +6,7 @@ import {
   leaseId,
   nodeId,
   replicaId,
+  type AlarmKind,
   type BootIdentity,
   type ClientRequest,
   type ClientResult,
@@ -178,6 +179,13 @@ export const REQUESTS: {
     fence: fc.record({ revision: position, enabled: flag }),
   }),
   moveLeader: fc.record({ kind: kind('moveLeader'), to: node }),
+  alarm: fc.record({
+    kind: kind('alarm'),
+    change: fc.constantFrom<'raise' | 'clear'>('raise', 'clear'),
+    member: unsigned.map(nodeId),
+    alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
+  }),
+  hashKv: fc.record({ kind: kind('hashKv'), revision: position }),
 }
 
 const code: Arbitrary<ErrorCode> = fc.constantFrom(

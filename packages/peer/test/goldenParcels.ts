@@ -97,6 +97,15 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
     },
     { kind: 'request', id: 5, group: groupId(1), request: { kind: 'leaseList' } },
   ],
+  maintenance: [
+    {
+      kind: 'request',
+      id: 1,
+      group: groupId(0),
+      request: { kind: 'alarm', change: 'raise', member: nodeId(2n ** 64n - 1n), alarm: 'corrupt' },
+    },
+    { kind: 'request', id: 2, group: groupId(1), request: { kind: 'hashKv', revision: 300 } },
+  ],
   requests: [
     {
       kind: 'request',

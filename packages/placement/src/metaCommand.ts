@@ -1,4 +1,6 @@
 import {
+  ALARM_KINDS,
+  alarmKind,
   ByteReader,
   ByteWriter,
   incarnation,
@@ -7,6 +9,7 @@ import {
   ok,
   refuse,
   unreachable,
+  type MemberAlarm,
   type NodeId,
   type Reply,
   type Result,
@@ -14,6 +17,7 @@ import {
 import { applyAuthCommand } from './auth/applyAuth.js'
 import { readAuthCommand, writeAuthCommand, type AuthCommand } from './auth/authCommand.js'
 import { applyMemberCommand, type MemberCommand } from './members.js'
+import { changeAlarm } from './alarms.js'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
 
 /** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
@@ -31,6 +35,7 @@ export type MetaCommand =
   /** A change of users, roles or tokens. */
   | { readonly kind: 'auth'; readonly command: AuthCommand }
   | MemberCommand
+  | ({ readonly kind: 'alarm'; readonly change: 'raise' | 'clear' } & MemberAlarm)
 
 const META_COMMAND_FORMAT = 1
 const KINDS = {
@@ -42,6 +47,7 @@ const KINDS = {
   updateMember: 18,
   promoteMember: 19,
   bindMember: 20,
+  alarm: 30,
 } as const
 /** Behind the flags: the fence of the users and roles by which the command was allowed. */
 const FLAG_AUTH = 1
@@ -76,6 +82,12 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
       break
     case 'bindMember':
       out.u64(command.node).u64(command.incarnation)
+      break
+    case 'alarm':
+      out
+        .bool(command.change === 'raise')
+        .u64(command.member)
+        .u8(ALARM_KINDS.indexOf(command.alarm))
       break
     default:
       unreachable(command)
@@ -145,6 +157,11 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
       return { kind: 'updateMember', node: nodeId(input.u64()), peerUrls: readTexts(input) }
     case KINDS.bindMember:
       return { kind: 'bindMember', node: nodeId(input.u64()), incarnation: incarnation(input.u64()) }
+    case KINDS.alarm: {
+      const change = input.bool() ? 'raise' : 'clear'
+      const member = nodeId(input.u64())
+      return { kind: 'alarm', change, member, alarm: alarmKind(input.u8()) }
+    }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
@@ -183,6 +200,8 @@ export function applyMetaCommand(
     case 'setClusterVersion':
       if (compareVersions(command.version, state.clusterVersion) > 0) state.clusterVersion = command.version
       return DONE
+    case 'alarm':
+      return changeAlarm(state, command.change, { member: command.member, alarm: command.alarm })
     case 'auth': {
       const outcome = applyAuthCommand(state.auth, command.command, state.applied)
       if (!outcome.ok) return outcome

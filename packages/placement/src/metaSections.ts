@@ -1,6 +1,7 @@
 import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
 import { decodeAuthState, encodeAuthState } from './auth/authState.js'
 import { MEMBERSHIP_SECTION } from './members.js'
+import { decodeAlarms, encodeAlarms } from './alarms.js'
 import type { MetaState } from './metaState.js'
 
 /**
@@ -26,6 +27,7 @@ const SECTIONS: readonly MetaSection[] = [
       state.auth = decodeAuthState(bytes)
     },
   },
+  { tag: 3, encode: encodeAlarms, decode: decodeAlarms },
 ]
 
 export function writeSections(out: ByteWriter, state: MetaState): void {

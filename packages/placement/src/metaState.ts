@@ -15,6 +15,7 @@ import {
 } from '@kvorum/model'
 import { EMPTY_AUTH } from './auth/authState.js'
 import { foundingMembership, type Membership } from './members.js'
+import { NO_ALARMS, type Alarms } from './alarms.js'
 import { readSections, writeSections } from './metaSections.js'
 import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
@@ -48,6 +49,7 @@ export interface MetaState {
   nextGroup: number
   auth: AuthState
   membership: Membership
+  alarms: Alarms
 }
 
 const META_FORMAT = 1
@@ -69,6 +71,7 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
     nextGroup: Math.max(0, ...shards.map(shard => shard.group)) + 1,
     auth: EMPTY_AUTH,
     membership: foundingMembership(sorted, shards),
+    alarms: NO_ALARMS,
   }
 }
 
@@ -109,6 +112,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
     auth: EMPTY_AUTH,
     membership: { nextReplica: 0, seats: [], removed: [] },
+    alarms: NO_ALARMS,
   }
   state.membership = foundingMembership(state.nodes, state.shards.shards)
   readSections(input, state)

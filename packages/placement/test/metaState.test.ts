@@ -7,10 +7,12 @@ import {
   incarnation,
   MalformedError,
   InvariantError,
+  LIMITS,
   nodeId,
   replicaId,
   toHex,
   utf8,
+  type AlarmKind,
   type KeyRange,
 } from '@kvorum/model'
 import {
@@ -23,6 +25,7 @@ import {
   decodeMetaState,
   encodeMetaCommand,
   encodeMetaState,
+  NO_ALARMS,
   rangesBetween,
   type MetaCommand,
   type MetaState,
@@ -47,6 +50,11 @@ const ranges: fc.Arbitrary<KeyRange[]> = fc
 /** Counted up by one at a time, so that the end of the numbers is out of reach: behind each there is room for more. */
 const replica = fc.oneof(fc.constantFrom(0, 127, 128), fc.integer({ min: 0, max: 2 ** 52 })).map(replicaId)
 const replicas = fc.array(fc.record({ id: replica, node: id }), { maxLength: 5 })
+const alarm = fc.record({ member: id, alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt') })
+const alarms = fc.oneof(
+  fc.constant(NO_ALARMS),
+  fc.record({ version: fc.integer({ min: 1 }), active: fc.array(alarm, { maxLength: 3 }) }),
+)
 const state: fc.Arbitrary<MetaState> = fc
   .record({
     applied: position,
@@ -56,6 +64,7 @@ const state: fc.Arbitrary<MetaState> = fc
     nodes: fc.array(node, { maxLength: 4 }),
     clusterVersion: text,
     nextGroup: position,
+    alarms,
     version: position,
     ranges,
     shard: fc.record({ group: position.map(groupId), epoch: position, replicas }),
@@ -101,6 +110,12 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
   fc.record({ kind: fc.constantFrom('removeMember', 'promoteMember'), node: id, strict: fc.boolean() }),
   fc.record({ kind: fc.constant('updateMember'), node: id, peerUrls: texts }),
   fc.record({ kind: fc.constant('bindMember'), node: id, incarnation: id.map(incarnation) }),
+  fc.record({
+    kind: fc.constant('alarm'),
+    change: fc.constantFrom<'raise' | 'clear'>('raise', 'clear'),
+    member: id,
+    alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
+  }),
 )
 
 const plain = (value: unknown): string =>
@@ -329,4 +344,38 @@ t.test('clusterVersionOf: the least minor version, once all have told theirs', a
   t.equal(clusterVersionOf(told('3.6.1', '')), null)
   t.equal(clusterVersionOf(told('3.6.1', 'noise')), null, 'what cannot be read is not guessed')
   t.equal(clusterVersionOf(told('3.6.0-rc.1', '3.7.0')), '3.6.0')
+})
+
+t.test('alarms: raising and taking back, once each, and what is remembered of them', async t => {
+  const state = fresh()
+  const before = encodeMetaState(state)
+  const change = (change: 'raise' | 'clear', member: bigint, alarm: AlarmKind): unknown => {
+    const result = applyMetaCommand(state, { kind: 'alarm', change, member: nodeId(member), alarm })
+    return result.ok && result.value.kind === 'alarms' ? result.value.alarms : result
+  }
+  t.same(change('clear', 1n, 'noSpace'), [], 'not up')
+  t.equal(toHex(encodeMetaState(state)), toHex(before), 'a cluster without alarms looks as ever')
+  t.same(change('raise', 2n, 'corrupt'), [{ member: 2n, alarm: 'corrupt' }])
+  t.same(change('raise', 2n, 'noSpace'), [{ member: 2n, alarm: 'noSpace' }])
+  t.same(change('raise', 1n, 'noSpace'), [{ member: 1n, alarm: 'noSpace' }])
+  t.same(change('raise', 2n, 'noSpace'), [], 'up already')
+  t.equal(state.alarms.version, 3)
+  const again = decodeMetaState(encodeMetaState(state))
+  t.same(again.alarms, {
+    version: 3,
+    active: [
+      { member: 1n, alarm: 'noSpace' },
+      { member: 2n, alarm: 'noSpace' },
+      { member: 2n, alarm: 'corrupt' },
+    ],
+  })
+  t.same(change('clear', 2n, 'noSpace'), [{ member: 2n, alarm: 'noSpace' }])
+  for (let i = 10; i < 10 + LIMITS.alarmsMax - 2; i++) change('raise', BigInt(i), 'noSpace')
+  t.match(change('raise', 9n, 'noSpace'), { error: { code: 'tooManyRequests' } }, 'bounded')
+  const bytes = Buffer.from(
+    encodeMetaCommand({ kind: 'alarm', change: 'raise', member: nodeId(1n), alarm: 'noSpace' }),
+  )
+  t.equal(toHex(bytes), '011e0001000000000000000100')
+  bytes[bytes.length - 1] = 9
+  t.throws(() => decodeMetaCommand(bytes), MalformedError)
 })

@@ -97,6 +97,10 @@ export const ERRORS: Readonly<
   roleExists: etcd('failedPrecondition', 'role name already exists'),
   roleNotFound: etcd('failedPrecondition', 'role name not found'),
   roleNotGranted: etcd('failedPrecondition', 'role is not granted to the user'),
+  downgradeVersionFormat: etcd('invalidArgument', 'wrong downgrade target version format'),
+  downgradeTarget: etcd('invalidArgument', 'invalid downgrade target version'),
+  downgradeNone: etcd('failedPrecondition', 'no inflight downgrade job'),
+  clusterVersionMissing: etcd('failedPrecondition', 'cluster version not found during downgrade'),
 
   sessionExpired: recipe('mutex: session is expired'),
   electionNoLeader: recipe('election: no leader'),

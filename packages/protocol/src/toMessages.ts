@@ -1,8 +1,11 @@
+import { ALARM_KINDS } from '@kvorum/model'
 import type {
+  AlarmKind,
   ClusterId,
   GroupStatus,
   KeyValue,
   Member,
+  MemberAlarm,
   NodeId,
   OpReply,
   Reply,
@@ -13,7 +16,7 @@ import type {
   WatchResponse,
 } from '@kvorum/model'
 import type { Init } from './codec.js'
-import { EventEventType } from './messages.js'
+import { AlarmType, EventEventType } from './messages.js'
 import type * as pb from './messages.js'
 
 /** Answers of the model as response messages. Byte strings are shared, not copied: encode at once. */
@@ -54,6 +57,16 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
       return { header, session: reply.id }
     case 'members':
       return { header, members: reply.members.map(toMember) }
+    case 'alarms':
+      return { header, alarms: reply.alarms.map(toAlarm) }
+    case 'hashed':
+      return {
+        header,
+        hash: reply.hash,
+        // etcd's way to say that nothing was ever compacted.
+        compact_revision: reply.compactRevision === 0 ? -1 : reply.compactRevision,
+        hash_revision: reply.revision,
+      }
   }
 }
 
@@ -70,6 +83,8 @@ export type ResponseMessage =
   | pb.LeaseLeasesResponse
   | pb.OpenSessionResponse
   | pb.MemberListResponse
+  | pb.AlarmResponse
+  | pb.HashKVResponse
 
 type OpResponseMessage = pb.RangeResponse | pb.PutResponse | pb.DeleteRangeResponse | pb.TxnResponse
 
@@ -167,6 +182,17 @@ const toEvent = (event: WatchEvent): Init<pb.Event> => ({
   kv: toKeyValue(event.kv),
   prev_kv: event.prev === null ? null : toKeyValue(event.prev),
 })
+
+const ALARM_TYPES = { noSpace: AlarmType.NOSPACE, corrupt: AlarmType.CORRUPT } as const
+
+export const toAlarm = ({ member, alarm }: MemberAlarm): Init<pb.AlarmMember> => ({
+  memberID: member,
+  alarm: ALARM_TYPES[alarm],
+})
+
+/** Null: none, or one that is not known. */
+export const toAlarmKind = (type: number): AlarmKind | null =>
+  ALARM_KINDS.find(kind => ALARM_TYPES[kind] === type) ?? null
 
 export const toMember = (member: Member): Init<pb.Member> => ({
   ID: member.id,

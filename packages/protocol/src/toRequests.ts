@@ -31,6 +31,9 @@ const PREPARE = {
   'etcdserverpb.Lease/LeaseLeases': () => plain({ kind: 'leaseList' }),
   'kvorum.v1.Sessions/Open': (message: pb.OpenSessionRequest) =>
     plain({ kind: 'sessionOpen', lease: leaseId(message.lease) }),
+  'etcdserverpb.Maintenance/HashKV': (message: pb.HashKVRequest) =>
+    plain({ kind: 'hashKv', revision: Math.max(message.revision, 0) }),
+  'etcdserverpb.Maintenance/Hash': () => plain({ kind: 'hashKv', revision: 0 }),
 } as const satisfies { [Name in RpcName]?: Prepare<Name> }
 
 /** The RPCs that become one ClientRequest and whose Reply becomes their response (see toMessages.ts). */

@@ -203,7 +203,10 @@ t.test('the other requests', async t => {
   t.match(one('etcdserverpb.Lease/LeaseTimeToLive', { ID: 4n, keys: true }), { id: 4n, keys: true })
   t.match(one('etcdserverpb.Lease/LeaseLeases', {}), { kind: 'leaseList' })
   t.match(one('kvorum.v1.Sessions/Open', { lease: 4n }), { kind: 'sessionOpen', lease: 4n })
-  t.equal(REQUEST_RPCS.length, 11)
+  t.match(one('etcdserverpb.Maintenance/HashKV', { revision: 5 }), { kind: 'hashKv', revision: 5 })
+  t.match(one('etcdserverpb.Maintenance/HashKV', { revision: -5 }), { kind: 'hashKv', revision: 0 })
+  t.match(one('etcdserverpb.Maintenance/Hash', {}), { kind: 'hashKv', revision: 0 })
+  t.equal(REQUEST_RPCS.length, 13)
 })
 
 t.test('requests of watches', async t => {

@@ -21,6 +21,7 @@ import {
   type ErrorCode,
   type KeyValue,
   type KvNode,
+  type MemberAlarm,
   type NodeStatus,
   type Op,
   type OpReply,
@@ -56,6 +57,7 @@ export class FakeNode implements KvNode {
   stopped = false
   refusal: ErrorCode | null = null
   counters: Record<string, number> = {}
+  alarms: readonly MemberAlarm[] = []
   /** While set, requests wait for it. */
   held: Promise<void> | null = null
   readonly seen: { request: ClientRequest; options: RequestOptions | undefined }[] = []
@@ -120,6 +122,23 @@ export class FakeNode implements KvNode {
       }
       case 'leaseList':
         return { kind: 'leases', ids: [...this.#leases.keys()].map(leaseId) }
+      case 'alarm': {
+        const { change, member, alarm } = request
+        const others = this.alarms.filter(each => each.member !== member || each.alarm !== alarm)
+        const isUp = others.length < this.alarms.length
+        this.alarms = change === 'raise' ? [...others, { member, alarm }] : others
+        return { kind: 'alarms', alarms: isUp === (change === 'raise') ? [] : [{ member, alarm }] }
+      }
+      case 'hashKv':
+        if (request.revision > this.revision) return { code: 'futureRevision' }
+        return {
+          kind: 'hashed',
+          hash: 77,
+          revision: this.revision,
+          compactRevision: 0,
+          applied: 1,
+          digest: 2,
+        }
       case 'meta':
         return this.#applyMeta(request)
       case 'authFence':
@@ -232,6 +251,8 @@ export class FakeNode implements KvNode {
       learner: false,
       logicalBytes: 1000,
       diskBytes: 5000,
+      quotaBytes: 2048,
+      alarms: this.alarms,
       clusterVersion: '0.1.0',
       ready: this.leader !== 0n,
       problems: this.leader === 0n ? ['no leader is known'] : [],

@@ -1,5 +1,6 @@
 import type { TlsConfig } from '../tls/config.js'
 import type { TokenConfig } from './authToken.js'
+import type { MaintenanceOptions } from '@kvorum/node'
 import type { Endpoint } from './urls.js'
 
 export interface InitialMember {
@@ -44,6 +45,7 @@ export interface ServerConfig {
   readonly catchUpEntries: number
   readonly watchProgressMs: number
   readonly slowRequestMs: number
+  readonly maintenance: MaintenanceOptions
   readonly corsOrigins: readonly string[]
   /** Holds '*' where any host will do. */
   readonly hostWhitelist: readonly string[]

@@ -4,6 +4,7 @@ import { ETCD_FLAGS } from './etcdFlags.js'
 import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
 import { LIMIT_FLAGS } from './limitFlags.js'
 import { TLS_FLAGS } from './tlsFlags.js'
+import { MAINTENANCE_FLAGS } from './maintenanceFlags.js'
 
 /** What a server is, where it listens, and with whom. */
 const MEMBER_FLAGS = {
@@ -103,6 +104,7 @@ export const FLAGS = {
   ...LIMIT_FLAGS,
   ...TLS_FLAGS,
   ...AUTH_FLAGS,
+  ...MAINTENANCE_FLAGS,
   ...ETCD_FLAGS,
 } as const
 
@@ -115,6 +117,7 @@ const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, 
   ['Limits, and other doors:', LIMIT_FLAGS],
   ['TLS:', TLS_FLAGS],
   ['Users:', AUTH_FLAGS],
+  ['Maintenance:', MAINTENANCE_FLAGS],
   ["etcd's flags that have no effect here, or are refused:", ETCD_FLAGS],
 ]
 

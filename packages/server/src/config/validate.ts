@@ -80,6 +80,10 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     catchUpEntries: values['snapshot-catchup-entries'],
     watchProgressMs: values['watch-progress-notify-interval'],
     slowRequestMs: values['warning-unary-request-duration'],
+    maintenance: {
+      quotaBytes: values['quota-backend-bytes'],
+      autoDisarmNoSpace: values['auto-disarm-nospace'],
+    },
     corsOrigins: orAny(values.cors),
     hostWhitelist: orAny(values['host-whitelist']),
     tokens: tokens.value,

@@ -33,10 +33,11 @@ async function probe(edge: Edge, serializable: boolean): Promise<string | null> 
 const CHECKS = {
   serializable_read: edge => probe(edge, true),
   linearizable_read: edge => probe(edge, false),
-  data_corruption: edge =>
-    Promise.resolve(
-      edge.node.status().groups.some(group => group.quarantined) ? 'a replica is quarantined' : null,
-    ),
+  data_corruption: edge => {
+    const { alarms, groups } = edge.node.status()
+    if (alarms.some(({ alarm }) => alarm === 'corrupt')) return Promise.resolve('alarm activated: CORRUPT')
+    return Promise.resolve(groups.some(group => group.quarantined) ? 'a replica is quarantined' : null)
+  },
   non_learner: edge => Promise.resolve(edge.node.status().learner ? 'this node is a learner' : null),
   /** The node's own opinion: it has a leader it can reach and its state machine keeps up. */
   caught_up: edge => {
@@ -68,10 +69,16 @@ function parameters(request: FastifyRequest, name: string): readonly string[] {
   return value === undefined ? [] : [value].flat()
 }
 
+const alarmNames = (edge: Edge): string[] =>
+  edge.node.status().alarms.map(({ alarm }) => (alarm === 'noSpace' ? 'NOSPACE' : 'CORRUPT'))
+
 async function health(edge: Edge, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const serializable = parameters(request, 'serializable').includes('true')
+  const excluded = new Set(parameters(request, 'exclude'))
+  const alarm = alarmNames(edge).find(name => !excluded.has(name))
   let reason = ''
-  if (!serializable && !edge.leader.known()) reason = 'RAFT NO LEADER'
+  if (alarm !== undefined) reason = `ALARM ${alarm}`
+  else if (!serializable && !edge.leader.known()) reason = 'RAFT NO LEADER'
   else {
     const failed = await probe(edge, serializable)
     if (failed !== null) reason = `RANGE ERROR:${failed}`

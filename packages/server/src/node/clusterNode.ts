@@ -87,6 +87,7 @@ async function startRuntime(
         heartbeatMs: config.heartbeatMs,
         progressNotifyMs: config.watchProgressMs,
         limits: { ...LIMITS, snapshotEntries: config.snapshotCount, catchUpEntries: config.catchUpEntries },
+        maintenance: config.maintenance,
         checksum: (bytes, seed) => crc32(bytes, seed),
       },
       initial,

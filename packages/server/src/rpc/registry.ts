@@ -3,6 +3,7 @@ import { codec, rpcNamed, RPCS, type Codec, type Rpc, type RpcName } from '@kvor
 import type { Result } from '@kvorum/model'
 import type { Edge } from '../edge/edge.js'
 import type { CallLabels } from '../metrics/calls.js'
+import { alarm } from './alarm.js'
 import {
   authenticate,
   authStatus,
@@ -17,12 +18,13 @@ import {
 } from './auth.js'
 import { groups, memberList } from './cluster.js'
 import { campaign, leader, proclaim, resign } from './election.js'
+import { downgrade } from './downgrade.js'
 import { forward } from './forward.js'
 import type { Call, Handler, StreamIn, StreamOut } from './handler.js'
 import { check, watchHealth } from './health.js'
 import { completeGrant, leaseKeepAlive } from './lease.js'
 import { lock, unlock } from './lock.js'
-import { alarm, status } from './maintenance.js'
+import { defragment, status } from './maintenance.js'
 import { observe } from './observe.js'
 import { snapshot } from './snapshot.js'
 import { rangeStream } from './rangeStream.js'
@@ -35,9 +37,6 @@ const LEASE = 'etcdserverpb.Lease'
 const CLUSTER = 'etcdserverpb.Cluster'
 const MAINTENANCE = 'etcdserverpb.Maintenance'
 const AUTH = 'etcdserverpb.Auth'
-
-const absent = (why: string): { readonly kind: 'absent'; readonly why: string } => ({ kind: 'absent', why })
-const NO_MAINTENANCE = absent('this maintenance operation is not available yet')
 
 /** Who answers each RPC. A new one in the schema does not compile without a row here. */
 const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
@@ -60,12 +59,12 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${CLUSTER}/MemberPromote`]: { kind: 'unary', handle: memberPromote },
   [`${MAINTENANCE}/Alarm`]: { kind: 'unary', handle: alarm },
   [`${MAINTENANCE}/Status`]: { kind: 'unary', handle: status },
-  [`${MAINTENANCE}/Defragment`]: NO_MAINTENANCE,
-  [`${MAINTENANCE}/Hash`]: NO_MAINTENANCE,
-  [`${MAINTENANCE}/HashKV`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/Defragment`]: { kind: 'unary', handle: defragment },
+  [`${MAINTENANCE}/Hash`]: { kind: 'unary', handle: forward(`${MAINTENANCE}/Hash`) },
+  [`${MAINTENANCE}/HashKV`]: { kind: 'unary', handle: forward(`${MAINTENANCE}/HashKV`) },
   [`${MAINTENANCE}/Snapshot`]: { kind: 'stream', open: snapshot },
   [`${MAINTENANCE}/MoveLeader`]: { kind: 'unary', handle: moveLeader },
-  [`${MAINTENANCE}/Downgrade`]: NO_MAINTENANCE,
+  [`${MAINTENANCE}/Downgrade`]: { kind: 'unary', handle: downgrade },
   [`${AUTH}/AuthEnable`]: {
     kind: 'unary',
     handle: changing(`${AUTH}/AuthEnable`, () => ok({ kind: 'enable' })),

@@ -1,4 +1,5 @@
 import { META_GROUP, type GroupId } from '@kvorum/model'
+import { NO_MAINTENANCE } from '@kvorum/node'
 import { Recorder } from '../check/history.js'
 import type { ListResult, ListTxn } from '../check/listAppend.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
@@ -66,6 +67,7 @@ export class Cluster {
             heartbeatMs,
             limits: plan.limits,
             longCommand: plan.longCommand,
+            maintenance: NO_MAINTENANCE,
             log: plan.log,
             recoveredEntriesMax: plan.recoveredEntriesMax,
           },

@@ -123,6 +123,9 @@ export class GroundTruth {
       }
       case 'sessionOpen':
         return { command, refused: !this.#openSession(command.lease, index), change: null }
+      case 'guard':
+      case 'reclaim':
+        return { command, refused: false, change: null }
     }
   }
 

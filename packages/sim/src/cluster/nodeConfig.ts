@@ -1,6 +1,6 @@
 import type { ClientResult, WatchResponse } from '@kvorum/model'
 import type { LongCommandBound } from '@kvorum/machine'
-import type { Bootstrap, NodeLimits } from '@kvorum/node'
+import type { Bootstrap, MaintenanceOptions, NodeLimits } from '@kvorum/node'
 import type { LogOptions } from '@kvorum/storage'
 import type { Station } from '../network/partition.js'
 
@@ -12,6 +12,7 @@ export interface NodeConfig {
   readonly heartbeatMs: number
   readonly limits: NodeLimits
   readonly longCommand: LongCommandBound
+  readonly maintenance: MaintenanceOptions
   readonly log: Partial<LogOptions>
   /** Entries of each group handed to it from its recovered log; the others are read from the disk. */
   readonly recoveredEntriesMax: number

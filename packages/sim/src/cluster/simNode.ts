@@ -207,6 +207,7 @@ export class SimNode {
         heartbeatMs: config.heartbeatMs,
         progressNotifyMs: 2_000,
         limits: config.limits,
+        maintenance: config.maintenance,
         checksum,
         longCommand: config.longCommand,
       },

@@ -1,0 +1,69 @@
+import { type KvError, type Op, refuse, type ShardCommand } from '@kvorum/model'
+import type { Machine } from './machine.js'
+
+/**
+ * What a quota counts: every version and every deletion that the history still holds, charged with its key, its
+ * value and an overhead. The number is replicated state. It grows with each write; compaction lets it shrink by
+ * an entry of its own (`reclaim`), because replicas remove rows at their own pace.
+ */
+const VERSION_OVERHEAD_BYTES = 256
+const LEASE_BYTES = 64
+
+export const versionCharge = (keyBytes: number, valueBytes: number): number =>
+  VERSION_OVERHEAD_BYTES + keyBytes + valueBytes
+
+/** The most that a command may add, in whichever branch; 0: it never needs room, and is carried out without any. */
+export function spaceWanted(command: ShardCommand): number {
+  switch (command.kind) {
+    case 'write':
+      return opWants(command.op)
+    case 'leaseGrant':
+      return LEASE_BYTES
+    default:
+      return 0
+  }
+}
+
+function opWants(op: Op): number {
+  switch (op.kind) {
+    case 'put':
+      return versionCharge(op.key.length, op.value.length)
+    case 'txn':
+      return Math.max(sumOf(op.success), sumOf(op.failure))
+    default:
+      return 0
+  }
+}
+
+const sumOf = (ops: readonly Op[]): number => ops.reduce((sum, op) => sum + opWants(op), 0)
+
+/** What nodes say among themselves needs nobody's leave, and is carried out whatever is up. */
+export const isOwn = ({ kind }: ShardCommand): boolean =>
+  kind === 'guard' || kind === 'reclaim' || kind === 'authFence' || kind === 'publish'
+
+/**
+ * Why the command is refused by the guard or the quota. All of it is replicated state, so that a leader may ask
+ * before it proposes and every replica decides alike when it applies.
+ */
+export function guardRefusal(machine: Machine, command: ShardCommand): KvError | null {
+  const { guard } = machine
+  if (isOwn(command)) return null
+  if (guard.corrupt) return refuse('corrupt').error
+  if (!guard.noSpace && guard.quota === 0) return null
+  const wanted = spaceWanted(command)
+  return wanted > 0 && (guard.noSpace || exceeds(machine, wanted)) ? refuse('noSpace').error : null
+}
+
+const exceeds = ({ guard, logicalBytes }: Machine, wanted: number): boolean =>
+  guard.quota > 0 && logicalBytes + wanted > guard.quota
+
+/** An operation takes at least so many bytes of its command. */
+const OP_BYTES_MIN = 8
+
+/** Whether a command of that many bytes may be refused at all: spares looking into nearly every one. */
+export function mayBeRefused(machine: Machine, commandBytes: number): boolean {
+  const { guard } = machine
+  if (guard.noSpace || guard.corrupt) return true
+  const most = commandBytes + Math.ceil(commandBytes / OP_BYTES_MIN) * VERSION_OVERHEAD_BYTES
+  return exceeds(machine, most)
+}

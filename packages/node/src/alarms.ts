@@ -1,0 +1,174 @@
+import {
+  encodeShardCommand,
+  META_GROUP,
+  type AlarmKind,
+  type Guard,
+  type MemberAlarm,
+  type Millis,
+  type ReplyHeader,
+  type ShardCommand,
+} from '@kvorum/model'
+import { hasPhysicalCompaction, reclaimable } from '@kvorum/machine'
+import type { Alarms } from '@kvorum/placement'
+import { answerCall, openCall, type Call } from './calls.js'
+import { leads } from './membership.js'
+import type { Group, NodeState, Turn } from './state.js'
+import { routeCall } from './writes.js'
+
+/**
+ * Alarms are state of the meta group. Data shards refuse by a copy of it in their own logs, the guard: the leader
+ * of a shard proposes one whenever its own differs from what the meta group says and from its quota.
+ *
+ *     client --> meta log --> alarms --> leader of each shard --> guard in the shard's log --> all replicas
+ *                                                                      |
+ *     client <-- answer, once this node has applied the guard <--------+
+ */
+export interface AlarmDuty {
+  /** Changes that are made, and wait until the shards refuse by them. */
+  waiting: Settling[]
+  /** The quota refused something at this node, which leads: there has to be an alarm. */
+  spaceRanOut: boolean
+  /** This node asks for the same alarm no more often than this. */
+  readonly askedUntil: Map<string, Millis>
+}
+
+interface Settling {
+  readonly call: Call
+  readonly header: ReplyHeader
+  readonly body: Uint8Array
+  readonly version: number
+  /** How long an answer waits for compactions under way, so that the room they make is there when it comes. */
+  readonly roomBy: Millis
+}
+
+export const createAlarmDuty = (): AlarmDuty => ({
+  waiting: [],
+  spaceRanOut: false,
+  askedUntil: new Map(),
+})
+
+export const alarmsOf = (state: NodeState): Alarms | null =>
+  state.groups.get(META_GROUP)?.machine.meta?.alarms ?? null
+
+/** Asks the meta group to raise an alarm, unless it is up or was asked for a moment ago. */
+export function changeOwnAlarm(turn: Turn, change: 'raise' | 'clear', alarm: MemberAlarm): void {
+  const { state, now } = turn
+  const alarms = alarmsOf(state)
+  if (alarms === null || isUp(alarms, alarm) === (change === 'raise')) return
+  const name = `${change} ${alarm.alarm} ${alarm.member}`
+  if (now < (state.alarms.askedUntil.get(name) ?? 0)) return
+  const due = now + state.options.electionTimeoutMs * 2
+  state.alarms.askedUntil.set(name, due)
+  const call = openCall(turn, { kind: 'self' }, { kind: 'alarm', change, ...alarm }, due)
+  if (call !== null) routeCall(turn, call)
+}
+
+const isUp = (alarms: Alarms, { member, alarm }: MemberAlarm): boolean =>
+  alarms.active.some(other => other.member === member && other.alarm === alarm)
+
+const hasAlarm = ({ active }: Alarms, kind: AlarmKind): boolean => active.some(({ alarm }) => alarm === kind)
+
+/** Tells the shard that this node leads what to refuse, if it does not know yet. */
+export function driveGuard(turn: Turn, group: Group): void {
+  const { shard, installing } = group.machine
+  const alarms = alarmsOf(turn.state)
+  if (shard === null || installing || alarms === null || !leads(group)) return
+  const guard: Guard = {
+    version: alarms.version,
+    quota: turn.state.options.maintenance.quotaBytes,
+    noSpace: hasAlarm(alarms, 'noSpace'),
+    corrupt: hasAlarm(alarms, 'corrupt'),
+  }
+  if (guard.version < shard.guard.version || isSame(guard, shard.guard)) return
+  group.own.guard = proposeOwn(turn, group, group.own.guard, { kind: 'guard', guard })
+}
+
+const isSame = (a: Guard, b: Guard): boolean =>
+  a.version === b.version && a.quota === b.quota && a.noSpace === b.noSpace && a.corrupt === b.corrupt
+
+/** Tells the shard that this node leads how much its compactions have freed, once this node has removed it all. */
+export function driveReclaim(turn: Turn, group: Group): void {
+  const { shard, installing } = group.machine
+  if (shard === null || installing || !leads(group)) return
+  const freed = reclaimable(shard)
+  if (freed !== null) {
+    group.own.reclaim = proposeOwn(turn, group, group.own.reclaim, { kind: 'reclaim', ...freed })
+  }
+}
+
+/** One of a kind at a time. */
+function proposeOwn(turn: Turn, group: Group, before: Call | null, command: ShardCommand): Call | null {
+  if (before !== null && !before.done) return before
+  const request = { kind: 'write' as const, ranges: [], command: encodeShardCommand(command) }
+  const due = turn.now + turn.state.options.electionTimeoutMs * 2
+  const call = openCall(turn, { kind: 'self' }, request, due)
+  if (call === null) return null
+  call.group = group.id
+  group.proposing.push(call)
+  turn.touched.add(group)
+  return call
+}
+
+/** The meta group has applied a change of alarms. */
+export function alarmsChanged(turn: Turn): void {
+  for (const group of turn.state.groups.values()) driveGuard(turn, group)
+}
+
+const ROOM_MS = 2_000
+
+/** The change is made; its answer goes out when no later write can miss it. */
+export function answerAlarm(turn: Turn, call: Call, header: ReplyHeader, body: Uint8Array): void {
+  const { state } = turn
+  const version = alarmsOf(state)?.version ?? 0
+  state.alarms.waiting.push({ call, header, body, version, roomBy: turn.now + ROOM_MS })
+  settleAlarms(turn)
+}
+
+export function settleAlarms(turn: Turn): void {
+  const { alarms, groups } = turn.state
+  if (alarms.waiting.length === 0) return
+  const shards = [...groups.values()].filter(
+    ({ range, quarantined }) => range !== null && quarantined === null,
+  )
+  const settled = alarms.waiting.filter(item => shards.every(group => isSettled(turn, group, item)))
+  if (settled.length === 0) return
+  alarms.waiting = alarms.waiting.filter(item => !settled.includes(item) && !item.call.done)
+  for (const { call, header, body } of settled) answerCall(turn, call, header, body)
+}
+
+function isSettled(turn: Turn, { machine: { shard } }: Group, { version, roomBy }: Settling): boolean {
+  if (shard === null || shard.guard.version < version) return false
+  return turn.now >= roomBy || !(hasPhysicalCompaction(shard) || reclaimable(shard) !== null)
+}
+
+/** Room below which an alarm is taken back by itself, where the operator wants that: a share of the quota. */
+const ROOMY = 0.9
+
+/** Part of the duties. */
+export function tendAlarms(turn: Turn): void {
+  const { state } = turn
+  for (const group of state.groups.values()) {
+    driveGuard(turn, group)
+    driveReclaim(turn, group)
+  }
+  settleAlarms(turn)
+  if (state.alarms.spaceRanOut) {
+    state.alarms.spaceRanOut = false
+    changeOwnAlarm(turn, 'raise', { member: state.options.self, alarm: 'noSpace' })
+  }
+  disarmByItself(turn)
+}
+
+function disarmByItself(turn: Turn): void {
+  const { options, groups } = turn.state
+  const { autoDisarmNoSpace, quotaBytes } = options.maintenance
+  const meta = groups.get(META_GROUP)
+  if (!autoDisarmNoSpace || meta === undefined || !leads(meta)) return
+  const shards = [...groups.values()].filter(({ range }) => range !== null)
+  const isRoomy = ({ machine: { shard } }: Group): boolean =>
+    shard !== null && (quotaBytes === 0 || shard.logicalBytes < quotaBytes * ROOMY)
+  if (!shards.every(isRoomy)) return
+  for (const alarm of alarmsOf(turn.state)?.active ?? []) {
+    if (alarm.alarm === 'noSpace') changeOwnAlarm(turn, 'clear', alarm)
+  }
+}

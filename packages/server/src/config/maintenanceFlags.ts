@@ -1,0 +1,26 @@
+import { accepted, bool, rejected, type Flag } from './flag.js'
+
+const GiB = 1024 ** 3
+const QUOTA_DEFAULT = 2 * GiB
+
+/** 0 stands for no bound, as behind the flag; before it, 0 is the default and anything negative no bound. */
+const quota: Flag<number> = {
+  kind: 'value',
+  argument: 'bytes',
+  fallback: '0',
+  help: 'Most bytes of keys, values and their history before writes are refused; 0 is 2 GiB, -1 no bound.',
+  parse: given => {
+    if (!/^-?[0-9]{1,15}$/.test(given)) return rejected(`must be a whole number of bytes, not "${given}"`)
+    const bytes = Number(given)
+    return accepted(bytes < 0 ? 0 : bytes === 0 ? QUOTA_DEFAULT : bytes)
+  },
+}
+
+/** What a server does for its data without being asked. */
+export const MAINTENANCE_FLAGS = {
+  'quota-backend-bytes': quota,
+  'auto-disarm-nospace': bool(
+    false,
+    'Take a NOSPACE alarm back when compaction has made room, without an operator.',
+  ),
+} as const satisfies Readonly<Record<string, Flag<unknown>>>
