@@ -53,4 +53,9 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     profile: 'swarm',
     found: 'a command that waited used rows fetched before earlier entries had reached the store',
   },
+  {
+    seed: 888,
+    profile: 'swarm',
+    found: 'the checker handed out requests greedily and had none left for a write (its own mistake)',
+  },
 ]

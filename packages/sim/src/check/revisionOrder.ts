@@ -10,6 +10,7 @@ import {
 import type { Anomaly } from './anomaly.js'
 import { evaluate } from './kvReference.js'
 import { deletedKey, type Truth } from './kvView.js'
+import { Matching } from './matching.js'
 import { sameReply, type KvHistory, type KvOperation } from './models/kv.js'
 
 /**
@@ -138,7 +139,6 @@ function attribute(
   bounds: ReadonlyMap<number, Revision>,
 ): Anomaly[] {
   const open = history.filter(operation => operation.outcome === 'unknown' && operation.op.kind !== 'read')
-  const free = new Set(open)
   const byPut = new Map(
     open.flatMap(one =>
       one.op.kind === 'write' ? putValues(one.op.op).map(put => [put, one] as const) : [],
@@ -146,31 +146,26 @@ function attribute(
   )
   const found: Anomaly[] = []
   const orphans = [...truth.between(0, truth.revision)].filter(change => !owners.has(change.revision))
-  // From the last revision down, each takes the fitting request that came latest: the one with the fewest other homes.
-  // The end of a lease needs no client, so it must not take a request from a change that does.
+  const fitting = new Map(
+    orphans.map(({ revision, events }) => {
+      const put = events.find(event => event.kind === 'put')
+      const named = put === undefined ? undefined : byPut.get(putKey(put.kv.key, put.kv.value))
+      const candidates = put === undefined ? open : named === undefined ? [] : [named]
+      return [revision, candidates.filter(operation => explains(operation, truth, revision, events))]
+    }),
+  )
+  const matching = new Matching<Revision, KvOperation>(revision =>
+    fitting.get(revision)!.filter(operation => bounds.get(operation.id)! < revision),
+  )
+  // The end of a lease needs no client, so it comes last.
   const ends = (change: RevisionEvents): number => Number(leaseOf(change.events) !== null)
-  for (const { revision, events } of orphans.reverse().sort((a, b) => ends(a) - ends(b))) {
-    const put = events.find(event => event.kind === 'put')
-    const named = put === undefined ? undefined : byPut.get(putKey(put.kv.key, put.kv.value))
-    const candidates = put === undefined ? [...free] : named !== undefined && free.has(named) ? [named] : []
-    const fitting = candidates.filter(operation => explains(operation, truth, revision, events))
-    const timely = fitting.filter(operation => bounds.get(operation.id)! < revision)
-    const owner = timely.reduce<KvOperation | null>(
-      (best, one) => (best === null || bounds.get(one.id)! > bounds.get(best.id)! ? one : best),
-      null,
-    )
-    if (owner !== null) {
-      owners.set(revision, owner)
-      free.delete(owner)
-    } else if (leaseOf(events) !== null) {
-      // A lease may also have expired: nobody asked for that.
-    } else if (fitting.length > 0) {
-      const operations = fitting.map(operation => operation.id)
-      found.push({ kind: 'write before its call', operations, facts: `revision ${revision}` })
-    } else {
-      found.push({ kind: 'write from nowhere', operations: [], facts: `revision ${revision}` })
-    }
+  for (const { revision, events } of orphans.toSorted((a, b) => ends(a) - ends(b))) {
+    if (matching.add(revision) || leaseOf(events) !== null) continue
+    const late = fitting.get(revision)!.map(operation => operation.id)
+    const kind = late.length > 0 ? 'write before its call' : 'write from nowhere'
+    found.push({ kind, operations: late, facts: `revision ${revision}` })
   }
+  for (const [operation, revision] of matching.pairs) owners.set(revision, operation)
   return found
 }
 
