@@ -11,7 +11,7 @@ import {
 import { hasPhysicalCompaction, reclaimable } from '@kvorum/machine'
 import type { Alarms } from '@kvorum/placement'
 import { answerCall, openCall, type Call } from './calls.js'
-import { leads } from './membership.js'
+import { leads, metaOf } from './membership.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { routeCall } from './writes.js'
 
@@ -47,8 +47,7 @@ export const createAlarmDuty = (): AlarmDuty => ({
   askedUntil: new Map(),
 })
 
-export const alarmsOf = (state: NodeState): Alarms | null =>
-  state.groups.get(META_GROUP)?.machine.meta?.alarms ?? null
+export const alarmsOf = (state: NodeState): Alarms | null => metaOf(state)?.alarms ?? null
 
 /** Asks the meta group to raise an alarm, unless it is up or was asked for a moment ago. */
 export function changeOwnAlarm(turn: Turn, change: 'raise' | 'clear', alarm: MemberAlarm): void {
@@ -130,9 +129,10 @@ export function settleAlarms(turn: Turn): void {
   const shards = [...groups.values()].filter(
     ({ range, quarantined }) => range !== null && quarantined === null,
   )
-  const settled = alarms.waiting.filter(item => shards.every(group => isSettled(turn, group, item)))
-  if (settled.length === 0) return
-  alarms.waiting = alarms.waiting.filter(item => !settled.includes(item) && !item.call.done)
+  // Who has been told of a timeout waits no longer, whatever becomes of the shards.
+  const waiting = alarms.waiting.filter(({ call }) => !call.done)
+  const settled = waiting.filter(item => shards.every(group => isSettled(turn, group, item)))
+  alarms.waiting = waiting.filter(item => !settled.includes(item))
   for (const { call, header, body } of settled) answerCall(turn, call, header, body)
 }
 

@@ -1,6 +1,6 @@
 import { META_GROUP, type AuthState, type ReplyHeader } from '@kvorum/model'
 import { answerCall, openCall, type Call } from './calls.js'
-import { leads } from './membership.js'
+import { leads, metaOf } from './membership.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { routeCall } from './writes.js'
 
@@ -13,8 +13,7 @@ export interface HeldAnswer {
 }
 
 /** Users and roles as the meta group has them here; null while it has no state. */
-export const authOf = (state: NodeState): AuthState | null =>
-  state.groups.get(META_GROUP)?.machine.meta?.auth ?? null
+export const authOf = (state: NodeState): AuthState | null => metaOf(state)?.auth ?? null
 
 /** Answers at once where every shard is known to hold the newest change already. */
 export function answerWhenFenced(turn: Turn, held: Omit<HeldAnswer, 'fence'>): void {

@@ -1,5 +1,5 @@
 import type { ErrorCode, NodeId } from '@kvorum/model'
-import type { MemberCommand, MetaCommand, MetaState } from '@kvorum/placement'
+import { seatOf, type MemberCommand, type MetaCommand, type MetaState } from '@kvorum/placement'
 import { metaOf } from './membership.js'
 import type { NodeState } from './state.js'
 
@@ -45,7 +45,7 @@ function judgeRemoval(
 const READY_SHARE = 0.9
 
 function judgePromotion(state: NodeState, meta: MetaState, node: NodeId): ErrorCode | null {
-  const seat = meta.membership.seats.find(other => other.node === node)
+  const seat = seatOf(meta, node)
   const learner = meta.nodes.some(({ id, learner }) => id === node && learner)
   if (seat === undefined || !learner) return null
   for (const { raft } of state.groups.values()) {

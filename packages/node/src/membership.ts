@@ -28,8 +28,8 @@ export function membersKnown(state: NodeState, id: Group['id'], term: number): v
 
 /** The cluster's members as the meta group's state has them on this node. */
 export function membersOf(state: NodeState): Member[] {
-  const meta = state.groups.get(META_GROUP)?.machine.meta
-  return meta == null ? [] : membersIn(meta)
+  const meta = metaOf(state)
+  return meta === null ? [] : membersIn(meta)
 }
 
 /** The term that headers carry: the first data shard's while there is only one, so that all nodes tell the same. */
