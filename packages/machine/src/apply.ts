@@ -40,7 +40,7 @@ import {
 import { chainDigest } from './digest.js'
 import { authFenceRow, configRow, guardRow, leaseRow, metaRow } from './groupRows.js'
 import type { Machine } from './machine.js'
-import { type Overlay, overlayPut, snapshotIsStale } from './overlay.js'
+import { type Overlay, overlayPut } from './overlay.js'
 import { commandView } from './reader.js'
 import { guardRefusal, isOwn } from './quota.js'
 import { leaseKey, sessionKey, sessionReplyKey } from './rowKeys.js'
@@ -66,6 +66,8 @@ export interface CommittedEntry {
   readonly term: Term
   /** An encoded ShardCommand. */
   readonly data: Uint8Array
+  /** The same, where the owner has decoded it already; null or absent: it has not. */
+  readonly command?: ShardCommand | null
 }
 
 export interface Applied {
@@ -97,7 +99,7 @@ export function* workCommand(
   prefetched: Prefetched | null,
 ): Step<Worked> {
   assertNext(machine, at.index)
-  const command = decodeShardCommand(at.data)
+  const command = at.command ?? decodeShardCommand(at.data)
   const header = commandHeader(at.data)
   // Before the session: what is refused here is decided anew and sent again under the same number.
   if (!isOwn(command) && !passesFence(machine.authFence, header.authRevision)) {
@@ -110,8 +112,7 @@ export function* workCommand(
     const entry = openEntry(machine, overlay)
     return { entry, show: () => notAgain(entry, at, claimed) }
   }
-  const usable = prefetched !== null && !snapshotIsStale(overlay, prefetched.overlay)
-  const view = commandView(machine, overlay, usable ? prefetched : null)
+  const view = commandView(machine, overlay, prefetched)
   const entry = openEntry(machine, overlay)
   const outcome = yield* carryOut(entry, view, command, header, at)
   if (!('error' in outcome) && isFull(entry)) becomeLong(entry)

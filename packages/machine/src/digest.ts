@@ -1,8 +1,8 @@
 import type { Machine } from './machine.js'
 
 /**
- * The digest after an entry: the one before it, the positions and the logical bytes the entry moved, whether it was refused, and the
- * sum of the checksums of all rows it wrote. 32 bits against accidents and divergence, not against malice.
+ * The digest after an entry: the one before it, the positions and the logical bytes the entry moved, whether it was
+ * refused, and the sum of the checksums of all rows it wrote. 32 bits against accidents and divergence, not against malice.
  */
 export function chainDigest(machine: Machine, refused: boolean, sum: number): number {
   let digest = machine.digest

@@ -61,8 +61,8 @@ export const addToSum = (entry: EntryWrites, crc: number): void => {
 }
 
 /**
- * It changes keys, and more is held than a short command may write. When it is noticed depends on the pages that this replica works on,
- * whether it is noticed does not: a command that is carried out is asked once more at its end.
+ * It changes keys, and more is held than a short command may write. When it is noticed depends on the pages that
+ * this replica works on, whether it is noticed does not: a command that is carried out is asked once more at its end.
  */
 export const isFull = ({ machine, changed, pending, pendingBytes }: EntryWrites): boolean =>
   changed && (pendingBytes > machine.longCommand.bytes || pending.length > machine.longCommand.rows)

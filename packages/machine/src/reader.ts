@@ -52,7 +52,7 @@ export function commandView(machine: Machine, overlay: Overlay, prefetched: Pref
     lookup: key => overlayGet(overlay, key),
     layers: () => overlaySnapshot(overlay).layers,
     get ahead() {
-      // While the command waited, layers that came after the fetch may have gone into the store.
+      // While the command waited, or entries before it, layers that came after the fetch may have gone into the store.
       if (fetched !== null && snapshotIsStale(overlay, fetched.overlay)) {
         fetched = null
         ahead = createAhead(null)

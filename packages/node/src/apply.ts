@@ -209,7 +209,7 @@ function* applyEntry(
   group: Group,
   pending: Pending,
 ): Generator<StoreNeed, Worked | null, StoreAnswer> {
-  const { entry, prefetched } = pending
+  const { entry, command, prefetched } = pending
   const { machine } = group
   const { overlay } = turn.state
   assert(entry.index === machine.applied + 1, () => `entry ${entry.index} after applied ${machine.applied}`)
@@ -225,7 +225,7 @@ function* applyEntry(
       applyConfig(shard, overlay, entry, entry.data)
       return null
     case 'normal':
-      return yield* workCommand(shard, overlay, entry, prefetched)
+      return yield* workCommand(shard, overlay, { ...entry, command }, prefetched)
   }
 }
 
