@@ -61,6 +61,8 @@ export const LIMITS = {
   pendingRequestsMax: 20_000,
   /** Calls of lock and election services that wait for their turn; each holds a watch. */
   waitingCallsMax: 10_000,
+  /** Requests, messages and completions of one turn; the next takes the rest. */
+  turnInputsMax: 128,
   /** Committed entries handed to the state machine at a time. */
   applyBytesMax: 128 * KiB,
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */
@@ -74,7 +76,7 @@ export const LIMITS = {
   longCommandRows: 2_048,
   longCommandBytes: 4 * MiB,
   /** Writes kept in memory in front of the state store; beyond it applying waits for the disk. */
-  overlayBytesMax: 32 * MiB,
+  overlayBytesMax: 16 * MiB,
   /** A background batch of the state store is written when this much has gathered, or after `flushAfterMs`. */
   flushBytes: 4 * MiB,
   flushAfterMs: 200,

@@ -1,4 +1,5 @@
 import {
+  LIMITS,
   refuse,
   type AuthState,
   type ClientRequest,
@@ -74,7 +75,7 @@ export class NodeRuntime implements KvNode {
   readonly #streams = new Map<number, (response: WatchResponse) => void>()
   readonly #holds = new Map<number, (held: HeldState | null) => void>()
   #transport: TransportPort | null = null
-  #inbox: Input[] = []
+  readonly #inbox: Input[] = []
   #nextRequest = 1
   #nextStream = 1
   #nextHold = 1
@@ -226,8 +227,7 @@ export class NodeRuntime implements KvNode {
   /** One turn and its orders; whether it wants another at once. */
   #run(take: (input: { now: Millis; wall: Millis; inputs: readonly Input[] }) => Orders): boolean {
     const { clock } = this.#options
-    const inputs = this.#inbox
-    this.#inbox = []
+    const inputs = this.#inbox.splice(0, LIMITS.turnInputsMax)
     try {
       const orders = this.meter.measure(() => take({ now: clock.monotonic(), wall: clock.wall(), inputs }))
       this.#carryOut(orders)

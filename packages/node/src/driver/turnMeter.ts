@@ -1,25 +1,40 @@
-import { createHistogram, performance, type RecordableHistogram } from 'node:perf_hooks'
+import { createHistogram, performance, PerformanceObserver, type RecordableHistogram } from 'node:perf_hooks'
+import { CollectorPauses } from './collectorPauses.js'
 import { ThreadClock } from './threadClock.js'
 
 /** Below this the CPU time is not asked for a second time: it cannot be more than what passed. */
 const LONG_MS = 1
 
-/**
- * How long turns take, by their own CPU time: what a preempted process waits for others does not count, the
- * garbage collected meanwhile does.
- */
+/** Turns from this length on wait until the collector's pauses in them are known. */
+const WAITS_MS = 5
+
+/** How long turns take, by their own CPU time: what a preempted process waits for others does not count. */
 export class TurnMeter {
   /** Microseconds. */
   readonly histogram: RecordableHistogram = createHistogram()
   readonly #clock = new ThreadClock()
+  readonly #pauses = new CollectorPauses(microseconds => this.#record(microseconds))
+  readonly #observer = new PerformanceObserver(list => {
+    for (const { startTime, duration } of list.getEntries()) this.#pauses.paused(startTime, duration)
+    this.#pauses.settle(performance.now())
+  })
+
+  constructor() {
+    this.#observer.observe({ entryTypes: ['gc'] })
+  }
 
   /** Seconds, for metrics. */
-  counts(): Record<'turnCpuSecondsMax' | 'turnCpuP99Seconds' | 'turnCpuP999Seconds', number> {
+  counts(): Record<
+    'turnCpuSecondsMax' | 'turnCpuP99Seconds' | 'turnCpuP999Seconds' | 'collectorPauseSecondsMax',
+    number
+  > {
     const { histogram } = this
+    this.#pauses.settle(performance.now())
     return {
       turnCpuSecondsMax: histogram.count === 0 ? 0 : histogram.max / 1e6,
       turnCpuP99Seconds: histogram.percentile(99) / 1e6,
       turnCpuP999Seconds: histogram.percentile(99.9) / 1e6,
+      collectorPauseSecondsMax: this.#pauses.longestMs / 1e3,
     }
   }
 
@@ -29,10 +44,17 @@ export class TurnMeter {
     try {
       return work()
     } finally {
-      const passed = performance.now() - start
-      const used = passed < LONG_MS ? null : this.#since(cpu)
-      this.histogram.record(Math.max(1, Math.round(Math.min(passed * 1_000, used ?? Infinity))))
+      const end = performance.now()
+      const passed = (end - start) * 1_000
+      const used = end - start < LONG_MS ? null : this.#since(cpu)
+      const microseconds = Math.min(passed, used ?? Infinity)
+      if (end - start < WAITS_MS) this.#record(microseconds)
+      else this.#pauses.turn({ start, end, microseconds })
     }
+  }
+
+  #record(microseconds: number): void {
+    this.histogram.record(Math.max(1, Math.round(microseconds)))
   }
 
   #since(start: number | null): number | null {
@@ -41,6 +63,7 @@ export class TurnMeter {
   }
 
   close(): void {
+    this.#observer.disconnect()
     this.#clock.close()
   }
 }
