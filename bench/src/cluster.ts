@@ -120,7 +120,7 @@ export class Cluster {
       '--log-level=warn',
     ]
     if (this.system === 'etcd') return [ETCD_PATH, ...flags, '--logger=zap', `--quota-backend-bytes=${QUOTA}`]
-    return [process.execPath, OUR_PATH, 'server', ...flags]
+    return [OUR_PATH, 'server', ...flags]
   }
 
   #logPath = (member: Member): string => join(this.#directory, `${member.name}.log`)

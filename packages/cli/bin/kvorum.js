@@ -1,4 +1,8 @@
-#!/usr/bin/env node
+#!/bin/sh
+':' // ; MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-131072}" exec node "$0" "$@"
+// The line above is for the shell, which comes first here: glibc reads these before the first line of JavaScript.
+// Left to itself it gives every thread of the pool a heap of its own, and once large buffers have been freed it keeps
+// the next ones in them: a tenth of a busy node's memory.
 // CommonJS on purpose: loading an ES module already starts libuv's thread pool, whose size is then fixed.
 var version = process.versions.node.split('.').map(Number)
 if (version[0] < 20 || (version[0] === 20 && version[1] < 19)) {

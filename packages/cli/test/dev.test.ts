@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { claimDirectory, deleteCluster, readShape, releaseDirectory, writeShape } from '#src/dev/directory.js'
 import { shortForm } from '#src/dev/logLine.js'
@@ -194,5 +194,5 @@ t.test('servers do not inherit settings that are not theirs', async t => {
     ETCDCTL_USER: 'z',
     UV_THREADPOOL_SIZE: '16',
   }
-  t.strictSame(serverEnvironment(env), { PATH: 'p', UV_THREADPOOL_SIZE: '16' })
+  t.strictSame(serverEnvironment(env), { PATH: `${dirname(process.execPath)}:p`, UV_THREADPOOL_SIZE: '16' })
 })

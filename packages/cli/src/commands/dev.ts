@@ -5,7 +5,7 @@ import { runCluster } from '../dev/cluster.js'
 import { claimDirectory, deleteCluster, readShape, releaseDirectory, writeShape } from '../dev/directory.js'
 import { chooseShape, NODES_MAX, planCluster, type NodePlan } from '../dev/plan.js'
 import { findPortProblem } from '../dev/ports.js'
-import { serverEnvironment } from '../dev/supervisor.js'
+import { serverEnvironment, serverProgram } from '../dev/supervisor.js'
 import { optionalCount, text, toggle, type FlagValues } from '../flag.js'
 import { accepted, type Parsed } from '../parsed.js'
 import type { Io } from '../io.js'
@@ -95,7 +95,7 @@ async function runDev(
       {
         plans,
         directory: flags['data-dir'],
-        program: fileURLToPath(new URL('../../bin/kvorum.js', import.meta.url)),
+        program: serverProgram(fileURLToPath(new URL('../../bin/kvorum.js', import.meta.url))),
         env: serverEnvironment(process.env),
         restartAfterMs: flags['no-restart'] ? null : RESTART_MS,
         tell: text => io.write(`${text}\n`),

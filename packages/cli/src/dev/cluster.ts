@@ -7,7 +7,7 @@ import { exitText, leaderText, welcome } from './texts.js'
 export interface DevOptions {
   readonly plans: readonly NodePlan[]
   readonly directory: string
-  readonly program: string
+  readonly program: readonly [string, ...string[]]
   readonly env: NodeJS.ProcessEnv
   readonly restartAfterMs: number | null
   /** To the user: what the cluster does. */

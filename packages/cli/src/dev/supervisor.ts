@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
+import { delimiter, dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { NodePlan } from './plan.js'
@@ -13,8 +14,8 @@ export interface Exit {
 }
 
 export interface SupervisorOptions {
-  /** The script that node runs. */
-  readonly program: string
+  /** The command that a plan's arguments follow. */
+  readonly program: readonly [string, ...string[]]
   readonly env: NodeJS.ProcessEnv
   readonly restartAfterMs: number | null
   readonly onLine: (plan: NodePlan, line: string) => void
@@ -74,8 +75,8 @@ export function supervise(plan: NodePlan, options: SupervisorOptions): Superviso
 }
 
 /** In a process group of its own: a Ctrl-C in the terminal is for us, and we stop the servers in order. */
-const spawnServer = (plan: NodePlan, { program, env }: SupervisorOptions): ChildProcess =>
-  spawn(process.execPath, [program, ...plan.argv], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+const spawnServer = (plan: NodePlan, { program: [file, ...argv], env }: SupervisorOptions): ChildProcess =>
+  spawn(file, [...argv, ...plan.argv], { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 
 function readLines(stream: Readable, receive: (line: string) => void): void {
   createInterface({ input: stream, crlfDelay: Infinity }).on('line', receive)
@@ -89,11 +90,17 @@ async function stopChild(child: ChildProcess, graceMs: number, gone: Promise<voi
 }
 
 /**
- * What a server sees of our environment: not its own settings (they would override or confuse the plan), and not
- * node's options (two processes cannot share an inspector's port).
+ * What a server sees of our environment: not its own settings (they would override or confuse the plan), not node's
+ * options (two processes cannot share an inspector's port), and this node before any other.
  */
 export function serverEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(env).filter(([name]) => !/^(KVORUM|ETCD|ETCDCTL)_/.test(name) && name !== 'NODE_OPTIONS'),
+  const kept = Object.entries(env).filter(
+    ([name]) => !/^(KVORUM|ETCD|ETCDCTL)_/.test(name) && name !== 'NODE_OPTIONS',
   )
+  const path = [dirname(process.execPath), env['PATH'] ?? ''].join(delimiter)
+  return { ...Object.fromEntries(kept), PATH: path }
 }
+
+/** The server's program as a shell starts it (its first line says what for), or node where there is no such shell. */
+export const serverProgram = (script: string): readonly [string, ...string[]] =>
+  process.platform === 'win32' ? [process.execPath, script] : ['/bin/sh', script]

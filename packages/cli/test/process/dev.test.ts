@@ -46,7 +46,7 @@ async function start(t: Test, nodes: number, extra: readonly string[], restartAf
   const options: DevOptions = {
     plans,
     directory,
-    program: PROGRAM,
+    program: [process.execPath, PROGRAM],
     env: process.env,
     restartAfterMs,
     tell,

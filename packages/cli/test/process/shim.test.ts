@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { chmodSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -65,6 +66,21 @@ t.test(
     const few = await threads('1')
     t.equal(await threads(), few + 15, '16 where nothing is said')
     t.equal(await threads('3'), few + 2, 'what is said counts')
+  },
+)
+
+t.test(
+  'started by a shell, the allocator has its settings before anything allocates',
+  { skip: process.platform === 'win32' },
+  async t => {
+    const directory = t.testdir({ node: '#!/bin/sh\necho "$MALLOC_ARENA_MAX $MALLOC_MMAP_THRESHOLD_ $*"\n' })
+    chmodSync(`${directory}/node`, 0o755)
+    const started = async (env: NodeJS.ProcessEnv) => {
+      const PATH = `${directory}:${process.env['PATH'] ?? ''}`
+      return (await promisify(execFile)(SHIM, ['server', '--name=a b'], { env: { PATH, ...env } })).stdout
+    }
+    t.equal(await started({}), `2 131072 ${SHIM} server --name=a b\n`)
+    t.equal(await started({ MALLOC_ARENA_MAX: '8' }), `8 131072 ${SHIM} server --name=a b\n`)
   },
 )
 
