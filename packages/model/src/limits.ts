@@ -87,6 +87,8 @@ export const LIMITS = {
   alarmsMax: 256,
   /** Hashes of the whole store that one node computes at a time; each holds a view of the store open. */
   hashesMax: 4,
+  /** Revisions that are remembered with their times for automatic compaction; for longer times they lie further apart. */
+  compactionNotesMax: 20_000,
 
   /** Bytes of one write-ahead log segment. */
   segmentBytes: 64 * MiB,

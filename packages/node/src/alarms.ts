@@ -1,17 +1,16 @@
 import {
-  encodeShardCommand,
   META_GROUP,
   type AlarmKind,
   type Guard,
   type MemberAlarm,
   type Millis,
   type ReplyHeader,
-  type ShardCommand,
 } from '@kvorum/model'
 import { hasPhysicalCompaction, reclaimable } from '@kvorum/machine'
 import type { Alarms } from '@kvorum/placement'
 import { answerCall, openCall, type Call } from './calls.js'
 import { leads, metaOf } from './membership.js'
+import { proposeOwn } from './ownCommands.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { routeCall } from './writes.js'
 
@@ -93,19 +92,6 @@ export function driveReclaim(turn: Turn, group: Group): void {
   if (freed !== null) {
     group.own.reclaim = proposeOwn(turn, group, group.own.reclaim, { kind: 'reclaim', ...freed })
   }
-}
-
-/** One of a kind at a time. */
-function proposeOwn(turn: Turn, group: Group, before: Call | null, command: ShardCommand): Call | null {
-  if (before !== null && !before.done) return before
-  const request = { kind: 'write' as const, ranges: [], command: encodeShardCommand(command) }
-  const due = turn.now + turn.state.options.electionTimeoutMs * 2
-  const call = openCall(turn, { kind: 'self' }, request, due)
-  if (call === null) return null
-  call.group = group.id
-  group.proposing.push(call)
-  turn.touched.add(group)
-  return call
 }
 
 /** The meta group has applied a change of alarms. */

@@ -4,6 +4,7 @@ import type { ShardDescriptor } from '@kvorum/placement'
 import { createAlarmDuty } from './alarms.js'
 import { createApplying } from './applying.js'
 import { createAuthFences } from './authFences.js'
+import { createCompactionDuty } from './autoCompaction.js'
 import { createCalls } from './calls.js'
 import { startRaft } from './startRaft.js'
 import { createCompacting } from './compaction.js'
@@ -49,6 +50,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     calls: createCalls(firstIdOf(initial.identity.boot)),
     tasks: new Map(),
     alarms: createAlarmDuty(),
+    compactions: createCompactionDuty(),
     hashes: 0,
     hub: createHub(),
     authFences: createAuthFences(),
@@ -116,7 +118,7 @@ const emptyGroup = (
   proposing: [],
   waiting: [],
   leases: range === null ? null : createLeaseClock(),
-  own: { guard: null, reclaim: null },
+  own: { guard: null, reclaim: null, compact: null },
   installing: null,
   quarantined: null,
   durableApplied: 0,

@@ -3,6 +3,7 @@ import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand 
 import { hasQuorum } from '@kvorum/raft'
 import { driveAuthChanges } from './authChanges.js'
 import { tendAlarms } from './alarms.js'
+import { driveAutoCompaction } from './autoCompaction.js'
 import { openCall } from './calls.js'
 import { handOver, stepGroup } from './consensus.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
@@ -29,6 +30,7 @@ export function doDuties(turn: Turn): void {
     if (mustNotLead) handOver(turn, group)
   }
   tendAlarms(turn)
+  driveAutoCompaction(turn)
   expireStreams(turn)
   notifyProgress(turn)
   driveAuthChanges(turn)

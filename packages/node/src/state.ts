@@ -17,6 +17,7 @@ import type { Admission, Peer } from './identity.js'
 import type { Applying } from './applying.js'
 import type { HeldAnswer } from './authChanges.js'
 import type { AuthFences } from './authFences.js'
+import type { CompactionDuty } from './autoCompaction.js'
 import type { Call, Calls } from './calls.js'
 import type { Compacting } from './compaction.js'
 import type { Flushing } from './flush.js'
@@ -54,6 +55,7 @@ export interface NodeState {
   readonly calls: Calls
   readonly tasks: Map<number, Task>
   readonly alarms: AlarmDuty
+  readonly compactions: CompactionDuty
   /** Hashes of the store being computed. */
   hashes: number
   readonly hub: Hub
@@ -123,7 +125,7 @@ export interface Group {
   waiting: Call[]
   readonly leases: LeaseClock | null
   /** Commands of the node's own that are under way, one of each kind. */
-  readonly own: { guard: Call | null; reclaim: Call | null }
+  readonly own: { guard: Call | null; reclaim: Call | null; compact: Call | null }
   installing: Installing | null
   /** Why this replica neither reads nor applies: its data cannot be trusted. */
   quarantined: string | null

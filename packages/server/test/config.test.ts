@@ -336,3 +336,22 @@ t.test('logs: one JSON object per line, or text', async t => {
   t.match(JSON.parse(lines[0]!), { level: 'info', msg: 'hello', port: 1 })
   t.match(consoleLine(lines[0]!), /^\d{4}-.* INFO {2}hello port=1\n$/)
 })
+
+t.test('automatic compaction, as etcd reads it', async t => {
+  const of = (retention: string, mode = 'periodic') =>
+    run([`--auto-compaction-mode=${mode}`, `--auto-compaction-retention=${retention}`]).config.maintenance
+      .autoCompaction
+  t.strictSame(run([]).config.maintenance.autoCompaction, { kind: 'off' })
+  for (const mode of ['periodic', 'revision']) t.strictSame(of('0', mode), { kind: 'off' })
+  t.strictSame(of('0s'), { kind: 'off' })
+  t.strictSame(of('10m'), { kind: 'periodic', retentionMs: 600_000 })
+  t.strictSame(of('1h30m'), { kind: 'periodic', retentionMs: 5_400_000 })
+  t.strictSame(of('72'), { kind: 'periodic', retentionMs: 72 * 3_600_000 }, 'a plain number is of hours')
+  t.strictSame(of('1000', 'revision'), { kind: 'revision', keep: 1000 })
+  t.match(refusal(['--auto-compaction-retention=-1']), /^--auto-compaction-retention must be a duration/)
+  t.match(
+    refusal(['--auto-compaction-mode=revision', '--auto-compaction-retention=1h']),
+    /^--auto-compaction-retention must be a number of revisions with .*, not "1h"\.$/,
+  )
+  t.match(refusal(['--auto-compaction-mode=weekly']), /must be one of periodic, revision/)
+})

@@ -1,4 +1,4 @@
-import { accepted, bool, rejected, type Flag } from './flag.js'
+import { accepted, bool, choice, rejected, text, type Flag } from './flag.js'
 
 const GiB = 1024 ** 3
 const QUOTA_DEFAULT = 2 * GiB
@@ -22,5 +22,15 @@ export const MAINTENANCE_FLAGS = {
   'auto-disarm-nospace': bool(
     false,
     'Take a NOSPACE alarm back when compaction has made room, without an operator.',
+  ),
+  'auto-compaction-mode': choice(
+    ['periodic', 'revision'],
+    'periodic',
+    'Whether --auto-compaction-retention is a time or a number of revisions.',
+  ),
+  'auto-compaction-retention': text(
+    '0',
+    'retention',
+    'History that is kept: a duration such as 30m, a number of hours, or one of revisions; 0 is all.',
   ),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>

@@ -1,3 +1,4 @@
+import { parseAutoCompaction } from './autoCompaction.js'
 import { parseAuthToken } from './authToken.js'
 import type { InitialMember, ServerConfig } from './config.js'
 import { accepted, rejected, type Parsed } from './flag.js'
@@ -50,6 +51,11 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     return rejected(`--require-peer-tls refuses peer URLs without TLS: ${plain.value.join(', ')}.`)
   const tokens = parseAuthToken(values['auth-token'], values['auth-token-ttl'])
   if (!tokens.ok) return tokens
+  const autoCompaction = parseAutoCompaction(
+    values['auto-compaction-mode'],
+    values['auto-compaction-retention'],
+  )
+  if (!autoCompaction.ok) return autoCompaction
   return accepted({
     name: values.name,
     dataDir: values['data-dir'] === '' ? `${values.name}.kvorum` : values['data-dir'],
@@ -83,6 +89,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     maintenance: {
       quotaBytes: values['quota-backend-bytes'],
       autoDisarmNoSpace: values['auto-disarm-nospace'],
+      autoCompaction: autoCompaction.value,
     },
     corsOrigins: orAny(values.cors),
     hostWhitelist: orAny(values['host-whitelist']),
