@@ -64,7 +64,7 @@ export const LIMITS = {
   /** Requests, messages and completions of one turn; the next takes the rest. */
   turnInputsMax: 128,
   /** Committed entries handed to the state machine at a time. */
-  applyBytesMax: 128 * KiB,
+  applyBytesMax: 64 * KiB,
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */
   pageRowsMax: 128,
   pageBytesMax: 256 * KiB,
@@ -78,7 +78,7 @@ export const LIMITS = {
   /** Writes kept in memory in front of the state store; beyond it applying waits for the disk. */
   overlayBytesMax: 16 * MiB,
   /** A background batch of the state store is written when this much has gathered, or after `flushAfterMs`. */
-  flushBytes: 4 * MiB,
+  flushBytes: 1 * MiB,
   flushAfterMs: 200,
   /** Recent events kept for watchers that are nearly up to date, per shard. */
   recentEventsBytesMax: 4 * MiB,
