@@ -1,5 +1,5 @@
 import type { KvError, KvNode, WatchCreate, WatchRequest, WatchResponse, WatchStream } from '@kvorum/model'
-import { refuse } from '@kvorum/model'
+import { LIMITS, refuse } from '@kvorum/model'
 import { decide, type Requirement } from '@kvorum/placement'
 import { errorFor, grpcErrorText } from '@kvorum/protocol'
 import type { AuthService, Caller } from './authService.js'
@@ -48,6 +48,8 @@ export class GuardedWatch implements WatchStream {
       this.#pass(request)
       return
     }
+    // Creations are bounded by the watchers of a stream, and nobody has use for more than as many other requests.
+    if (request.kind !== 'create' && this.#queued >= 2 * LIMITS.watchersPerStreamMax) return
     this.#queued++
     this.#queue = this.#queue.then(async () => {
       const decided = request.kind === 'create' ? await this.#decide(request.create) : null
