@@ -13,6 +13,8 @@ export interface Arguments<Table extends FlagTable> {
 /** One-letter names. */
 const SHORT: Readonly<Record<string, string>> = { w: 'write-out', h: 'help', i: 'interactive' }
 
+export const shortName = (name: string): string => SHORT[name] ?? name
+
 /**
  * Flags as Go programs take them: one dash or two, `--name=value` or `--name value`, a switch alone or as
  * `--name=false`; flags and arguments in any order; `--` ends the flags. The last of one name wins.
@@ -36,7 +38,7 @@ export function parseArguments<Table extends FlagTable>(
       rest.push(argument)
       continue
     }
-    const name = SHORT[match[1]!] ?? match[1]!
+    const name = shortName(match[1]!)
     given.add(name)
     if (name === 'help') continue
     const flag: Flag<unknown> | undefined = Object.hasOwn(table, name) ? table[name] : undefined

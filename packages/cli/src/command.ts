@@ -1,5 +1,6 @@
 import { parseArguments, type Arguments } from './arguments.js'
 import { GLOBALS, type GlobalValues } from './globals.js'
+import { withPassword } from './password.js'
 import { accepted, rejected, type Parsed } from './parsed.js'
 import type { FlagTable } from './flag.js'
 import type { Io } from './io.js'
@@ -66,6 +67,8 @@ function checkAndPrepare<Table extends FlagTable, Prepared>(
 /** A command that asks a cluster: it also takes the global flags. */
 export function defineClientCommand<Table extends FlagTable, Prepared>(
   spec: Omit<CommandSpec<Table, Prepared>, 'run'> & {
+    /** Whether it can print a table. */
+    readonly tables?: boolean
     run(io: Io, globals: GlobalValues, prepared: Prepared): Promise<number>
   },
 ): Command {
@@ -73,12 +76,14 @@ export function defineClientCommand<Table extends FlagTable, Prepared>(
     ...spec,
     flags: { ...GLOBALS, ...spec.flags },
     prepare: args => {
+      if (args.flags['write-out'] === 'table' && spec.tables !== true)
+        return rejected('table is not supported as output format here; -w takes simple, json or fields')
       const prepared = spec.prepare(args as unknown as Arguments<Table>)
       return prepared.ok
         ? accepted({ prepared: prepared.value, globals: args.flags as GlobalValues })
         : prepared
     },
-    run: (io, { prepared, globals }) => spec.run(io, globals, prepared),
+    run: async (io, { prepared, globals }) => spec.run(io, await withPassword(io, globals), prepared),
   })
 }
 

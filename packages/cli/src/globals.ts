@@ -2,7 +2,7 @@ import { choice, duration, text, toggle, type FlagTable, type FlagValues } from 
 import type { ConnectOptions, TlsFiles } from './connection.js'
 import type { Environment } from './io.js'
 
-export type Format = 'simple' | 'json' | 'fields'
+export type Format = 'simple' | 'json' | 'fields' | 'table'
 
 /** Flags that every client command takes. */
 export const GLOBALS = {
@@ -13,7 +13,7 @@ export const GLOBALS = {
   'command-timeout': duration('How long a request may take.', 5000),
   'dial-timeout': duration('How long connecting may take.', 2000),
   'write-out': choice<Format>(
-    { simple: 'simple', json: 'json', fields: 'fields' },
+    { simple: 'simple', json: 'json', table: 'table', fields: 'fields' },
     'simple',
     'How to print answers (also -w).',
   ),
@@ -57,7 +57,7 @@ export const connectOptions = (
   requestTimeoutMs: flags['command-timeout'],
 })
 
-/** Null: nobody in particular. Throws where a name has no password: there is nobody here to type one. */
+/** Null: nobody in particular. Throws where a name has no password and nobody could type one. */
 function authOf(flags: GlobalValues, env: Environment): ConnectOptions['auth'] {
   const user = flags.user || env['KVORUM_USER'] || env['ETCDCTL_USER'] || ''
   const password = flags.password || env['KVORUM_PASSWORD'] || env['ETCDCTL_PASSWORD'] || ''

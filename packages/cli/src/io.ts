@@ -12,5 +12,9 @@ export interface Io {
   /** All of standard input. */
   readInput(): Promise<Uint8Array>
   readLines(): AsyncIterable<string>
+  /** Milliseconds of a clock that only goes forward. */
+  now(): number
+  /** One line typed without being shown, after a prompt; null where nobody sits at a terminal. */
+  readonly askSecret: ((prompt: string) => Promise<string>) | null
   connect(options: ConnectOptions): Promise<Connection>
 }

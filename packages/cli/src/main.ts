@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline'
 import { connect } from './connect.js'
 import type { Io } from './io.js'
 import { run } from './run.js'
+import { readSecret } from './terminal.js'
 
 /** The process behind the command. */
 
@@ -17,12 +18,20 @@ async function readInput(): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
+function askSecret(prompt: string): Promise<string> {
+  const say = (text: string): void => void process.stderr.write(text)
+  say(prompt)
+  return readSecret(process.stdin, say)
+}
+
 const io: Io = {
   env: process.env,
   write: output => void process.stdout.write(output),
   say: line => void process.stderr.write(`${line}\n`),
   readInput,
   readLines: () => createInterface({ input: process.stdin, crlfDelay: Infinity }),
+  now: () => performance.now(),
+  askSecret: process.stdin.isTTY ? askSecret : null,
   connect,
 }
 

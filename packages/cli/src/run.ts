@@ -2,18 +2,20 @@ import { DONE, FAILED, MISUSED, type Command } from './command.js'
 import { authCommands } from './commands/auth.js'
 import { del } from './commands/del.js'
 import { dev } from './commands/dev.js'
+import { endpointCommands } from './commands/endpoint.js'
 import { get } from './commands/get.js'
 import { leaseCommands } from './commands/lease.js'
+import { maintenanceCommands } from './commands/maintenance.js'
 import { memberCommands } from './commands/member.js'
 import { put } from './commands/put.js'
 import { roleCommands } from './commands/role.js'
 import { server } from './commands/server.js'
 import { snapshotCommands } from './commands/snapshot.js'
-import { status } from './commands/status.js'
 import { txn } from './commands/txn.js'
 import { userCommands } from './commands/user.js'
 import { watch } from './commands/watch.js'
 import type { Io } from './io.js'
+import { flagsLast } from './leadingFlags.js'
 
 export const COMMANDS: readonly Command[] = [
   dev,
@@ -29,11 +31,14 @@ export const COMMANDS: readonly Command[] = [
   ...roleCommands,
   ...memberCommands,
   ...snapshotCommands,
-  status,
+  ...maintenanceCommands,
+  ...endpointCommands,
 ]
 
 /** Runs one command line; resolves to the status of the process. */
-export async function run(io: Io, argv: readonly string[]): Promise<number> {
+export async function run(io: Io, given: readonly string[]): Promise<number> {
+  const one = flagsLast(given, 1)
+  const argv = COMMANDS.some(({ name }) => name.startsWith(`${one[0]} `)) ? flagsLast(one, 2) : one
   const [first, second = ''] = argv
   if (first === undefined || ['help', '--help', '-h'].includes(first)) {
     io.write(overview())

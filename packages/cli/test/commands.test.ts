@@ -231,7 +231,7 @@ t.test('status asks every endpoint by itself', async t => {
   )
   const down = await play('status', { answers: { [STATUS]: new Error('no answer') } })
   t.equal(down.status, 1)
-  t.equal(down.err, 'Error: 127.0.0.1:2379: no answer')
+  t.equal(down.err, 'Failed to get the status of endpoint 127.0.0.1:2379 (no answer)')
 })
 
 t.test('where and how long to ask', async t => {
@@ -277,7 +277,8 @@ t.test('misuse is one sentence and status 2; failure is status 1', async t => {
     ['get a --prefix=maybe', /--prefix must be true or false, not "maybe"/],
     ['get a --prefix --from-key', /exclude each other/],
     ['get a b --prefix', /range end cannot stand beside/],
-    ['get a -w xml', /--write-out must be one of simple, json, fields, not "xml"/],
+    ['get a -w xml', /--write-out must be one of simple, json, table, fields, not "xml"/],
+    ['get a -w table', /table is not supported as output format here/],
     ['get a --command-timeout 5', /must be a duration such as/],
     ['put k v --ignore-value', /cannot stand beside --ignore-value/],
     ['put k v --ignore-lease --lease 1', /exclude each other/],

@@ -10,6 +10,8 @@ export interface Recorder {
   readonly connects: ConnectOptions[]
   out(): string
   err(): string
+  /** What the terminal was asked for. */
+  readonly prompts: string[]
   closed(): number
 }
 
@@ -21,6 +23,10 @@ export interface Script {
   readonly watch?: readonly object[]
   readonly keepAlive?: readonly object[]
   readonly connectError?: Error
+  /** Endpoints that nobody listens on. */
+  readonly down?: readonly string[]
+  /** What is typed at the terminal when asked; without, there is none. */
+  readonly secrets?: readonly string[]
   /** The pieces of a snapshot. */
   readonly snapshot?: readonly Uint8Array[]
 }
@@ -32,7 +38,9 @@ export function record(script: Script = {}): Recorder {
   const err: string[] = []
   const calls: { name: string; request: unknown }[] = []
   const connects: ConnectOptions[] = []
+  const prompts: string[] = []
   let closed = 0
+  let clock = 0
   const answer = (name: RpcName): unknown => {
     const given = script.answers?.[name] ?? {}
     if (given instanceof Error) throw given
@@ -60,17 +68,28 @@ export function record(script: Script = {}): Recorder {
     close: async () => void closed++,
   }
   const input = script.input ?? ''
+  const askSecret = async (prompt: string): Promise<string> => {
+    prompts.push(prompt)
+    const secret = script.secrets?.[prompts.length - 1]
+    if (secret === undefined) throw new Error('no password was typed')
+    return secret
+  }
   const io: Io = {
     env: script.env ?? {},
     write: output => void out.push(Buffer.from(output)),
     say: line => void err.push(line),
     readInput: async () => Buffer.from(input),
     readLines: async function* () {
-      yield* input.split('\n')
+      if (input !== '') yield* input.split('\n')
     },
+    // A millisecond and a half for everything that is timed.
+    now: () => (clock += 1.5),
+    askSecret: script.secrets === undefined ? null : askSecret,
     connect: async options => {
       connects.push(options)
       if (script.connectError !== undefined) throw script.connectError
+      const down = options.endpoints.find(endpoint => script.down?.includes(endpoint))
+      if (down !== undefined) throw new Error(`${down}: connection failed`)
       return connection
     },
   }
@@ -78,6 +97,7 @@ export function record(script: Script = {}): Recorder {
     io,
     calls,
     connects,
+    prompts,
     out: () => Buffer.concat(out).toString('utf8'),
     err: () => err.join('\n'),
     closed: () => closed,

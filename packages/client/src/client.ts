@@ -6,6 +6,15 @@ import { invalid } from './error.js'
 import { KeepAlive } from './keepAlive.js'
 import { type Bytes, type Keys } from './keys.js'
 import { Lease } from './lease.js'
+import {
+  alarmOf,
+  disarmRequest,
+  hashKvOf,
+  isMeant,
+  LIST_ALARMS,
+  type Alarm,
+  type HashKv,
+} from './maintenance.js'
 import { memberOf, statusOf, type Member, type Status } from './members.js'
 import { METHODS } from './method.js'
 import {
@@ -25,6 +34,7 @@ import {
 } from './operations.js'
 import { settingsOf, type CallOptions, type ConnectOptions } from './options.js'
 import { pagesOf, type PagesOptions } from './pages.js'
+import { snapshotPieces, type SnapshotPiece } from './snapshot.js'
 import { Transport } from './transport.js'
 import { isReadOnly, TxnBuilder, txnRequest, txnResult, type Txn, type TxnResult } from './txn.js'
 import { Watcher, type WatchOptions } from './watch.js'
@@ -203,7 +213,7 @@ export class KvorumClient {
   /** Gives the leadership to a voter. `leader` is the endpoint of the present one: only it can. */
   async moveLeader(leader: string, to: bigint, options: CallOptions = {}): Promise<void> {
     await this.#withEndpoint(leader, target =>
-      this.#transport.unaryTo(target, METHODS.moveLeader, { targetID: to }, options),
+      this.#transport.unaryTo(target, METHODS.moveLeader, { targetID: to }, 'write', options),
     )
   }
 
@@ -214,9 +224,53 @@ export class KvorumClient {
     }
     return statusOf(
       await this.#withEndpoint(endpoint, target =>
-        this.#transport.unaryTo(target, METHODS.status, {}, options),
+        this.#transport.unaryTo(target, METHODS.status, {}, 'read', options),
       ),
     )
+  }
+
+  // --- maintenance
+
+  /** Alarms of all members. */
+  async alarms(options: CallOptions = {}): Promise<readonly Alarm[]> {
+    const message = await this.#transport.unary(METHODS.alarm, LIST_ALARMS, 'read', options)
+    return message.alarms.map(alarmOf)
+  }
+
+  /** Takes one alarm back, or all; tells which were. One whose cause has not gone may be raised again. */
+  async disarm(meant?: Alarm, options: CallOptions = {}): Promise<readonly Alarm[]> {
+    const { alarms } = await this.#transport.unary(METHODS.alarm, LIST_ALARMS, 'read', options)
+    const gone: Alarm[] = []
+    for (const each of alarms.filter(alarm => isMeant(alarm, meant))) {
+      const message = await this.#transport.unary(METHODS.alarm, disarmRequest(each), 'write', options)
+      gone.push(...message.alarms.map(alarmOf))
+    }
+    return gone
+  }
+
+  /** Of one server, as of `revision`, or as of its newest one. */
+  async hashKv(
+    endpoint: string,
+    options: { readonly revision?: number } & CallOptions = {},
+  ): Promise<HashKv> {
+    const request = { revision: options.revision ?? 0 }
+    return hashKvOf(
+      await this.#withEndpoint(endpoint, target =>
+        this.#transport.unaryTo(target, METHODS.hashKv, request, 'read', options),
+      ),
+    )
+  }
+
+  /** For an etcd server, whose file shrinks, and which answers nobody meanwhile; kvorum's need it never. */
+  async defragment(endpoint: string, options: CallOptions = {}): Promise<void> {
+    await this.#withEndpoint(endpoint, target =>
+      this.#transport.unaryTo(target, METHODS.defragment, {}, 'write', options),
+    )
+  }
+
+  /** A backup of everything one server knows, in the format of etcd's snapshot files; see SnapshotPiece. */
+  snapshot(options: Pick<CallOptions, 'signal'> = {}): AsyncGenerator<SnapshotPiece, void, undefined> {
+    return snapshotPieces(this.#transport, options.signal)
   }
 
   async #withEndpoint<Value>(endpoint: string, ask: (target: Endpoint) => Promise<Value>): Promise<Value> {

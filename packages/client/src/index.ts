@@ -12,6 +12,7 @@ export { Entry } from './entry.js'
 export { KvorumError, type KvorumErrorCode } from './error.js'
 export type { Bytes, Keys } from './keys.js'
 export { Lease, type LeaseEvents } from './lease.js'
+export type { Alarm, AlarmKind, HashKv } from './maintenance.js'
 export type { Member, Status } from './members.js'
 export type {
   DeleteOptions,
@@ -25,6 +26,7 @@ export type {
 export type { AuthOptions, CallOptions, ConnectOptions, Logger, TlsOptions } from './options.js'
 export type { PagesOptions } from './pages.js'
 export { RawClient, type RawRequest, type RawResponse, type RawStream } from './raw.js'
+export type { SnapshotPiece } from './snapshot.js'
 export {
   compare,
   op,

@@ -25,6 +25,8 @@ export interface Status {
   /** Bytes: the store's size, and the part of it that is in use. */
   readonly dbSize: number
   readonly dbSizeInUse: number
+  /** Bytes in use that raise the alarm NOSPACE; 0 from a server that does not tell it (etcd before 3.6). */
+  readonly dbSizeQuota: number
   /** What is wrong, such as an alarm or the lack of a leader. */
   readonly errors: readonly string[]
 }
@@ -50,5 +52,6 @@ export const statusOf = (message: pb.StatusResponse): Status => ({
   raftAppliedIndex: message.raftAppliedIndex,
   dbSize: message.dbSize,
   dbSizeInUse: message.dbSizeInUse,
+  dbSizeQuota: message.dbSizeQuota,
   errors: message.errors,
 })

@@ -102,6 +102,17 @@ export const METHODS = {
     'etcdserverpb.StatusRequest',
     'etcdserverpb.StatusResponse',
   ),
+  alarm: method('etcdserverpb.Maintenance/Alarm', 'etcdserverpb.AlarmRequest', 'etcdserverpb.AlarmResponse'),
+  defragment: method(
+    'etcdserverpb.Maintenance/Defragment',
+    'etcdserverpb.DefragmentRequest',
+    'etcdserverpb.DefragmentResponse',
+  ),
+  hashKv: method(
+    'etcdserverpb.Maintenance/HashKV',
+    'etcdserverpb.HashKVRequest',
+    'etcdserverpb.HashKVResponse',
+  ),
   snapshot: method(
     'etcdserverpb.Maintenance/Snapshot',
     'etcdserverpb.SnapshotRequest',

@@ -1,13 +1,13 @@
-import type { ServiceError } from '@grpc/grpc-js'
 import type { Init, pb, RpcName } from '@kvorum/protocol'
-import { isServiceError, type CallKind } from './classify.js'
+import type { CallKind } from './classify.js'
 import { channelCredentials, tlsChannelOptions, tlsOf } from './credentials.js'
 import { Endpoint, parseEndpoint } from './endpoint.js'
 import { Endpoints } from './endpoints.js'
 import { invalid } from './error.js'
 import { METHODS, type Method } from './method.js'
 import { settingsOf, type CallOptions, type ConnectOptions } from './options.js'
-import { Transport, type Stream } from './transport.js'
+import { responsesOf } from './responses.js'
+import { Transport } from './transport.js'
 
 type Messages = pb.Messages
 export type RawRequest<Name extends RpcName> = Init<Messages[pb.Rpcs[Name]['request']]>
@@ -73,24 +73,12 @@ export class RawClient {
   }
 }
 
-async function* responsesOf<Response>(
-  stream: Stream<never, Response>,
-  fail: (error: ServiceError) => Error,
-): AsyncGenerator<Response, void, undefined> {
-  try {
-    yield* stream as AsyncIterable<Response>
-  } catch (error) {
-    throw isServiceError(error) ? fail(error) : error
-  } finally {
-    stream.cancel()
-  }
-}
-
 const READS: ReadonlySet<RpcName> = new Set([
   'etcdserverpb.KV/Range',
   'etcdserverpb.Lease/LeaseTimeToLive',
   'etcdserverpb.Lease/LeaseLeases',
   'etcdserverpb.Cluster/MemberList',
+  'etcdserverpb.Maintenance/HashKV',
   'etcdserverpb.Maintenance/Status',
   'etcdserverpb.Auth/AuthStatus',
   'etcdserverpb.Auth/UserGet',

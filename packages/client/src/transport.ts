@@ -81,6 +81,7 @@ export class Transport {
     endpoint: Endpoint,
     method: Method<Request, Response>,
     request: Init<Request>,
+    kind: CallKind,
     options: CallOptions = {},
   ): Promise<Response> {
     const timeoutMs = options.timeoutMs ?? this.settings.timeoutMs
@@ -91,7 +92,7 @@ export class Transport {
       try {
         return await send(endpoint, method, method.encode(request), metadata, timeoutMs, call)
       } catch (error) {
-        throw isServiceError(error) ? classify(error, 'read') : error
+        throw isServiceError(error) ? classify(error, kind) : error
       }
     })
   }

@@ -96,7 +96,8 @@ export class FakeServer {
     const responses = codec(rpc.response)
     const deserialize = (bytes: Buffer): unknown => requests.decode(bytes)
     const serialize = (message: unknown): Buffer => Buffer.from(responses.encode(message as never))
-    const duplex = rpc.requestStream && rpc.responseStream
+    // A stream of answers to one request is, on the wire, a stream both ways.
+    const duplex = rpc.responseStream
     const handle = duplex
       ? (call: ServerDuplexStream<unknown, unknown>) => {
           this.calls.push(name)
@@ -110,7 +111,6 @@ export class FakeServer {
           if (isFailure(answer)) done(answer as never)
           else done(null, answer)
         }
-    if (rpc.responseStream && !duplex) return
     server.register(rpc.path, handle as never, serialize, deserialize, duplex ? 'bidi' : 'unary')
   }
 }

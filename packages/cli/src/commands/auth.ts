@@ -1,6 +1,6 @@
 import type { Command } from '../command.js'
 import { accepted } from '../parsed.js'
-import { defineVerb, NO_FLAGS } from './authAnswer.js'
+import { defineVerb, NO_FLAGS } from './verb.js'
 import type { Connection } from '../connection.js'
 
 const NOTHING = { usage: '', flags: NO_FLAGS, rest: { least: 0, most: 0 }, prepare: () => accepted(null) }

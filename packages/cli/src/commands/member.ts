@@ -1,11 +1,12 @@
 import type { pb } from '@kvorum/protocol'
 import { defineClientCommand, DONE, FAILED, type Command } from '../command.js'
 import type { Connection } from '../connection.js'
+import { askEndpoint, askEvery, clientUrls } from '../everyEndpoint.js'
 import { text, toggle } from '../flag.js'
 import { toJsonText } from '../format/json.js'
 import { createPrinter, printHeaderFields, type Printer } from '../format/printer.js'
-import { connectOptions, endpointsOf, type GlobalValues } from '../globals.js'
-import type { Io } from '../io.js'
+import { endpointsOf } from '../globals.js'
+import { tableText } from '../format/table.js'
 import { accepted, rejected, type Parsed } from '../parsed.js'
 import { withConnection } from '../session.js'
 
@@ -39,6 +40,7 @@ const list = defineClientCommand<typeof NO_FLAGS, null>({
   summary: 'Lists the members of the cluster.',
   details: 'Simple output: id, status, name, peer URLs, client URLs, is learner.',
   flags: NO_FLAGS,
+  tables: true,
   rest: { least: 0, most: 0 },
   prepare: () => accepted(null),
   run: (io, globals) =>
@@ -46,22 +48,34 @@ const list = defineClientCommand<typeof NO_FLAGS, null>({
       const response = await connection.call('etcdserverpb.Cluster/MemberList', { linearizable: true })
       const out = createPrinter(io, globals)
       if (out.format === 'json') out.line(toJsonText(response))
-      else {
-        if (out.format === 'fields') printHeaderFields(out, response.header)
-        for (const member of response.members) out.line(rowOf(member))
-      }
+      else if (out.format === 'table') out.line(tableText(TITLES, response.members.map(rowOf)))
+      else if (out.format === 'fields') printMemberFields(out, response)
+      else for (const member of response.members) out.line(rowOf(member).join(', '))
     }),
 })
 
-const rowOf = ({ ID, name, peerURLs, clientURLs, isLearner }: pb.Member): string =>
-  [
-    hex(ID),
-    name === '' ? 'unstarted' : 'started',
-    name,
-    peerURLs.join(','),
-    clientURLs.join(','),
-    isLearner,
-  ].join(', ')
+const TITLES = ['ID', 'STATUS', 'NAME', 'PEER ADDRS', 'CLIENT ADDRS', 'IS LEARNER']
+
+const rowOf = ({ ID, name, peerURLs, clientURLs, isLearner }: pb.Member): string[] => [
+  hex(ID),
+  name === '' ? 'unstarted' : 'started',
+  name,
+  peerURLs.join(','),
+  clientURLs.join(','),
+  String(isLearner),
+]
+
+function printMemberFields(out: Printer, { header, members }: pb.MemberListResponse): void {
+  printHeaderFields(out, header)
+  for (const { ID, name, peerURLs, clientURLs, isLearner } of members) {
+    out.field('ID', ID)
+    out.field('Name', Buffer.from(name))
+    for (const url of peerURLs) out.field('PeerURL', Buffer.from(url))
+    for (const url of clientURLs) out.field('ClientURL', Buffer.from(url))
+    out.field('IsLearner', isLearner)
+    out.line('')
+  }
+}
 
 const ADD_FLAGS = {
   ...PEER_URLS,
@@ -204,41 +218,28 @@ const moveLeader = defineClientCommand<typeof NO_FLAGS, bigint>({
   rest: { least: 1, most: 1 },
   prepare: ({ rest: [id = ''] }) => parseMemberId(id),
   run: async (io, globals, to) => {
-    for (const endpoint of await clientUrls(io, globals)) {
-      const connection = await io.connect(connectOptions(globals, io.env, [endpoint]))
-      try {
-        const leads = await leaderAt(connection)
-        if (leads === null) continue
-        await connection.call('etcdserverpb.Maintenance/MoveLeader', { targetID: to })
-        createPrinter(io, globals).line(`Leadership transferred from ${hex(leads)} to ${hex(to)}`)
-        return DONE
-      } finally {
-        await connection.close()
-      }
+    const endpoints = new Set([...endpointsOf(globals, io.env), ...(await clientUrls(io, globals))])
+    const answers = await askEvery(io, globals, [...endpoints], leaderAt)
+    const leads = answers.find(answer => answer.ok && answer.value !== null)
+    if (leads === undefined) {
+      io.say('Error: none of the members that can be reached is the leader.')
+      return FAILED
     }
-    io.say('Error: none of the members that can be reached is the leader.')
-    return FAILED
+    const done = await askEndpoint(io, globals, leads.endpoint, async connection => {
+      const leader = await leaderAt(connection)
+      await connection.call('etcdserverpb.Maintenance/MoveLeader', { targetID: to })
+      return leader
+    })
+    if (!done.ok) throw new Error(done.reason)
+    createPrinter(io, globals).line(`Leadership transferred from ${hex(done.value ?? 0n)} to ${hex(to)}`)
+    return DONE
   },
 })
 
-/** Its id if it leads; null if it does not, or does not answer. */
+/** Its id if it leads; null if it does not. */
 async function leaderAt(connection: Connection): Promise<bigint | null> {
-  try {
-    const { header, leader } = await connection.call('etcdserverpb.Maintenance/Status', {})
-    return leader !== 0n && leader === header?.member_id ? leader : null
-  } catch {
-    return null
-  }
-}
-
-/** The endpoints that were named, and those that the members tell. */
-async function clientUrls(io: Io, globals: GlobalValues): Promise<ReadonlySet<string>> {
-  const urls = new Set(endpointsOf(globals, io.env))
-  await withConnection(io, globals, async connection => {
-    const { members } = await connection.call('etcdserverpb.Cluster/MemberList', { linearizable: false })
-    for (const url of members.flatMap(({ clientURLs }) => clientURLs)) urls.add(url)
-  })
-  return urls
+  const { header, leader } = await connection.call('etcdserverpb.Maintenance/Status', {})
+  return leader !== 0n && leader === header?.member_id ? leader : null
 }
 
 export const memberCommands: readonly Command[] = [list, add, remove, update, promote, replace, moveLeader]

@@ -1,11 +1,9 @@
 import { pb } from '@kvorum/protocol'
-import { prefixEnd } from '@kvorum/model'
 import type { Command } from '../command.js'
-import { quote } from '../format/quote.js'
-import type { Printer } from '../format/printer.js'
-import { keyRange, RANGE_FLAGS, type RequestedRange } from '../keyRange.js'
+import { printRole, printRoleFields, rangeText } from '../format/role.js'
+import { keyRange, RANGE_FLAGS } from '../keyRange.js'
 import { accepted, rejected } from '../parsed.js'
-import { defineVerb, NO_FLAGS } from './authAnswer.js'
+import { defineVerb, NO_FLAGS } from './verb.js'
 
 const ONE = { least: 1, most: 1 }
 const role = ({ rest: [first = ''] }: { readonly rest: readonly string[] }) => accepted(first)
@@ -15,34 +13,6 @@ const TYPES: Readonly<Record<string, number>> = {
   write: pb.PermissionType.WRITE,
   readwrite: pb.PermissionType.READWRITE,
 }
-const TYPE_NAMES = ['READ', 'WRITE', 'READWRITE']
-
-const shown = (key: Uint8Array): string => quote(key).slice(1, -1)
-const isOpen = (end: Uint8Array): boolean => end.length === 1 && end[0] === 0
-
-/** As etcd's command prints ranges. */
-function rangeText({ key, range_end: end }: RequestedRange): string {
-  if (end.length === 0) return shown(key)
-  const start = isOpen(key) ? '' : shown(key)
-  return isOpen(end) ? `[${start}, <open ended>` : `[${start}, ${shown(end)})`
-}
-
-const prefixText = ({ key, range_end: end }: RequestedRange): string => {
-  if (isOpen(key) && isOpen(end)) return ' (prefix )'
-  const isPrefix = end.length > 0 && Buffer.compare(prefixEnd(key) ?? Buffer.of(0), end) === 0
-  return isPrefix ? ` (prefix ${shown(key)})` : ''
-}
-
-function printRole(out: Printer, name: string, { perm }: pb.AuthRoleGetResponse): void {
-  out.line(`Role ${name}`)
-  const section = (title: string, other: number): void => {
-    out.line(title)
-    for (const each of perm) if (each.permType !== other) out.line(`\t${rangeText(each)}${prefixText(each)}`)
-  }
-  section('KV Read:', pb.PermissionType.WRITE)
-  section('KV Write:', pb.PermissionType.READ)
-}
-
 const grant = defineVerb({
   name: 'role grant-permission',
   usage: '<role> read|write|readwrite <key> [range-end] [flags]',
@@ -109,13 +79,7 @@ export const roleCommands: readonly Command[] = [
     prepare: role,
     ask: (connection, name) => connection.call('etcdserverpb.Auth/RoleGet', { role: name }),
     simple: (out, response, name) => printRole(out, name, response),
-    fields: (out, { perm }) => {
-      for (const { permType, key, range_end } of perm) {
-        out.line(`"PermType" :  ${TYPE_NAMES[permType] ?? permType}`)
-        out.field('Key', key)
-        out.field('RangeEnd', range_end)
-      }
-    },
+    fields: printRoleFields,
   }),
   defineVerb({
     name: 'role list',

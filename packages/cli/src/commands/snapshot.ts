@@ -1,10 +1,12 @@
 import { defineClientCommand, defineCommand, DONE, FAILED, type Command } from '../command.js'
 import { choice, optionalCount, text, toggle } from '../flag.js'
 import { explicit } from '../format/json.js'
+import { tableText } from '../format/table.js'
+import { formatBytes } from '../format/bytes.js'
 import { accepted, rejected } from '../parsed.js'
 import { withConnection } from '../session.js'
 import { saveSnapshot } from '../snapshotFile.js'
-import { formatBytes } from './status.js'
+import type { Format } from '../globals.js'
 import type { Io } from '../io.js'
 
 const save = defineClientCommand<Record<never, never>, string>({
@@ -22,17 +24,15 @@ const save = defineClientCommand<Record<never, never>, string>({
     }),
 })
 
-type StatusFormat = 'simple' | 'json' | 'fields' | 'table'
-
 const STATUS_FLAGS = {
-  'write-out': choice<StatusFormat>(
+  'write-out': choice<Format>(
     { simple: 'simple', json: 'json', fields: 'fields', table: 'table' },
     'simple',
     'How to print the answer (also -w).',
   ),
 }
 
-const status = defineCommand<typeof STATUS_FLAGS, { file: string; format: StatusFormat }>({
+const status = defineCommand<typeof STATUS_FLAGS, { file: string; format: Format }>({
   name: 'snapshot status',
   usage: '<file> [-w table]',
   summary: 'Reads a snapshot file, checks it, and says what is in it.',
@@ -62,22 +62,14 @@ const rowOf = ({ hash, revision, totalKey, totalSize }: Found): string[] => [
   formatBytes(totalSize),
 ]
 
-const RENDER: Readonly<Record<StatusFormat, (found: Found) => string>> = {
+const RENDER: Readonly<Record<Format, (found: Found) => string>> = {
   simple: found => rowOf(found).join(', '),
   json: found => explicit({ ...found }),
   fields: ({ hash, revision, totalKey, totalSize }) =>
     [`"Hash" : ${hash}`, `"Revision" : ${revision}`, `"Keys" : ${totalKey}`, `"Size" : ${totalSize}`].join(
       '\n',
     ),
-  table: found => tableOf(['HASH', 'REVISION', 'TOTAL KEYS', 'TOTAL SIZE'], rowOf(found)),
-}
-
-function tableOf(head: readonly string[], row: readonly string[]): string {
-  const widths = head.map((title, i) => Math.max(title.length, row[i]!.length))
-  const rule = `+${widths.map(width => '-'.repeat(width + 2)).join('+')}+`
-  const line = (cells: readonly string[]): string =>
-    `|${cells.map((cell, i) => ` ${cell.padStart(widths[i]!)} `).join('|')}|`
-  return [rule, line(head), rule, line(row), rule].join('\n')
+  table: found => tableText(['HASH', 'REVISION', 'TOTAL KEYS', 'TOTAL SIZE'], [rowOf(found)]),
 }
 
 const RESTORE_FLAGS = {

@@ -1,35 +1,18 @@
 import type { Command } from '../command.js'
-import { text, toggle } from '../flag.js'
-import type { Io } from '../io.js'
-import { accepted, rejected, type Parsed } from '../parsed.js'
-import { defineVerb, NO_FLAGS } from './authAnswer.js'
+import { toggle } from '../flag.js'
+import { accepted, rejected } from '../parsed.js'
+import { newPassword, PASSWORD_FLAGS, passwordSource } from '../password.js'
+import { userGet } from './userGet.js'
+import { defineVerb, NO_FLAGS } from './verb.js'
 
 const ONE = { least: 1, most: 1 }
 const TWO = { least: 2, most: 2 }
-const PASSWORD_FLAGS = {
-  'new-user-password': text('password', 'The password.'),
-  interactive: toggle('--interactive=false: read the password from the standard input.', true),
-} as const
 const ADD_FLAGS = {
   ...PASSWORD_FLAGS,
   'no-password': toggle('No password opens this user; it is named by a certificate or a signed token.'),
 } as const
 
-/** A password that is written, or null where the standard input has it. */
-function passwordOf(
-  written: string | null,
-  flags: { readonly 'new-user-password': string; readonly interactive: boolean },
-): Parsed<string | null> {
-  if (flags['new-user-password'] !== '') return accepted(flags['new-user-password'])
-  if (written !== null) return accepted(written)
-  if (!flags.interactive) return accepted(null)
-  return rejected('a password is needed: name:password, --new-user-password, or --interactive=false')
-}
-
-const readPassword = async (io: Io): Promise<string> =>
-  Buffer.from(await io.readInput())
-    .toString('utf8')
-    .replace(/\r?\n$/, '')
+const NO_PASSWORD = { kind: 'written', password: '' } as const
 
 const name = ({ rest: [first = ''] }: { readonly rest: readonly string[] }) => accepted(first)
 const nameAndRole = ({ rest: [user = '', role = ''] }: { readonly rest: readonly string[] }) =>
@@ -45,14 +28,14 @@ const add = defineVerb({
     const colon = first.indexOf(':')
     const user = colon < 0 ? first : first.slice(0, colon)
     if (user === '') return rejected('an empty user name is not allowed')
-    if (flags['no-password']) return accepted({ user: first, password: '', open: false })
-    const password = passwordOf(colon < 0 ? null : first.slice(colon + 1), flags)
-    return password.ok ? accepted({ user, password: password.value, open: true }) : password
+    if (flags['no-password']) return accepted({ user: first, source: NO_PASSWORD, open: false })
+    const source = passwordSource(colon < 0 ? null : first.slice(colon + 1), flags)
+    return accepted({ user, source, open: true })
   },
-  ask: async (connection, { user, password, open }, io) =>
+  ask: async (connection, { user, source, open }, io) =>
     connection.call('etcdserverpb.Auth/UserAdd', {
       name: user,
-      password: password ?? (await readPassword(io)),
+      password: await newPassword(io, source, user),
       options: { no_password: !open },
     }),
   simple: (out, _response, { user }) => out.line(`User ${user} created`),
@@ -64,14 +47,11 @@ const passwd = defineVerb({
   summary: 'Changes the password of a user, and ends what was opened with the old one.',
   flags: PASSWORD_FLAGS,
   rest: ONE,
-  prepare: ({ rest: [user = ''], flags }) => {
-    const password = passwordOf(null, flags)
-    return password.ok ? accepted({ user, password: password.value }) : password
-  },
-  ask: async (connection, { user, password }, io) =>
+  prepare: ({ rest: [user = ''], flags }) => accepted({ user, source: passwordSource(null, flags) }),
+  ask: async (connection, { user, source }, io) =>
     connection.call('etcdserverpb.Auth/UserChangePassword', {
       name: user,
-      password: password ?? (await readPassword(io)),
+      password: await newPassword(io, source, user),
     }),
   simple: out => out.line('Password updated'),
 })
@@ -88,20 +68,7 @@ export const userCommands: readonly Command[] = [
     ask: (connection, user) => connection.call('etcdserverpb.Auth/UserDelete', { name: user }),
     simple: (out, _response, user) => out.line(`User ${user} deleted`),
   }),
-  defineVerb({
-    name: 'user get',
-    usage: '<name>',
-    summary: 'Prints the roles of a user.',
-    flags: NO_FLAGS,
-    rest: ONE,
-    prepare: name,
-    ask: (connection, user) => connection.call('etcdserverpb.Auth/UserGet', { name: user }),
-    simple: (out, { roles }, user) => {
-      out.line(`User: ${user}`)
-      out.line(`Roles:${roles.map(role => ` ${role}`).join('')}`)
-    },
-    fields: (out, { roles }) => out.line(`"Roles" :${roles.map(role => ` "${role}"`).join('')}`),
-  }),
+  userGet,
   defineVerb({
     name: 'user list',
     usage: '',

@@ -3,6 +3,7 @@ import { defineClientCommand, type Command } from '../command.js'
 import type { FlagTable } from '../flag.js'
 import { toJsonText } from '../format/json.js'
 import { createPrinter, printHeaderFields, type Printer } from '../format/printer.js'
+import { tableText } from '../format/table.js'
 import type { GlobalValues } from '../globals.js'
 import type { Connection } from '../connection.js'
 import type { Io } from '../io.js'
@@ -18,17 +19,18 @@ interface Verb<Table extends FlagTable, Prepared, Response extends Answer> {
   readonly name: string
   readonly usage: string
   readonly summary: string
+  readonly details?: string
   readonly flags: Table
   readonly rest: { readonly least: number; readonly most: number }
   prepare(args: Arguments<Table>): Parsed<Prepared>
-  /** Null where the command said itself why there is none. */
   ask(connection: Connection, prepared: Prepared, io: Io): Promise<Response>
   simple(out: Printer, response: Response, prepared: Prepared): void
   /** Beside the header. */
   fields?(out: Printer, response: Response): void
+  table?(response: Response): { readonly head: readonly string[]; readonly rows: readonly string[][] }
 }
 
-/** A command that asks once and prints the answer in the three formats. */
+/** A command that asks once and prints the answer as it was asked to. */
 export const defineVerb = <Table extends FlagTable, Prepared, Response extends Answer>(
   verb: Verb<Table, Prepared, Response>,
 ): Command =>
@@ -36,8 +38,10 @@ export const defineVerb = <Table extends FlagTable, Prepared, Response extends A
     name: verb.name,
     usage: verb.usage,
     summary: verb.summary,
+    ...(verb.details === undefined ? {} : { details: verb.details }),
     flags: verb.flags,
     rest: verb.rest,
+    tables: verb.table !== undefined,
     prepare: args => verb.prepare(args),
     run: (io: Io, globals: GlobalValues, prepared: Prepared) =>
       withConnection(io, globals, async connection => {
@@ -47,6 +51,9 @@ export const defineVerb = <Table extends FlagTable, Prepared, Response extends A
         else if (out.format === 'fields') {
           printHeaderFields(out, response.header)
           verb.fields?.(out, response)
+        } else if (out.format === 'table' && verb.table !== undefined) {
+          const { head, rows } = verb.table(response)
+          out.line(tableText(head, rows))
         } else verb.simple(out, response, prepared)
       }),
   })
