@@ -21,7 +21,8 @@ import { scanRows } from './view.js'
  *     a change at revision <  R    its history row, and if it was a deletion its tombstone
  *     a change at revision =  R    stays: a watch may begin at R
  *
- * What is removed is counted, each version once: the total decides how much of the quota is free again.
+ * What is over is counted, each version once: the total decides how much of the quota is free again. Deletions at R
+ * count with R although their rows stay: whoever deletes everything at once has room again, without a further write.
  */
 export function* compactPhysically(machine: Machine, overlay: Overlay): Step<boolean> {
   if (!beginPage(machine)) return false
@@ -38,12 +39,10 @@ export function* compactPhysically(machine: Machine, overlay: Overlay): Step<boo
     if (!rangeContains(machine.range, at.key)) continue
     const { kind, prev, prevBytes } = decodeHistory(machine.checksum, row.key, row.value)
     if (prev !== 0) overlayPut(overlay, { key: pastKey(at.key, prev), value: null })
-    if (compareBytes(row.key, counted) >= 0) freed += prevBytes
+    const tombstone = kind === 'delete' ? versionCharge(at.key.length, 0) : 0
+    if (compareBytes(row.key, counted) >= 0) freed += prevBytes + tombstone
     if (at.revision === target) continue
-    if (kind === 'delete') {
-      overlayPut(overlay, { key: pastKey(at.key, at.revision), value: null })
-      freed += versionCharge(at.key.length, 0)
-    }
+    if (kind === 'delete') overlayPut(overlay, { key: pastKey(at.key, at.revision), value: null })
     overlayPut(overlay, { key: row.key, value: null })
   }
   const seen = page.next ?? historyStart(target + 1)

@@ -1,5 +1,6 @@
 import {
   META_GROUP,
+  TRUSTED,
   type AlarmKind,
   type Guard,
   type MemberAlarm,
@@ -57,7 +58,9 @@ export function changeOwnAlarm(turn: Turn, change: 'raise' | 'clear', alarm: Mem
   if (now < (state.alarms.askedUntil.get(name) ?? 0)) return
   const due = now + state.options.electionTimeoutMs * 2
   state.alarms.askedUntil.set(name, due)
-  const call = openCall(turn, { kind: 'self' }, { kind: 'alarm', change, ...alarm }, due)
+  // The node's own judgement: nobody's rights are asked.
+  const request = { kind: 'alarm' as const, change, ...alarm, authority: TRUSTED }
+  const call = openCall(turn, { kind: 'self' }, request, due)
   if (call !== null) routeCall(turn, call)
 }
 

@@ -15,6 +15,7 @@ export * from './raftLens.js'
 export * from './random.js'
 export * from './schedule.js'
 export * from './swarm.js'
+export type * from './swarmAccess.js'
 export * from './trace.js'
 
 export type { ConnectionId } from './network/connections.js'

@@ -4,6 +4,7 @@ import { runSeed, virtualHours, type SeedReport } from './cluster/runSeed.js'
 import { Trace } from './trace.js'
 import { PROFILES, type ProfileName } from './cluster/profiles.js'
 import { SECOND } from './schedule.js'
+import { DRAWS, NEWEST_DRAW, type Draw } from './swarm.js'
 
 /**
  * `npm run sim -- --seeds N [--from S]` runs N seeds, `--seed S` one. A failing seed prints one line with what
@@ -12,6 +13,7 @@ import { SECOND } from './schedule.js'
 const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] | --seed S
   --virtual-seconds X   length of the phase with faults
   --profile NAME        ${PROFILES.join(', ')}
+  --draw N              only what draws up to N knew: a seed stays the run it was (default: ${NEWEST_DRAW})
   --until-failure       stop at the first seed that fails
   --verbose             one line per seed, and the last notes of the nodes of a failing one`
 
@@ -23,6 +25,7 @@ function main(): number {
       seed: { type: 'string' },
       'virtual-seconds': { type: 'string' },
       profile: { type: 'string', default: 'swarm' },
+      draw: { type: 'string', default: String(NEWEST_DRAW) },
       'until-failure': { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -33,11 +36,19 @@ function main(): number {
   const seconds = values['virtual-seconds']
   const profile = values.profile as ProfileName
   const known = PROFILES.includes(profile)
-  if (values.help || !known || !Number.isSafeInteger(from) || !Number.isSafeInteger(seeds) || from < 0) {
+  const draw = DRAWS.find(one => String(one) === values.draw)
+  if (
+    values.help ||
+    !known ||
+    draw === undefined ||
+    !Number.isSafeInteger(from) ||
+    !Number.isSafeInteger(seeds) ||
+    from < 0
+  ) {
     console.log(USAGE)
     return values.help ? 0 : 2
   }
-  const options = { profile, ...(seconds === undefined ? {} : { virtualSeconds: Number(seconds) }) }
+  const options = { profile, draw, ...(seconds === undefined ? {} : { virtualSeconds: Number(seconds) }) }
   const trace = new Trace()
   let count = 0
   let passed = 0
@@ -48,7 +59,7 @@ function main(): number {
     trace.label(report.trace)
     time += report.time
     if (report.ok) passed++
-    else tell(report, seconds, profile)
+    else tell(report, seconds, profile, draw)
     if (values.verbose) detail(report)
     if (values['until-failure'] && !report.ok) break
   }
@@ -59,12 +70,13 @@ function main(): number {
   return failed === 0 ? 0 : 1
 }
 
-function tell(report: SeedReport, seconds: string | undefined, profile: string): void {
+function tell(report: SeedReport, seconds: string | undefined, profile: string, draw: Draw): void {
   const length = seconds === undefined ? '' : ` --virtual-seconds ${seconds}`
   const kind = profile === 'swarm' ? '' : ` --profile ${profile}`
+  const drawn = draw === NEWEST_DRAW ? '' : ` --draw ${draw}`
   const at = (report.time / SECOND).toFixed(6)
   console.log(`seed ${report.seed} failed at ${at} s: ${report.failure}`)
-  console.log(`  again: npm run sim -- --seed ${report.seed}${length}${kind} --verbose`)
+  console.log(`  again: npm run sim -- --seed ${report.seed}${length}${kind}${drawn} --verbose`)
 }
 
 function detail(report: SeedReport): void {

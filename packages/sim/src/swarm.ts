@@ -2,6 +2,7 @@ import type { Millis } from '@kvorum/model'
 import { drawLinkFaults, type LinkFaults } from './network/faults.js'
 import { PARTITION_KINDS, type PartitionKind } from './network/partition.js'
 import type { Random } from './random.js'
+import { drawQuota, drawUsers, type QuotaOptions, type UserOptions } from './swarmAccess.js'
 import { MINUTE, SECOND, type Micros } from './schedule.js'
 
 /**
@@ -15,7 +16,22 @@ export interface SwarmOptions {
   readonly tuning: TuningOptions
   readonly workload: WorkloadOptions
   readonly faults: FaultOptions
+  /** Null: authentication stays off. */
+  readonly users: UserOptions | null
+  /** Null: as much as there may be. */
+  readonly quota: QuotaOptions | null
 }
+
+/**
+ * How much of what can be drawn is: a seed that was kept for what it found stays the run it was, although later
+ * draws know more.
+ *
+ *     1   faults and workloads
+ *     2   users and quotas
+ */
+export const DRAWS = [1, 2] as const
+export type Draw = (typeof DRAWS)[number]
+export const NEWEST_DRAW: Draw = 2
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -116,13 +132,19 @@ export interface ClockFaults {
   readonly freeze: Recurring
 }
 
-export function drawSwarm(seed: number, random: Random): SwarmOptions {
+export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW): SwarmOptions {
+  const cluster = drawCluster(random.stream('cluster'))
+  const workload = drawWorkload(random.stream('workload'))
+  // Room comes back by compaction, which is of the first group, and by deletion, which ends the lists.
+  const mayFill = cluster.dataGroups === 1 && !workload.kinds.includes('lists')
   return {
     seed,
-    cluster: drawCluster(random.stream('cluster')),
+    cluster,
     tuning: drawTuning(random.stream('tuning')),
-    workload: drawWorkload(random.stream('workload')),
+    workload,
     faults: drawFaults(random.stream('faults')),
+    users: draw < 2 ? null : drawUsers(random.stream('users')),
+    quota: draw < 2 || !mayFill ? null : drawQuota(random.stream('quota')),
   }
 }
 

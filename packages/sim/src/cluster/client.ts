@@ -15,9 +15,11 @@ import type { Recorder } from '../check/history.js'
 import type { Random } from '../random.js'
 import { MILLISECOND, type Micros, type Timer } from '../schedule.js'
 import type { Cluster } from './cluster.js'
+import type { Answered } from './nodeConfig.js'
 import { valuesOf } from './observer.js'
 import { toClientRequest } from './requests.js'
 import type { SimNode } from './simNode.js'
+import { sendAs } from './userEdge.js'
 
 export type Outcome =
   | { readonly kind: 'ok'; readonly result: ClientResult & { ok: true } }
@@ -34,6 +36,8 @@ export class Client {
   readonly random: Random
   /** In histories: one that does not know how its request ended goes on under a new number. */
   number: number
+  /** Whose name its requests carry, where there are users. */
+  user = 'root'
   readonly #nodes: readonly SimNode[]
   #node: SimNode
   #connection = 0
@@ -60,7 +64,7 @@ export class Client {
     const timeout = plan.swarm.workload.requestTimeout
     let ended = false
     let timer: Timer | null = null
-    let id: number | null = null
+    let forget: (() => void) | null = null
     const end = (outcome: Outcome): void => {
       if (ended) return
       ended = true
@@ -73,14 +77,22 @@ export class Client {
     }
     schedule.after(this.random.int(50, 1_000), 'ask', () => {
       if (ended) return
-      id = node.request(request, timeout / MILLISECOND, result => back(outcomeOf(result)))
-      if (id === null) back({ kind: 'fail', code: 'refused' })
+      forget = this.#send(node, request, result => back(outcomeOf(result)))
+      if (forget === null) back({ kind: 'fail', code: 'refused' })
     })
     timer = schedule.after(timeout + 100 * MILLISECOND, 'clientTimeout', () => {
       timer = null
-      if (id !== null) node.forget(id)
+      forget?.()
       end({ kind: 'unknown' })
     })
+  }
+
+  #send(node: SimNode, request: ClientRequest, answered: Answered): (() => void) | null {
+    const { swarm } = this.cluster.plan
+    const timeoutMs = swarm.workload.requestTimeout / MILLISECOND
+    if (swarm.users !== null) return sendAs(node, this.user, request, timeoutMs, answered)
+    const id = node.request(request, timeoutMs, answered)
+    return id === null ? null : () => node.forget(id)
   }
 
   /** Sends a write of a session until it has an answer, or its session is gone. */

@@ -1,5 +1,4 @@
 import { META_GROUP, type GroupId } from '@kvorum/model'
-import { NO_MAINTENANCE } from '@kvorum/node'
 import { Recorder } from '../check/history.js'
 import type { ListResult, ListTxn } from '../check/listAppend.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
@@ -67,7 +66,7 @@ export class Cluster {
             heartbeatMs,
             limits: plan.limits,
             longCommand: plan.longCommand,
-            maintenance: NO_MAINTENANCE,
+            maintenance: plan.maintenance,
             log: plan.log,
             recoveredEntriesMax: plan.recoveredEntriesMax,
           },

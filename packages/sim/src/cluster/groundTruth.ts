@@ -16,6 +16,7 @@ import {
 import { evaluate } from '../check/kvReference.js'
 import { deletedKey, Truth } from '../check/kvView.js'
 import type { EntryMark } from '../invariants/observation.js'
+import { Refusals } from './refusals.js'
 
 /** What an entry came to, by the reference. */
 export interface Deed {
@@ -36,6 +37,7 @@ export class GroundTruth {
   readonly sessions = new Map<SessionId, { lease: LeaseId; acknowledgedBelow: number; seen: Set<number> }>()
   /** The committed log, from index 1. */
   readonly entries: Entry[] = []
+  readonly #refusals = new Refusals()
   readonly #contents = new Map<string, Entry>()
   readonly #keyed: boolean
 
@@ -63,10 +65,17 @@ export class GroundTruth {
     this.entries.push(entry)
     if (!this.#keyed || entry.kind !== 'normal') return { command: null, refused: false, change: null }
     const command = decodeShardCommand(entry.data)
-    const { session } = commandHeader(entry.data)
-    if (session !== null && !this.#firstTime(session)) return { command, refused: true, change: null }
+    const { session, authRevision } = commandHeader(entry.data)
+    const refused: Deed = { command, refused: true, change: null }
+    if (this.#refusals.isOutdated(command, authRevision)) return refused
+    if (session !== null && !this.#firstTime(session)) return refused
+    if (this.#refusals.isWithoutRoom(command)) return refused
+    this.#refusals.take(command, this.truth)
     const deed = this.#carryOut(command, entry.index)
-    if (deed.change !== null) this.truth.append(deed.change)
+    if (deed.change !== null) {
+      this.truth.append(deed.change)
+      this.#refusals.wrote(deed.change)
+    }
     return deed
   }
 

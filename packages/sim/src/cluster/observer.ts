@@ -10,6 +10,8 @@ import {
 } from '@kvorum/model'
 import type { Group, NodeState, Orders, PersistOrder } from '@kvorum/node'
 import { type Message, type Raft, termAt } from '@kvorum/raft'
+import { decodeMetaCommand } from '@kvorum/placement'
+import { Access } from '../invariants/access.js'
 import { LeaseIntervals } from '../invariants/leases.js'
 import { InvariantSet } from '../invariants/invariantSet.js'
 import { LogShadow } from '../invariants/logShadow.js'
@@ -20,6 +22,7 @@ import { configsFrom, markOf, positionsOf } from '../raftLens.js'
 import type { Micros } from '../schedule.js'
 import { Failure } from './failure.js'
 import { GroundTruth, type Deed } from './groundTruth.js'
+import { keyPrefix } from './plan.js'
 import type { StoredState } from './storedState.js'
 
 /** One group as a node's disks had it when the node started. */
@@ -65,6 +68,7 @@ export interface NodeView {
 export class Observer {
   readonly invariants: InvariantSet
   readonly leases: LeaseIntervals
+  readonly access = new Access()
   readonly truths = new Map<GroupId, GroundTruth>()
   /** Leases whose end a client has asked for. */
   readonly revokesAsked = new Set<bigint>()
@@ -305,12 +309,16 @@ export class Observer {
     if (entry === undefined)
       throw new Failure('an entry nobody had seen', { group: truth.group, index: mark.index })
     const deed = truth.apply(entry)
+    if (truth.group === META_GROUP && entry.kind === 'normal') {
+      this.access.metaApplied(decodeMetaCommand(entry.data))
+    }
     if (deed.change !== null) {
       this.invariants.observe({ kind: 'revision', group: truth.group, change: deed.change })
       for (const { kind, kv } of deed.change.events) {
         if (kind !== 'put') continue
         const value = toKeyString(kv.value)
         this.invariants.observe({ kind: 'writeApplied', value, revision: deed.change.revision })
+        this.access.putApplied(value, keyPrefix)
       }
     }
     this.#leases(deed)

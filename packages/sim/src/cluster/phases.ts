@@ -14,9 +14,11 @@ import {
 } from '@kvorum/machine'
 import type { Group } from '@kvorum/node'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
+import type { AccessWorkload } from './accessWorkload.js'
 import { Client } from './client.js'
 import type { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
+import { askHashes } from './memberHashes.js'
 import { keyPrefix } from './plan.js'
 import { get, put, range } from './requests.js'
 import type { SimNode } from './simNode.js'
@@ -36,15 +38,28 @@ export function* sound(cluster: Cluster): Generator<{ node: SimNode; group: Grou
   }
 }
 
-export function demandProgress(cluster: Cluster, workload: Workload, watchers: Watchers): void {
+export function demandProgress(
+  cluster: Cluster,
+  workload: Workload,
+  watchers: Watchers,
+  access: AccessWorkload,
+): void {
   const { electionTimeoutMs } = cluster.plan.swarm.cluster
   const elections = 10 * electionTimeoutMs * MILLISECOND + 2 * SECOND
   demand(cluster, 'a leader in every group', elections, () =>
     cluster.plan.groups.every(group => leads(cluster, group)),
   )
   workload.stop()
-  demand(cluster, 'every request ends', workload.longestRequest, () => workload.busy === 0)
+  access.stop()
+  demand(
+    cluster,
+    'every request ends',
+    workload.longestRequest,
+    () => workload.busy === 0 && access.busy === 0,
+  )
+  access.demandRoom((what, time, holds) => demand(cluster, what, time, holds))
   for (const group of cluster.dataGroups) freshWrites(cluster, group)
+  access.demandRights((what, time, holds) => demand(cluster, what, time, holds))
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
@@ -149,6 +164,18 @@ function quiet(cluster: Cluster): boolean {
     if (persisting.out !== null) return false
   }
   return true
+}
+
+/** I24 */
+export function demandHashes(cluster: Cluster): void {
+  let answered = false
+  const first = [...sound(cluster)].filter(({ group }) => group.id === cluster.dataGroups[0])
+  askHashes(
+    cluster,
+    first.map(({ node }) => node),
+    () => (answered = true),
+  )
+  demand(cluster, 'a hash of every member', 20 * SECOND, () => answered)
 }
 
 /** Everybody loses power; what comes back must be what was there. */

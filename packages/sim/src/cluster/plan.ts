@@ -1,11 +1,17 @@
 import { groupId, META_GROUP, replicaId, utf8, type GroupId, type KeyRange } from '@kvorum/model'
 import type { LongCommandBound } from '@kvorum/machine'
-import { votersOf, type Bootstrap, type NodeLimits } from '@kvorum/node'
+import {
+  NO_MAINTENANCE,
+  votersOf,
+  type Bootstrap,
+  type MaintenanceOptions,
+  type NodeLimits,
+} from '@kvorum/node'
 import { rangesBetween } from '@kvorum/placement'
 import type { LogOptions } from '@kvorum/storage'
 import { Random } from '../random.js'
 import { SECOND, type Micros } from '../schedule.js'
-import { drawSwarm, type SwarmOptions } from '../swarm.js'
+import { drawSwarm, NEWEST_DRAW, type Draw, type SwarmOptions } from '../swarm.js'
 import { applyProfile, type ProfileName } from './profiles.js'
 import { nodeOf } from './simNode.js'
 
@@ -20,6 +26,7 @@ export interface RunPlan {
   readonly groups: readonly GroupId[]
   readonly limits: NodeLimits
   readonly longCommand: LongCommandBound
+  readonly maintenance: MaintenanceOptions
   readonly log: Partial<LogOptions>
   readonly recoveredEntriesMax: number
   readonly bootstrap: Bootstrap
@@ -30,11 +37,13 @@ export interface RunPlan {
 export interface PlanOptions {
   readonly profile?: ProfileName
   readonly virtualSeconds?: number
+  readonly draw?: Draw
 }
 
 export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
   const random = new Random(seed).stream('plan')
-  const swarm = applyProfile(drawSwarm(seed, random.stream('swarm')), options.profile ?? 'swarm', random)
+  const drawn = drawSwarm(seed, random.stream('swarm'), options.draw ?? NEWEST_DRAW)
+  const swarm = applyProfile(drawn, options.profile ?? 'swarm', random)
   const own = random.stream('own')
   const { tuning } = swarm
   const time =
@@ -70,6 +79,11 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
       pageBytesMax: tuning.pageBytesMax,
     },
     longCommand: { rows: tuning.longCommandRows, bytes: 100_000 },
+    maintenance: {
+      ...NO_MAINTENANCE,
+      quotaBytes: swarm.quota?.bytes ?? 0,
+      autoDisarmNoSpace: swarm.quota?.autoDisarm ?? false,
+    },
     log: {
       segmentBytes: tuning.segmentBytes,
       reserveBytes: 4_096,

@@ -33,6 +33,9 @@ const CALM: FaultOptions = {
   transfer: NEVER,
 }
 
+/** The others are for one kind of mistake each. */
+const NOBODY = { users: null, quota: null }
+
 /** Safety phases are a third of the draw: many short runs find more than few long ones. */
 function shorter(swarm: SwarmOptions): SwarmOptions {
   const { cluster, workload, faults } = swarm
@@ -45,7 +48,7 @@ function shorter(swarm: SwarmOptions): SwarmOptions {
 }
 
 export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: Random): SwarmOptions {
-  const swarm = shorter(drawn)
+  const swarm = profile === 'swarm' || profile === 'calm' ? shorter(drawn) : { ...shorter(drawn), ...NOBODY }
   const own = random.stream('profile')
   const { cluster, faults } = swarm
   const quick = { heartbeatMs: 50, electionTimeoutMs: own.int(150, 400) }

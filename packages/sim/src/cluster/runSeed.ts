@@ -6,10 +6,11 @@ import { kvModel } from '../check/models/kv.js'
 import { checkRevisionOrder } from '../check/revisionOrder.js'
 import { Violation } from '../invariants/violation.js'
 import { SECOND, type Micros } from '../schedule.js'
+import { AccessWorkload } from './accessWorkload.js'
 import { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
 import { Nemesis } from './nemesis.js'
-import { compareStates, crashAll, demandProgress, replay } from './phases.js'
+import { compareStates, crashAll, demandHashes, demandProgress, replay } from './phases.js'
 import { planRun, type PlanOptions } from './plan.js'
 import { Watchers } from './watchers.js'
 import { Workload } from './workload.js'
@@ -66,18 +67,21 @@ export function runSeed(seed: number, options: PlanOptions = {}): SeedReport {
 function live(cluster: Cluster, workload: Workload): void {
   const { schedule, plan } = cluster
   const watchers = new Watchers(cluster)
+  const access = new AccessWorkload(cluster)
   const nemesis = new Nemesis(cluster)
   for (const node of cluster.nodes) node.start()
   workload.start()
   watchers.start()
+  access.start()
   schedule.runUntil(plan.warmUp)
   nemesis.start()
   schedule.runUntil(plan.warmUp + plan.safetyTime)
   nemesis.heal()
-  demandProgress(cluster, workload, watchers)
+  demandProgress(cluster, workload, watchers, access)
   compareStates(cluster)
   crashAll(cluster)
   compareStates(cluster)
+  demandHashes(cluster)
   replay(cluster)
   cluster.observer.invariants.finish()
 }

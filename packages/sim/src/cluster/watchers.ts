@@ -13,6 +13,7 @@ import { MILLISECOND, SECOND } from '../schedule.js'
 import type { Cluster } from './cluster.js'
 import { keyPrefix } from './plan.js'
 import type { SimNode } from './simNode.js'
+import { watchAs } from './userEdge.js'
 
 /** Clients that watch: from now or from the past, resuming at another node when a stream is lost. */
 export class Watchers {
@@ -123,7 +124,7 @@ export class Watching {
     this.progress = 0
     node.sendWatch(stream, {
       kind: 'create',
-      create: { ...this.#create, startRevision: this.#validator.resumeFrom },
+      create: watchAs(node, { ...this.#create, startRevision: this.#validator.resumeFrom }),
     })
   }
 

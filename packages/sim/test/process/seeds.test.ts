@@ -23,8 +23,8 @@ function sim(...args: string[]): { status: number | null; lines: string[] } {
 t.setTimeout(600_000)
 
 t.test('seeds that found a defect', async t => {
-  for (const { seed, profile, found } of REGRESS_SEEDS) {
-    const { status, lines } = sim('--seed', String(seed), '--profile', profile)
+  for (const { seed, profile, draw, found } of REGRESS_SEEDS) {
+    const { status, lines } = sim('--seed', String(seed), '--profile', profile, '--draw', String(draw))
     t.equal(status, 0, `${seed}: ${found}\n${lines.join('\n')}`)
   }
 })
