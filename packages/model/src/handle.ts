@@ -1,4 +1,5 @@
 import type { MemberAlarm } from './alarm.js'
+import type { StageTimes } from './stages.js'
 import type { StoreAnswer, StoreNeed } from './store.js'
 import type { AuthState } from './auth.js'
 import type { ClusterId, Index, Millis, NodeId, Revision, Term } from './ids.js'
@@ -51,6 +52,8 @@ export interface RequestOptions {
   /** After this the answer is a timeout. Default: 5 s and two election timeouts, as in etcd. */
   readonly timeoutMs?: Millis
   readonly signal?: AbortSignal
+  /** Where the time that the request takes is added, before it is answered. */
+  readonly stages?: StageTimes
 }
 
 export interface WatchStream {

@@ -59,6 +59,9 @@ export const LIMITS = {
   uncommittedBytesMax: 64 * MiB,
   /** Requests of clients waiting in one node. */
   pendingRequestsMax: 20_000,
+  /** Steps of a group's log, by which waiting proposals learn since when they are committed; else they grow while
+   * applying waits for the store. */
+  stageMarksMax: 1_024,
   /** Calls of lock and election services that wait for their turn; each holds a watch. */
   waitingCallsMax: 10_000,
   /** Requests, messages and completions of one turn; the next takes the rest. */

@@ -41,6 +41,7 @@ import { armLeases, leaseApplied } from './leases.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
 import { serveReads } from './reads.js'
 import { rosterApplied } from './roster.js'
+import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
 import { publish } from './watch/publish.js'
@@ -78,6 +79,7 @@ export function driveApply(turn: Turn, group: Group): void {
   }
   applying.batch = entries.map(entry => ({ entry, command: commandIn(group, entry), prefetched: null }))
   applying.at = 0
+  enterApply(turn, group, applying.batch)
   fetchBatch(turn, group)
 }
 
@@ -305,5 +307,5 @@ function proposalLost(turn: Turn, group: Group, call: Call): void {
   if (call.done) return
   call.mayHaveEffect = false
   if (call.origin.kind === 'peer') failCall(turn, call, 'leaderChanged')
-  else group.waiting.push(call)
+  else awaitLeader(turn, group, call)
 }

@@ -1,4 +1,5 @@
 import {
+  createStageTimes,
   isJudged,
   ok,
   refuse,
@@ -11,11 +12,14 @@ import {
   type Outcome,
   type ReplyHeader,
   type RequestId,
+  type Stage,
+  type StageTimes,
   type Term,
 } from '@kvorum/model'
 import { fenceApplied } from './authFences.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { membersKnown } from './membership.js'
+import { enterStage } from './stages.js'
 import { note, sendTo, type Turn } from './state.js'
 
 /**
@@ -27,6 +31,10 @@ export interface Call {
   readonly request: ClientRequest
   due: Millis
   readonly arrived: Millis
+  /** Where it is, since when, and how long it was elsewhere; see stages.ts. */
+  stage: Stage
+  since: Millis
+  readonly times: StageTimes
   /** The group it was routed to; null until routed. */
   group: GroupId | null
   /** The id under which it was sent on; null while it is here. */
@@ -72,6 +80,9 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     request,
     due,
     arrived: turn.now,
+    stage: 'leader',
+    since: turn.now,
+    times: createStageTimes(),
     group: null,
     forward: null,
     mayHaveEffect: false,
@@ -112,7 +123,8 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
   switch (call.origin.kind) {
     case 'client':
       calls.byRequest.delete(call.origin.id)
-      turn.out.replies.push({ id: call.origin.id, result })
+      enterStage(call, 'reply', turn.now)
+      turn.out.replies.push({ id: call.origin.id, result, arrived: call.arrived, times: call.times })
       return
     case 'peer':
       sendTo(turn, call.origin.node, { kind: 'reply', id: call.origin.id, result })

@@ -17,6 +17,7 @@ import { createPersisting } from './persisting.js'
 import { createReads } from './reads.js'
 import { rosterApplied } from './roster.js'
 import { NO_ROSTER } from './rosterView.js'
+import { createProgressMarks } from './stages.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
@@ -118,6 +119,7 @@ const emptyGroup = (
   proposing: [],
   waiting: [],
   leases: range === null ? null : createLeaseClock(),
+  marks: createProgressMarks(),
   own: { guard: null, reclaim: null, compact: null },
   installing: null,
   quarantined: null,

@@ -1,4 +1,5 @@
 import { disarmLeases } from './leases.js'
+import { awaitLeader } from './stages.js'
 import { note, type Group, type Turn } from './state.js'
 
 /** What a node does when it becomes a group's leader, and when it stops being one. */
@@ -12,6 +13,6 @@ export function leadershipWon(turn: Turn, group: Group): void {
 export function leadershipLost(turn: Turn, group: Group): void {
   note(turn, 'info', 'This node no longer leads', { group: group.id })
   if (group.leases !== null) disarmLeases(group.leases)
-  group.waiting.push(...group.proposing)
+  for (const call of group.proposing) awaitLeader(turn, group, call)
   group.proposing = []
 }

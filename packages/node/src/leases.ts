@@ -4,6 +4,7 @@ import { answerCall, finishCall, openCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { leads } from './membership.js'
+import { awaitLeader } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { takeReadView } from './readView.js'
 import { runTask } from './tasks.js'
@@ -152,7 +153,7 @@ export function timeToLive(turn: Turn, group: Group, call: Call, id: LeaseId, ke
       if (attached.ok) answerCall(later, call, header, reply(attached.value))
       else finishCall(later, call, attached)
     },
-    failed: () => group.waiting.push(call),
+    failed: later => awaitLeader(later, group, call),
     holdsLayers: false,
   })
 }

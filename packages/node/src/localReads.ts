@@ -11,6 +11,7 @@ import { readPage, readRange, readTxn, type Reader, type ReadReply, type Step } 
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
 import { takeReadView } from './readView.js'
+import { awaitLeader, enterStage } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask } from './tasks.js'
 
@@ -19,7 +20,7 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
   const shard = shardOfGroup(group)
   const { request } = call
   if (group.machine.installing || (shard === null && group.id !== META_GROUP)) {
-    group.waiting.push(call)
+    awaitLeader(turn, group, call)
     return
   }
   if (shard === null) {
@@ -44,6 +45,7 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'internal')
     return
   }
+  enterStage(call, 'store', turn.now)
   const { reader, view } = takeReadView(turn, shard)
   runTask(turn, {
     group: group.id,
@@ -57,7 +59,7 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
       const { revision, reply } = result.value
       answerCall(later, call, { revision, term }, encodeReply({ kind: 'op', op: reply }))
     },
-    failed: () => group.waiting.push(call),
+    failed: later => awaitLeader(later, group, call),
     holdsLayers: false,
   })
 }

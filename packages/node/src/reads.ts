@@ -5,6 +5,7 @@ import { mayReadBefore } from './longCommands.js'
 import { renewLease, timeToLive } from './leases.js'
 import { readLocally } from './localReads.js'
 import { headerTerm, leads } from './membership.js'
+import { awaitLeader, enterStage } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
 
 /**
@@ -38,10 +39,11 @@ export function askReads(turn: Turn, group: Group): void {
   const refusal = readIndex(raft, turn.now, context)
   if (refusal === null) {
     reads.asked.set(context, calls)
+    for (const call of calls) enterStage(call, 'confirm', turn.now)
     turn.state.counters.readRounds++
     turn.state.counters.reads += calls.length
   } else {
-    group.waiting.push(...calls)
+    for (const call of calls) awaitLeader(turn, group, call)
   }
 }
 
@@ -51,9 +53,10 @@ export function readsConfirmed(turn: Turn, group: Group, read: ReadState): void 
   if (calls === undefined) return
   reads.asked.delete(read.context)
   if (read.index === null) {
-    group.waiting.push(...calls)
+    for (const call of calls) awaitLeader(turn, group, call)
     return
   }
+  if (read.index > group.machine.applied) for (const call of calls) enterStage(call, 'catchUp', turn.now)
   reads.confirmed.push({ index: read.index, calls })
   serveReads(turn, group)
 }
@@ -105,7 +108,7 @@ function serve(turn: Turn, group: Group, call: Call): void {
     case 'leaseTimeToLive':
       if (group.machine.shard?.guard.corrupt === true) failCall(turn, call, 'corrupt')
       // The clock of leases is the leader's; if it is not here any more, the next leader is asked.
-      else if (!leads(group)) group.waiting.push(call)
+      else if (!leads(group)) awaitLeader(turn, group, call)
       else if (call.request.kind === 'leaseKeepAlive') renewLease(turn, group, call, call.request.id)
       else timeToLive(turn, group, call, call.request.id, call.request.keys)
       return

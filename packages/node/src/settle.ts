@@ -8,6 +8,7 @@ import { nodeOfReplica } from './membership.js'
 import { askReads, readsConfirmed } from './reads.js'
 import { beginInstall } from './snapshotInstall.js'
 import { beginStream } from './snapshotSend.js'
+import { awaitLeader, enterStage, markProgress } from './stages.js'
 import { note, type Group, type Turn } from './state.js'
 import { armTimer } from './timers.js'
 import { retryWaiting } from './writes.js'
@@ -35,6 +36,7 @@ export function collectReady(turn: Turn, group: Group, diskFree: boolean): Ready
 export function settleGroup(turn: Turn, group: Group): void {
   const { persisting, timers } = turn.state
   if (group.raft === null) return
+  markProgress(turn, group)
   proposeCalls(turn, group)
   askReads(turn, group)
   if (hasReady(group.raft, false)) collectReady(turn, group, false)
@@ -84,11 +86,12 @@ function proposeCalls(turn: Turn, group: Group): void {
   turn.touched.add(group)
   calls.forEach((call, i) => {
     call.mayHaveEffect = true
+    enterStage(call, 'replicate', turn.now)
     group.proposals.set(proposed.index + i, { term: proposed.term, call })
   })
 }
 
 function refuseProposal(turn: Turn, group: Group, call: Call, refusal: string): void {
   if (refusal === 'busy') failCall(turn, call, 'tooManyRequests')
-  else group.waiting.push(call)
+  else awaitLeader(turn, group, call)
 }

@@ -30,6 +30,7 @@ import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
 import type { Installing } from './snapshotInstall.js'
 import type { SnapshotStream } from './snapshotSend.js'
+import type { ProgressMarks } from './stages.js'
 import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
 import type { Hub } from './watch/hub.js'
@@ -117,6 +118,7 @@ export interface Group {
   readonly applying: Applying
   readonly reads: Reads
   readonly compacting: Compacting
+  readonly marks: ProgressMarks
   /** Proposed at this node and not applied yet. */
   readonly proposals: Map<Index, { readonly term: Term; readonly call: Call }>
   /** To be proposed at the end of this turn. */

@@ -17,6 +17,7 @@ import type {
   PeerRefusal,
   ReplicaId,
   RequestId,
+  StageTimes,
   StoreAnswer,
   StoreNeed,
   StoreWrite,
@@ -105,7 +106,8 @@ export interface Orders {
   readLog: { group: GroupId; from: Index; to: Index; bytesMax: number }[]
   /** The log may drop segments that no group needs any more. */
   purgeLog: boolean
-  replies: { id: RequestId; result: ClientResult }[]
+  /** `arrived`: when the request came into a turn; `times`: where it was since then. */
+  replies: { id: RequestId; result: ClientResult; arrived: Millis; times: StageTimes }[]
   watch: { stream: StreamId; response: WatchResponse }[]
   /** Turn again no later than this, even without input. */
   wakeAt: Millis

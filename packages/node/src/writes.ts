@@ -16,6 +16,7 @@ import { judgeMemberCommand } from './memberJudgement.js'
 import { moveLeader } from './moveLeader.js'
 import { queueRead } from './reads.js'
 import { readLocally } from './localReads.js'
+import { awaitLeader, enterStage } from './stages.js'
 import { sendTo, type Group, type Turn } from './state.js'
 import { takeRequest } from './takenRequests.js'
 
@@ -68,7 +69,7 @@ export function receiveReply(turn: Turn, from: NodeId, id: number, result: Clien
   const untaken = !result.ok && result.error.outcome === 'notApplied'
   if (untaken && group !== undefined && RETRIED.has(result.error.code)) {
     call.mayHaveEffect = false
-    group.waiting.push(call)
+    awaitLeader(turn, group, call)
   } else {
     finishCall(turn, call, result)
   }
@@ -87,7 +88,7 @@ export function forwardsLost(turn: Turn, node: NodeId): void {
     const group = call.group === null ? undefined : groups.get(call.group)
     if (isIdempotent(call.request) && group !== undefined) {
       call.sentBefore = call.request.kind === 'write'
-      group.waiting.push(call)
+      awaitLeader(turn, group, call)
     } else failCall(turn, call, 'timeoutConnectionLost', 'unknown')
   }
 }
@@ -100,7 +101,8 @@ export function forwardDropped(turn: Turn, id: number): void {
   calls.forwarded.delete(id)
   forwarded.call.forward = null
   forwarded.call.mayHaveEffect = false
-  if (forwarded.call.group !== null) groups.get(forwarded.call.group)?.waiting.push(forwarded.call)
+  const group = forwarded.call.group === null ? undefined : groups.get(forwarded.call.group)
+  if (group !== undefined) awaitLeader(turn, group, forwarded.call)
 }
 
 export function cancelCall(turn: Turn, id: number): void {
@@ -194,7 +196,7 @@ function sendToLeader(turn: Turn, group: Group, call: Call): void {
     return
   }
   if (node === null || node === state.options.self || state.peers.get(node)?.connected !== true) {
-    group.waiting.push(call)
+    awaitLeader(turn, group, call)
     return
   }
   const id = state.calls.nextForward++
@@ -202,6 +204,7 @@ function sendToLeader(turn: Turn, group: Group, call: Call): void {
   call.forward = id
   state.counters.forwarded++
   call.mayHaveEffect = true
+  enterStage(call, 'forward', turn.now)
   sendTo(turn, node, { kind: 'request', id, group: group.id, request: call.request })
 }
 

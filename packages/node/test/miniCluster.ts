@@ -111,6 +111,7 @@ const DEFAULT_LIMITS: NodeLimits = { ...LIMITS, snapshotEntries: 10_000 }
 
 export class MiniNode {
   readonly results = new Map<number, ClientResult>()
+  readonly replies = new Map<number, Orders['replies'][number]>()
   readonly watched: WatchResponse[] = []
   readonly notes: string[] = []
   readonly log = new Map<GroupId, Entry[]>()
@@ -119,6 +120,8 @@ export class MiniNode {
   up = true
   /** Milliseconds until the state store answers. */
   storeDelay = 1
+  /** Milliseconds until a write is durable. */
+  diskDelay = 1
   turns = 0
   #inbox: { readonly at: number; readonly input: Input }[] = []
   #wakeAt = 0
@@ -219,7 +222,10 @@ export class MiniNode {
       const entries = (this.log.get(group) ?? []).filter(({ index }) => index >= from && index <= to)
       this.put({ kind: 'logRead', group, entries })
     }
-    for (const { id, result } of orders.replies) this.results.set(id, result)
+    for (const reply of orders.replies) {
+      this.results.set(reply.id, reply.result)
+      this.replies.set(reply.id, reply)
+    }
     for (const { response } of orders.watch) this.watched.push(response)
     for (const { text } of orders.notes) this.notes.push(text)
     this.#wakeAt = orders.again ? this.cluster.now : orders.wakeAt
@@ -236,7 +242,7 @@ export class MiniNode {
       if (first !== undefined) entries = [...entries.filter(({ index }) => index < first), ...persist.entries]
       this.log.set(group, entries)
     }
-    this.put({ kind: 'persisted' })
+    this.put({ kind: 'persisted' }, this.diskDelay)
   }
 
   #fetch(need: StoreNeed): StoreAnswer {

@@ -31,6 +31,7 @@ import {
   type TxnOp,
   type WatchCreate,
   type WatchEvent,
+  type StageTimes,
   type WatchRequest,
   type WatchResponse,
   type WatchStream,
@@ -60,6 +61,8 @@ export class FakeNode implements KvNode {
   alarms: readonly MemberAlarm[] = []
   /** While set, requests wait for it. */
   held: Promise<void> | null = null
+  /** What it says about where the time went. */
+  stages: Partial<StageTimes> = {}
   readonly seen: { request: ClientRequest; options: RequestOptions | undefined }[] = []
   readonly streams = new Set<FakeWatch>()
   readonly #keys = new Map<string, KeyValue>()
@@ -81,6 +84,7 @@ export class FakeNode implements KvNode {
   async request(request: ClientRequest, options?: RequestOptions): Promise<ClientResult> {
     this.seen.push({ request, options })
     if (this.held !== null) await this.held
+    if (options?.stages !== undefined) Object.assign(options.stages, this.stages)
     if (options?.signal?.aborted === true) return refuse('canceled')
     if (this.refusal !== null) return refuse(this.refusal)
     const reply = this.#answer(request)

@@ -1,5 +1,6 @@
 import { Registry } from 'prom-client'
 import t from 'tap'
+import type { StageTimes } from '@kvorum/model'
 import type { LogPort, StorePort } from '@kvorum/node'
 import { SILENT } from '@kvorum/server'
 import { createDiskTimes } from '#src/metrics/disk.js'
@@ -72,15 +73,49 @@ t.test('a slow request is logged with the rooms it was in', async t => {
   const logger = { ...SILENT, warn: (facts: object) => void warned.push(facts) }
   await using server = await running(['--warning-unary-request-duration=1ms'], { logger })
   let release = (): void => {}
+  server.node.stages = { replicate: 40.4, disk: 0.3, apply: 7 }
   server.node.held = new Promise(resolve => (release = resolve))
   const answer = fetch(`${server.url}/v3/kv/range`, { method: 'POST', body: '{"key":"YQ=="}' })
   await until(() => server.node.seen.length > 0, 'the request in the node')
   // Longer than the threshold, and than what the edge takes.
   setTimeout(release, 50)
   await (await answer).text()
+  server.node.stages = {}
   const slow = warned.find(facts => 'nodeMs' in facts) as Record<string, number> | undefined
   t.match(slow, { rpc: 'etcdserverpb.KV/Range', code: 'OK' })
+  t.strictSame(slow!['stagesMs'] as unknown, { replicate: 40, apply: 7 })
   t.ok(slow!['tookMs']! >= slow!['nodeMs']! && slow!['nodeMs']! > 0)
+})
+
+t.test('the stages of all requests are a histogram', async t => {
+  await using server = await running()
+  const ask = async (stages: Partial<StageTimes>): Promise<void> => {
+    server.node.stages = stages
+    await (await fetch(`${server.url}/v3/kv/range`, { method: 'POST', body: '{"key":"YQ=="}' })).text()
+  }
+  await ask({ confirm: 1, store: 0.4 })
+  await ask({ confirm: 3 })
+  await ask({ confirm: 20_000 })
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  t.match(text, '# TYPE kvorum_request_stage_seconds histogram\n')
+  const value = (series: string): string | undefined =>
+    text
+      .split('\n')
+      .find(line => line.startsWith(`kvorum_request_stage_seconds_${series} `))
+      ?.split(' ')[1]
+  const rows: readonly (readonly [string, string])[] = [
+    ['bucket{le="0.0005",stage="confirm"}', '0'],
+    ['bucket{le="0.001",stage="confirm"}', '1'],
+    ['bucket{le="0.005",stage="confirm"}', '2'],
+    ['bucket{le="10",stage="confirm"}', '2'],
+    ['bucket{le="+Inf",stage="confirm"}', '3'],
+    ['count{stage="confirm"}', '3'],
+    ['sum{stage="confirm"}', '20.004'],
+    ['bucket{le="0.0005",stage="store"}', '1'],
+    ['count{stage="store"}', '1'],
+    ['count{stage="apply"}', '0'],
+  ]
+  for (const [series, expected] of rows) t.equal(value(series), expected, series)
 })
 
 t.test('paths beside the gateway, and wrong methods', async t => {

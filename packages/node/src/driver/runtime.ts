@@ -26,6 +26,7 @@ import type { NodeState } from '../state.js'
 import { statusOf } from '../status.js'
 import { firstTurn, turn } from '../turn.js'
 import type { Input, NodeInitial, NodeOptions, Orders, Parcel } from '../types.js'
+import { addTimes, type Reply } from './stageTimes.js'
 import type { ClockPort, LogPort, NodeLogger, StorePort, TransportPort } from './ports.js'
 import { TurnMeter } from './turnMeter.js'
 import { Views } from './views.js'
@@ -71,7 +72,7 @@ export class NodeRuntime implements KvNode {
   readonly #options: RuntimeOptions
   readonly #state: NodeState
   readonly #views: Views
-  readonly #requests = new Map<number, (result: ClientResult) => void>()
+  readonly #requests = new Map<number, (result: ClientResult, reply?: Reply) => void>()
   readonly #streams = new Map<number, (response: WatchResponse) => void>()
   readonly #holds = new Map<number, (held: HeldState | null) => void>()
   #transport: TransportPort | null = null
@@ -104,18 +105,21 @@ export class NodeRuntime implements KvNode {
 
   request(request: ClientRequest, options: RequestOptions = {}): Promise<ClientResult> {
     if (this.#closed || this.#failed) return Promise.resolve(refuse('stopped'))
-    const { signal } = options
+    const { signal, stages } = options
     if (signal?.aborted === true) return Promise.resolve(refuse('canceled'))
     const id = this.#nextRequest++
     const timeoutMs = options.timeoutMs ?? 5_000 + 2 * this.#options.node.electionTimeoutMs
+    const put = this.#options.clock.monotonic()
     return new Promise(resolve => {
       const abort = (): void => this.#put({ kind: 'cancel', id })
-      this.#requests.set(id, result => {
+      this.#requests.set(id, (result, reply) => {
         signal?.removeEventListener('abort', abort)
+        if (stages !== undefined && reply !== undefined)
+          addTimes(stages, reply, put, this.#options.clock.monotonic())
         resolve(result)
       })
       signal?.addEventListener('abort', abort, { once: true })
-      this.#put({ kind: 'request', id, request, deadline: this.#options.clock.monotonic() + timeoutMs })
+      this.#put({ kind: 'request', id, request, deadline: put + timeoutMs })
     })
   }
 
@@ -254,7 +258,7 @@ export class NodeRuntime implements KvNode {
     if (orders.store !== null) this.#store(orders.store)
     for (const read of orders.readLog) this.#readLog(read)
     if (orders.purgeLog) this.#await(this.#options.log.purge(), () => undefined)
-    for (const { id, result } of orders.replies) this.#reply(id, result)
+    for (const reply of orders.replies) this.#reply(reply)
     for (const { stream, response } of orders.watch) this.#streams.get(stream)?.(response)
     this.#wakeAt(orders.wakeAt)
   }
@@ -314,10 +318,10 @@ export class NodeRuntime implements KvNode {
     })
   }
 
-  #reply(id: number, result: ClientResult): void {
-    const resolve = this.#requests.get(id)
-    this.#requests.delete(id)
-    resolve?.(result)
+  #reply(reply: Reply): void {
+    const resolve = this.#requests.get(reply.id)
+    this.#requests.delete(reply.id)
+    resolve?.(reply.result, reply)
   }
 
   /** A failing disk is fatal: after a failed sync nobody knows what it holds. */

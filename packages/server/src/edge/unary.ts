@@ -1,5 +1,14 @@
 import { performance } from 'node:perf_hooks'
-import { MalformedError, ok, refuse, type KvError, type Result } from '@kvorum/model'
+import {
+  createStageTimes,
+  MalformedError,
+  ok,
+  refuse,
+  STAGES,
+  type KvError,
+  type Result,
+  type StageTimes,
+} from '@kvorum/model'
 import { errorFor } from '@kvorum/protocol'
 import type { Call } from '../rpc/handler.js'
 import type { AnyHandler, AnyUnary } from '../rpc/registry.js'
@@ -23,17 +32,21 @@ export async function runUnary<Encoded>(
   const begun = performance.now()
   edge.metrics.calls.started(rpc.labels)
   edge.state.pending++
-  const rooms: Rooms = { decoded: begun, answered: begun }
-  const result = admit(edge, rpc, call) ?? (await handle(edge, rpc, call, wire, rooms))
+  const rooms: Rooms = { begun, decoded: begun, answered: begun, stages: createStageTimes() }
+  const timed = { meta: call.meta, signal: call.signal, stages: rooms.stages }
+  const result = admit(edge, rpc, call) ?? (await handle(edge, rpc, timed, wire, rooms))
   edge.state.pending--
-  finish(edge, rpc, call, { ...rooms, begun }, result.ok ? null : result.error)
+  finish(edge, rpc, call, rooms, result.ok ? null : result.error)
   return result
 }
 
 /** When a call left a room, in milliseconds of the process' clock. */
 interface Rooms {
+  readonly begun: number
   decoded: number
   answered: number
+  /** In the node, for how long. */
+  readonly stages: StageTimes
 }
 
 /** How a transport writes requests and responses. `decode` throws MalformedError. */
@@ -88,13 +101,14 @@ function finish(
   edge: Edge,
   rpc: AnyUnary,
   call: Call,
-  { begun, decoded, answered }: Readonly<Rooms> & { readonly begun: number },
+  { begun, decoded, answered, stages }: Readonly<Rooms>,
   error: KvError | null,
 ): void {
   const ended = performance.now()
   const took = ended - begun
   const code = error === null ? 'OK' : errorFor(error).grpcName
   edge.metrics.calls.handled(rpc.labels, code, took / 1000)
+  edge.metrics.calls.stages(stages)
   edge.metrics.calls.message(rpc.labels, 'received')
   if (error === null) edge.metrics.calls.message(rpc.labels, 'sent')
   if (took < edge.limits.slowRequestMs || rpc.waits === true) return
@@ -102,14 +116,21 @@ function finish(
   logSlow(edge, {
     rpc: rpc.name,
     tookMs: Math.round(took),
-    // In the edge, in the node and what it waits for (queue, log, other members), and in the edge again.
+    // In the edge, in the node, and in the edge again.
     decodeMs: Math.round(decoded - begun),
     nodeMs: Math.round(answered - decoded),
+    stagesMs: shownStages(stages),
     encodeMs: Math.round(ended - answered),
     code,
     remote: call.meta.remote,
   })
 }
+
+/** Those that took a millisecond or more. */
+const shownStages = (times: StageTimes): Partial<StageTimes> =>
+  Object.fromEntries(
+    STAGES.map(stage => [stage, Math.round(times[stage])] as const).filter(([, ms]) => ms > 0),
+  )
 
 /** An overloaded server has thousands of slow requests: one line a second says how many were not told. */
 const SLOW_LOG_EVERY_MS = 1000

@@ -1,4 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client'
+import type { StageTimes } from '@kvorum/model'
+import { StageHistogram } from './stages.js'
 
 export type CallType = 'unary' | 'client_stream' | 'server_stream' | 'bidi_stream'
 
@@ -16,6 +18,8 @@ export interface CallMetrics {
   /** `code` is the status' name, such as OK or INVALID_ARGUMENT. */
   handled(call: CallLabels, code: string, seconds: number): void
   slow(call: CallLabels): void
+  /** Of a unary call, in the node. */
+  stages(times: StageTimes): void
   /** Messages of calls, one way or the other. */
   message(call: CallLabels, direction: 'received' | 'sent'): void
   received(bytes: number): void
@@ -52,6 +56,7 @@ export function createCallMetrics(registry: Registry): CallMetrics {
     labelNames: ['grpc_service', 'grpc_method'] as const,
     registers,
   })
+  const stages = new StageHistogram(registry)
   const messages = {
     received: new Counter({
       name: 'grpc_server_msg_received_total',
@@ -100,6 +105,7 @@ export function createCallMetrics(registry: Registry): CallMetrics {
         duration.observe({ grpc_service: call.service, grpc_method: call.method }, seconds)
     },
     slow: call => slow.inc({ grpc_service: call.service, grpc_method: call.method }),
+    stages: times => stages.observe(times),
     message: (call, direction) => messages[direction].inc(labels(call)),
     received: bytes => received.inc(bytes),
     sent: bytes => sent.inc(bytes),

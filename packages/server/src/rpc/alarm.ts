@@ -1,6 +1,7 @@
 import { decodeReply, nodeId, ok, refuse, type MemberAlarm, type Result } from '@kvorum/model'
 import { pb, toAlarm, toAlarmKind } from '@kvorum/protocol'
 import { responseHeader, type Edge } from '../edge/edge.js'
+import { requestOptions } from '../edge/requestOptions.js'
 import type { Call, RequestOf, ResponseOf, Unary } from './handler.js'
 
 type Name = 'etcdserverpb.Maintenance/Alarm'
@@ -20,7 +21,7 @@ export const alarm: Unary<Name> = (edge, request, call) => {
 }
 
 async function list(edge: Edge, { alarm }: RequestOf<Name>, call: Call): Promise<Result<ResponseOf<Name>>> {
-  const fresh = await edge.node.request({ kind: 'barrier' }, optionsOf(edge, call))
+  const fresh = await edge.node.request({ kind: 'barrier' }, requestOptions(edge, call))
   if (!fresh.ok) return fresh
   const wanted = toAlarmKind(alarm)
   const all = alarm === pb.AlarmType.NONE
@@ -42,13 +43,11 @@ async function change(
   const alarm = toAlarmKind(type)
   if (alarm === null) return refuse('malformed', { detail: 'no such alarm' })
   const member = nodeId(memberID)
-  const result = await edge.node.request({ kind: 'alarm', change, member, alarm }, optionsOf(edge, call))
+  const result = await edge.node.request({ kind: 'alarm', change, member, alarm }, requestOptions(edge, call))
   if (!result.ok) return result
   const reply = decodeReply(result.value.body)
   return ok(responseOf(edge, reply.kind === 'alarms' ? reply.alarms : []))
 }
-
-const optionsOf = (edge: Edge, { signal }: Call) => ({ signal, timeoutMs: edge.limits.requestTimeoutMs })
 
 const responseOf = (edge: Edge, alarms: readonly MemberAlarm[]): ResponseOf<Name> => ({
   header: responseHeader(edge, edge.node.status().header),

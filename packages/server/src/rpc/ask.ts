@@ -12,7 +12,7 @@ export function ask<Name extends RequestRpc>(
   edge: Edge,
   name: Name,
   request: Init<RequestOf<Name>>,
-  call: Pick<Call, 'signal'>,
+  call: Pick<Call, 'signal' | 'stages'>,
   adjust?: Adjust,
 ): Promise<Result<ResponseOf<Name>>> {
   const messages = codec(rpcNamed(name).request) as Codec<RequestOf<Name>>

@@ -2,6 +2,7 @@ import { EMPTY, ok, refuse, type AuthState, type PermissionType, type Result } f
 import { encodeMetaCommand, ROOT, type AuthCommand } from '@kvorum/placement'
 import { pb, type Init, type RpcName } from '@kvorum/protocol'
 import { responseHeader, type Edge } from '../edge/edge.js'
+import { requestOptions } from '../edge/requestOptions.js'
 import type { Call, RequestOf, Unary } from './handler.js'
 
 type Header = ReturnType<typeof responseHeader>
@@ -9,11 +10,9 @@ type AuthRpc<Method extends string> = Extract<RpcName, `etcdserverpb.Auth/${Meth
 
 const headerNow = (edge: Edge): Header => responseHeader(edge, edge.node.status().header)
 
-const asking = (edge: Edge, { signal }: Call) => ({ signal, timeoutMs: edge.limits.requestTimeoutMs })
-
 /** Users and roles with every change in them that was acknowledged before. */
 async function freshState(edge: Edge, call: Call): Promise<Result<AuthState>> {
-  const fresh = await edge.node.request({ kind: 'barrier' }, asking(edge, call))
+  const fresh = await edge.node.request({ kind: 'barrier' }, requestOptions(edge, call))
   if (!fresh.ok) return fresh
   const state = edge.node.auth()
   return state === null ? refuse('noLeader') : ok(state)
@@ -21,7 +20,7 @@ async function freshState(edge: Edge, call: Call): Promise<Result<AuthState>> {
 
 async function change(edge: Edge, command: AuthCommand, call: Call): Promise<Result<{ header: Header }>> {
   const request = { kind: 'meta' as const, command: encodeMetaCommand({ kind: 'auth', command }) }
-  const changed = await edge.node.request(request, asking(edge, call))
+  const changed = await edge.node.request(request, requestOptions(edge, call))
   return changed.ok ? ok({ header: headerNow(edge) }) : changed
 }
 

@@ -1,6 +1,7 @@
 import { ok } from '@kvorum/model'
 import { toGroupStatus, toMember } from '@kvorum/protocol'
 import { responseHeader, type Edge } from '../edge/edge.js'
+import { requestOptions } from '../edge/requestOptions.js'
 import type { Unary } from './handler.js'
 
 /** Answers about the cluster carry no revision, as in etcd. */
@@ -9,10 +10,7 @@ export const clusterHeader = (edge: Edge) =>
 
 export const memberList: Unary<'etcdserverpb.Cluster/MemberList'> = async (edge, request, call) => {
   if (request.linearizable) {
-    const fresh = await edge.node.request(
-      { kind: 'barrier' },
-      { signal: call.signal, timeoutMs: edge.limits.requestTimeoutMs },
-    )
+    const fresh = await edge.node.request({ kind: 'barrier' }, requestOptions(edge, call))
     if (!fresh.ok) return fresh
   }
   return ok({ header: clusterHeader(edge), members: edge.node.members().map(toMember) })

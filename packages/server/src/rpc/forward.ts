@@ -1,6 +1,7 @@
 import { decodeReply, ok, type ClientRequest, type Result, type SessionTag } from '@kvorum/model'
 import { toClientRequest, toResponse, type RequestRpc } from '@kvorum/protocol'
 import { responseHeader, type Edge } from '../edge/edge.js'
+import { requestOptions } from '../edge/requestOptions.js'
 import { checkRequest } from './check.js'
 import { readSessionTag, withSession } from './session.js'
 import type { Call, RequestOf, ResponseOf, Unary } from './handler.js'
@@ -22,7 +23,7 @@ export async function send<Name extends RequestRpc>(
   edge: Edge,
   name: Name,
   message: RequestOf<Name>,
-  call: Pick<Call, 'signal'>,
+  call: Pick<Call, 'signal' | 'stages'>,
   adjust = unchanged,
   session: SessionTag | null = null,
 ): Promise<Result<ResponseOf<Name>>> {
@@ -32,10 +33,7 @@ export async function send<Name extends RequestRpc>(
   if (refusal !== null) return refusal
   const request = withSession(adjust(edge, prepared.value.request), session)
   if (!request.ok) return request
-  const result = await edge.node.request(request.value, {
-    signal: call.signal,
-    timeoutMs: edge.limits.requestTimeoutMs,
-  })
+  const result = await edge.node.request(request.value, requestOptions(edge, call))
   if (!result.ok) return result
   const { header, body } = result.value
   return ok(toResponse(responseHeader(edge, header), decodeReply(body)) as ResponseOf<Name>)

@@ -1,4 +1,4 @@
-import type { KvError, Result } from '@kvorum/model'
+import type { KvError, Result, StageTimes } from '@kvorum/model'
 import type { Init, pb, RpcName } from '@kvorum/protocol'
 import type { Edge } from '../edge/edge.js'
 
@@ -27,6 +27,8 @@ export interface Call {
   readonly meta: CallMeta
   /** Aborts when the client has gone or its deadline has passed. */
   readonly signal: AbortSignal
+  /** Where the time goes that the call takes in the node; none where nobody asks. */
+  readonly stages?: StageTimes
 }
 
 export type Unary<Name extends RpcName> = (

@@ -4,6 +4,7 @@ import { encodeMetaCommand, type MemberCommand } from '@kvorum/placement'
 import { toMember } from '@kvorum/protocol'
 import { parseAdvertisedUrl } from '../config/urls.js'
 import type { Edge } from '../edge/edge.js'
+import { requestOptions } from '../edge/requestOptions.js'
 import { clusterHeader } from './cluster.js'
 import type { Call, Unary } from './handler.js'
 
@@ -49,15 +50,15 @@ export const memberPromote: Unary<'etcdserverpb.Cluster/MemberPromote'> = (edge,
 export const moveLeader: Unary<'etcdserverpb.Maintenance/MoveLeader'> = async (edge, request, call) => {
   const moved = await edge.node.request(
     { kind: 'moveLeader', to: nodeId(request.targetID) },
-    { signal: call.signal, timeoutMs: edge.limits.requestTimeoutMs },
+    requestOptions(edge, call),
   )
   return moved.ok ? ok({ header: null }) : moved
 }
 
-async function change(edge: Edge, { signal }: Pick<Call, 'signal'>, command: MemberCommand) {
+async function change(edge: Edge, call: Pick<Call, 'signal' | 'stages'>, command: MemberCommand) {
   const result = await edge.node.request(
     { kind: 'meta', command: encodeMetaCommand(command) },
-    { signal, timeoutMs: edge.limits.requestTimeoutMs },
+    requestOptions(edge, call),
   )
   if (!result.ok) return result
   const reply = decodeReply(result.value.body)
