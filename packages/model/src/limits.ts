@@ -90,6 +90,8 @@ export const LIMITS = {
   alarmsMax: 256,
   /** Hashes of the whole store that one node computes at a time; each holds a view of the store open. */
   hashesMax: 4,
+  /** Milliseconds that another member's hash is waited for: it reads everything it has. */
+  hashMsMax: 600_000,
   /** Revisions that are remembered with their times for automatic compaction; for longer times they lie further apart. */
   compactionNotesMax: 20_000,
 

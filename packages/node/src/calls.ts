@@ -1,5 +1,6 @@
 import {
   createStageTimes,
+  decodeReply,
   isJudged,
   ok,
   refuse,
@@ -14,6 +15,7 @@ import {
   type RequestId,
   type Stage,
   type StageTimes,
+  type StoreHash,
   type Term,
 } from '@kvorum/model'
 import { fenceApplied } from './authFences.js'
@@ -53,6 +55,8 @@ export type Origin =
   | { readonly kind: 'self' }
   /** A group's leader wants to know that it knows the members; see membershipDuty.ts. */
   | { readonly kind: 'members'; readonly group: GroupId; readonly term: Term }
+  /** The hash of another node's data, for a comparison of this node's; see comparison.ts. */
+  | { readonly kind: 'hash'; readonly node: NodeId; readonly answers: Map<NodeId, StoreHash | null> }
 
 export interface Calls {
   readonly byRequest: Map<RequestId, Call>
@@ -90,7 +94,8 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     done: false,
   }
   calls.open++
-  if (calls.open > options.limits.pendingRequestsMax && origin.kind !== 'self' && origin.kind !== 'members') {
+  const isForeign = origin.kind === 'client' || origin.kind === 'peer'
+  if (calls.open > options.limits.pendingRequestsMax && isForeign) {
     failCall(turn, call, 'tooManyRequests')
     return null
   }
@@ -132,6 +137,9 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
     case 'members':
       if (result.ok) membersKnown(turn.state, call.origin.group, call.origin.term)
       return
+    case 'hash':
+      call.origin.answers.set(call.origin.node, hashIn(result))
+      return
     case 'self':
       if (result.ok && call.request.kind === 'authFence') fenceApplied(turn.state.authFences, call.request)
       if (call.request.kind === 'meta') {
@@ -142,6 +150,11 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
         note(turn, 'info', 'A request of the node itself has no answer yet', { request: call.request.kind })
       }
   }
+}
+
+function hashIn(result: ClientResult): StoreHash | null {
+  const reply = result.ok ? decodeReply(result.value.body) : null
+  return reply?.kind === 'hashed' ? reply : null
 }
 
 function ofAllSendings(result: ClientResult): ClientResult {

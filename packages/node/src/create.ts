@@ -6,6 +6,7 @@ import { createApplying } from './applying.js'
 import { createAuthFences } from './authFences.js'
 import { createCompactionDuty } from './autoCompaction.js'
 import { createCalls } from './calls.js'
+import { createChecking } from './checking.js'
 import { startRaft } from './startRaft.js'
 import { createCompacting } from './compaction.js'
 import { createFlushing } from './flush.js'
@@ -21,7 +22,7 @@ import { createProgressMarks } from './stages.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
-import type { Bootstrap, NodeInitial, NodeLimits, NodeOptions, RecoveredGroup } from './types.js'
+import type { Bootstrap, NodeInitial, NodeOptions, RecoveredGroup } from './types.js'
 import { createHub, createShardHub } from './watch/hub.js'
 
 /** A node as it begins, from what its disk remembered. Nothing has been read from the store yet. */
@@ -96,7 +97,7 @@ function addGroup(
   const replica = initial.bootstrap.joined ?? own ?? NO_REPLICA
   if (replica === NO_REPLICA) return
   const recovered = initial.groups.find(group => group.group === id) ?? neverWritten(id)
-  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered, state.options.limits))
+  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered, state.options))
 }
 
 const emptyGroup = (
@@ -104,7 +105,7 @@ const emptyGroup = (
   replica: Group['replica'],
   range: KeyRange | null,
   recovered: RecoveredGroup,
-  { catchUpBytes }: NodeLimits,
+  { limits: { catchUpBytes }, maintenance }: NodeOptions,
 ): Group => ({
   id,
   replica,
@@ -121,6 +122,7 @@ const emptyGroup = (
   leases: range === null ? null : createLeaseClock(),
   marks: createProgressMarks(),
   own: { guard: null, reclaim: null, compact: null },
+  checking: createChecking(maintenance),
   installing: null,
   quarantined: null,
   durableApplied: 0,

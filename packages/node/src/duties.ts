@@ -5,6 +5,7 @@ import { driveAuthChanges } from './authChanges.js'
 import { tendAlarms } from './alarms.js'
 import { driveAutoCompaction } from './autoCompaction.js'
 import { openCall } from './calls.js'
+import { driveChecks } from './corruptChecks.js'
 import { handOver, stepGroup } from './consensus.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { bindCommand, driveMembership } from './membershipDuty.js'
@@ -31,6 +32,7 @@ export function doDuties(turn: Turn): void {
   }
   tendAlarms(turn)
   driveAutoCompaction(turn)
+  driveChecks(turn)
   expireStreams(turn)
   notifyProgress(turn)
   driveAuthChanges(turn)

@@ -1,4 +1,5 @@
 import type { GroupId, Index } from '@kvorum/model'
+import { hasUnchecked } from './checking.js'
 import { takeId, type Group, type Turn } from './state.js'
 
 /**
@@ -15,7 +16,7 @@ export interface Hold {
 export function holdState(turn: Turn, id: number): void {
   const { state } = turn
   const groups = [...state.groups.values()]
-  if (groups.length === 0 || !groups.every(isUsable)) {
+  if (groups.length === 0 || !groups.every(isUsable) || hasUnchecked(state)) {
     turn.out.holds.push({ id, view: null })
     return
   }

@@ -9,7 +9,12 @@ export { createNode } from './create.js'
 export * from './driver/ports.js'
 export { NodeRuntime, type RuntimeEvents, type RuntimeOptions } from './driver/runtime.js'
 export { votersOf } from './groupMachine.js'
-export { NO_MAINTENANCE, type AutoCompaction, type MaintenanceOptions } from './maintenance.js'
+export {
+  NO_MAINTENANCE,
+  type AutoCompaction,
+  type CorruptCheck,
+  type MaintenanceOptions,
+} from './maintenance.js'
 export { REFUSAL_SENTENCES } from './identity.js'
 export type { Group, NodeState } from './state.js'
 export { statusOf } from './status.js'

@@ -19,6 +19,7 @@ import type { HeldAnswer } from './authChanges.js'
 import type { AuthFences } from './authFences.js'
 import type { CompactionDuty } from './autoCompaction.js'
 import type { Call, Calls } from './calls.js'
+import type { Checking } from './checking.js'
 import type { Compacting } from './compaction.js'
 import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
@@ -128,6 +129,7 @@ export interface Group {
   readonly leases: LeaseClock | null
   /** Commands of the node's own that are under way, one of each kind. */
   readonly own: { guard: Call | null; reclaim: Call | null; compact: Call | null }
+  readonly checking: Checking
   installing: Installing | null
   /** Why this replica neither reads nor applies: its data cannot be trusted. */
   quarantined: string | null

@@ -1,4 +1,5 @@
 import { META_GROUP, type GroupStatus, type NodeStatus } from '@kvorum/model'
+import { isUnchecked } from './checking.js'
 import { headerTerm, leaderNode, leads } from './membership.js'
 import type { Group, NodeState } from './state.js'
 
@@ -53,6 +54,7 @@ function problemsOf(state: NodeState): string[] {
     else if (raft === null) problems.push(`group ${id} is loading`)
     else if (raft.leader === 0) problems.push(`group ${id} has no leader`)
     else if (machine.installing) problems.push(`group ${id} is receiving a snapshot`)
+    else if (isUnchecked(group)) problems.push(`group ${id} has not been compared with the other members`)
     else if (raft.commit - machine.applied > APPLY_LAG_MAX) problems.push(`group ${id} lags behind`)
   }
   return problems

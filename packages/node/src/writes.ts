@@ -1,5 +1,6 @@
 import {
   commandHeader,
+  LIMITS,
   META_GROUP,
   type ClientRequest,
   type ClientResult,
@@ -8,7 +9,9 @@ import {
 } from '@kvorum/model'
 import { decodeMetaCommand, routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
+import { isUnchecked } from './checking.js'
 import { rangesOf } from './commands.js'
+import { forwardCall, takeBack } from './forwarding.js'
 import { noticeNoSpace, refusedByGuard } from './guard.js'
 import { hashForCall } from './hashing.js'
 import { leaderNode, leads } from './membership.js'
@@ -17,7 +20,7 @@ import { moveLeader } from './moveLeader.js'
 import { queueRead } from './reads.js'
 import { readLocally } from './localReads.js'
 import { awaitLeader, enterStage } from './stages.js'
-import { sendTo, type Group, type Turn } from './state.js'
+import type { Group, Turn } from './state.js'
 import { takeRequest } from './takenRequests.js'
 
 /**
@@ -44,11 +47,12 @@ export function receiveForwarded(
 ): void {
   const peer = turn.state.peers.get(from)
   if (peer === undefined || !takeRequest(peer.taken, id)) return
-  const due = turn.now + turn.state.options.electionTimeoutMs * 2 + FORWARDED_TIMEOUT_MS
+  const anyNode = request.kind === 'hashKv'
+  const timeoutMs = anyNode ? LIMITS.hashMsMax : FORWARDED_TIMEOUT_MS
+  const due = turn.now + turn.state.options.electionTimeoutMs * 2 + timeoutMs
   const call = openCall(turn, { kind: 'peer', node: from, id }, request, due)
   if (call === null) return
   const group = turn.state.groups.get(groupId)
-  const anyNode = request.kind === 'hashKv'
   if (group === undefined || !(leads(group) || anyNode)) failCall(turn, call, 'notLeader')
   else {
     call.group = groupId
@@ -68,8 +72,7 @@ export function receiveReply(turn: Turn, from: NodeId, id: number, result: Clien
   const group = call.group === null ? undefined : turn.state.groups.get(call.group)
   const untaken = !result.ok && result.error.outcome === 'notApplied'
   if (untaken && group !== undefined && RETRIED.has(result.error.code)) {
-    call.mayHaveEffect = false
-    awaitLeader(turn, group, call)
+    takeBack(turn, group, call)
   } else {
     finishCall(turn, call, result)
   }
@@ -100,9 +103,8 @@ export function forwardDropped(turn: Turn, id: number): void {
   if (forwarded === undefined) return
   calls.forwarded.delete(id)
   forwarded.call.forward = null
-  forwarded.call.mayHaveEffect = false
   const group = forwarded.call.group === null ? undefined : groups.get(forwarded.call.group)
-  if (group !== undefined) awaitLeader(turn, group, forwarded.call)
+  if (group !== undefined) takeBack(turn, group, forwarded.call)
 }
 
 export function cancelCall(turn: Turn, id: number): void {
@@ -159,7 +161,10 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     return
   }
   const { request } = call
-  if (request.kind === 'hashKv') hashForCall(turn, group, call, request.revision)
+  if (isUnchecked(group) && request.kind !== 'hashKv' && isAsked(call)) {
+    if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
+    else awaitLeader(turn, group, call)
+  } else if (request.kind === 'hashKv') hashForCall(turn, group, call, request.revision)
   else if (request.kind === 'leaseList') readLocally(turn, group, call)
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
@@ -169,6 +174,9 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     queueRead(turn, group, call)
   else proposeUnlessRefused(turn, group, call)
 }
+
+/** By somebody who waits for the answer. */
+const isAsked = ({ origin }: Call): boolean => origin.kind === 'client' || origin.kind === 'peer'
 
 function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
   const guarded = refusedByGuard(group, call)
@@ -199,13 +207,9 @@ function sendToLeader(turn: Turn, group: Group, call: Call): void {
     awaitLeader(turn, group, call)
     return
   }
-  const id = state.calls.nextForward++
-  state.calls.forwarded.set(id, { call, to: node })
-  call.forward = id
-  state.counters.forwarded++
   call.mayHaveEffect = true
   enterStage(call, 'forward', turn.now)
-  sendTo(turn, node, { kind: 'request', id, group: group.id, request: call.request })
+  forwardCall(turn, call, group.id, node)
 }
 
 /** The group's leader changed, or time has passed: those who wait try again. */

@@ -52,6 +52,8 @@ export interface MiniOptions {
 export class MiniCluster {
   readonly nodes: MiniNode[] = []
   readonly cut = new Set<string>()
+  /** A node that ends itself fails the test, unless it is about that. */
+  nodesMayEnd = false
   now = 1
 
   constructor(options: MiniOptions = {}) {
@@ -118,6 +120,8 @@ export class MiniNode {
   readonly rows = new Map<string, StoreRow>()
   readonly state: NodeState
   up = true
+  /** Why it ended itself. */
+  fatal: string | null = null
   /** Milliseconds until the state store answers. */
   storeDelay = 1
   /** Milliseconds until a write is durable. */
@@ -202,7 +206,11 @@ export class MiniNode {
   }
 
   #carryOut(orders: Orders): void {
-    if (orders.fatal !== null) throw new Error(orders.fatal)
+    if (orders.fatal !== null) {
+      if (!this.cluster.nodesMayEnd) throw new Error(orders.fatal)
+      this.fatal = orders.fatal
+      this.up = false
+    }
     for (const { to, parcels } of orders.send) {
       if (this.cluster.cut.has(`${this.id}>${to}`)) continue
       const target = this.cluster.nodes.find(node => node.id === to)

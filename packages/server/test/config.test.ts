@@ -355,3 +355,16 @@ t.test('automatic compaction, as etcd reads it', async t => {
   )
   t.match(refusal(['--auto-compaction-mode=weekly']), /must be one of periodic, revision/)
 })
+
+t.test('corruption checks', async t => {
+  const of = (...argv: string[]) => run(argv).config.maintenance.corruptCheck
+  t.strictSame(of(), { atStart: false, everyMs: 0, afterCompactionMs: 0 })
+  t.strictSame(of('--experimental-initial-corrupt-check', '--experimental-corrupt-check-time=12h'), {
+    atStart: true,
+    everyMs: 12 * 3_600_000,
+    afterCompactionMs: 0,
+  })
+  t.equal(of('--experimental-compact-hash-check-enabled').afterCompactionMs, 60_000)
+  t.equal(of('--compact-hash-check-time=5m').afterCompactionMs, 0, 'not enabled')
+  t.match(refusal(['--experimental-compact-hash-check-time=0s']), /must be at least 1ms/)
+})

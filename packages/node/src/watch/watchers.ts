@@ -11,6 +11,7 @@ import {
 } from '@kvorum/model'
 import { routeRanges } from '@kvorum/placement'
 import { readHistory, type Machine } from '@kvorum/machine'
+import { isUnchecked } from '../checking.js'
 import { shardOfGroup } from '../groupMachine.js'
 import { takeReadView } from '../readView.js'
 import type { Group, Turn } from '../state.js'
@@ -88,6 +89,7 @@ function hasNoState(turn: Turn, create: WatchCreate): boolean {
   const id = groupFor(turn, create)
   const group = id === null ? undefined : turn.state.groups.get(id)
   if (group === undefined || group.quarantined !== null) return false
+  if (isUnchecked(group)) return true
   return shardOfGroup(group) === null || group.machine.installing || !turn.state.hub.shards.has(group.id)
 }
 

@@ -1,4 +1,4 @@
-import { accepted, bool, choice, rejected, text, type Flag } from './flag.js'
+import { accepted, bool, choice, duration, rejected, text, type Flag } from './flag.js'
 
 const GiB = 1024 ** 3
 const QUOTA_DEFAULT = 2 * GiB
@@ -32,5 +32,23 @@ export const MAINTENANCE_FLAGS = {
     '0',
     'retention',
     'History that is kept: a duration such as 30m, a number of hours, or one of revisions; 0 is all.',
+  ),
+  'experimental-initial-corrupt-check': bool(
+    false,
+    "Compare this member's data with the others' before any client is served.",
+  ),
+  'experimental-corrupt-check-time': duration(
+    '0s',
+    0,
+    'How often the leader compares the data of all members; 0s: never.',
+  ),
+  'experimental-compact-hash-check-enabled': bool(
+    false,
+    'Compare the data of all members after every compaction.',
+  ),
+  'experimental-compact-hash-check-time': duration(
+    '1m',
+    1,
+    'How often the leader looks whether there was a compaction.',
   ),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>

@@ -90,6 +90,13 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
       quotaBytes: values['quota-backend-bytes'],
       autoDisarmNoSpace: values['auto-disarm-nospace'],
       autoCompaction: autoCompaction.value,
+      corruptCheck: {
+        atStart: values['experimental-initial-corrupt-check'],
+        everyMs: values['experimental-corrupt-check-time'],
+        afterCompactionMs: values['experimental-compact-hash-check-enabled']
+          ? values['experimental-compact-hash-check-time']
+          : 0,
+      },
     },
     corsOrigins: orAny(values.cors),
     hostWhitelist: orAny(values['host-whitelist']),

@@ -1,0 +1,39 @@
+import type { Millis, Revision } from '@kvorum/model'
+import type { Comparison } from './comparison.js'
+import type { MaintenanceOptions } from './maintenance.js'
+import type { Group, NodeState } from './state.js'
+
+/** How far the comparisons of one replica with the others have come; see corruptChecks.ts. */
+export interface Checking {
+  /** Clients get answers from this replica; false until the check at the start has passed. */
+  trusted: boolean
+  /** Under way; at most one at a time. */
+  comparison: Comparison | null
+  /** The revision at which it compares after a compaction; 0: it is another one. */
+  comparing: Revision
+  /** The check at the start is tried again at this time. */
+  startAt: Millis
+  /** The next check from time to time, and the next look for a compaction; 0: not planned yet. */
+  everyAt: Millis
+  compactedAt: Millis
+  /** The last compaction after which all members were compared. */
+  comparedCompact: Revision
+  /** Checks in a row that left somebody out. */
+  repeated: number
+}
+
+export const createChecking = ({ corruptCheck }: MaintenanceOptions): Checking => ({
+  trusted: !corruptCheck.atStart,
+  comparison: null,
+  comparing: 0,
+  startAt: 0,
+  everyAt: 0,
+  compactedAt: 0,
+  comparedCompact: 0,
+  repeated: 0,
+})
+
+/** Whether something of this shard is still to be compared before a client may see it. */
+export const isUnchecked = ({ range, checking }: Group): boolean => range !== null && !checking.trusted
+
+export const hasUnchecked = ({ groups }: NodeState): boolean => [...groups.values()].some(isUnchecked)

@@ -1,0 +1,214 @@
+import { crc32 } from 'node:zlib'
+import t from 'tap'
+import { ALL_KEYS, groupId, nodeId, utf8, type NodeId, type StoreHash } from '@kvorum/model'
+import { statusOf, type MaintenanceOptions } from '@kvorum/node'
+import { createChecking } from '#src/checking.js'
+import { judgeHashes } from '#src/hashVerdict.js'
+import { NO_MAINTENANCE } from '#src/maintenance.js'
+import { MiniCluster, type MiniNode } from './miniCluster.js'
+import { get, leader, pairs, put } from './requests.js'
+
+const id = (n: number): NodeId => nodeId(BigInt(n))
+const hashed = (hash: number, rest: Partial<StoreHash> = {}): StoreHash => ({
+  hash,
+  revision: 10,
+  compactRevision: 2,
+  applied: 50,
+  digest: 1,
+  ...rest,
+})
+const judge = (own: StoreHash, others: (StoreHash | null)[], voters = others.length + 1) => {
+  const { differing, confirmed, unknown } = judgeHashes(
+    { node: id(1), hash: own },
+    new Map(others.map((hash, i) => [id(i + 2), hash])),
+    new Set(Array.from({ length: voters }, (_, i) => id(i + 1))),
+  )
+  return { differing: differing.map(Number), confirmed, unknown: unknown.map(Number) }
+}
+
+t.test('the verdict: most voters are right, and who says nothing is unknown', async t => {
+  const fine = { differing: [], confirmed: true, unknown: [] }
+  t.strictSame(judge(hashed(7), []), fine, 'alone')
+  t.strictSame(judge(hashed(7), [hashed(7), hashed(7)]), fine)
+  t.strictSame(judge(hashed(7), [hashed(7), null]), { ...fine, unknown: [3] })
+  t.strictSame(judge(hashed(7), [null, null]), { differing: [], confirmed: false, unknown: [2, 3] })
+  t.strictSame(judge(hashed(7), [hashed(7), hashed(8)]), { ...fine, differing: [3] })
+  t.strictSame(
+    judge(hashed(8), [hashed(7), hashed(7)]),
+    { differing: [1], confirmed: false, unknown: [] },
+    'this one is the odd one',
+  )
+  t.strictSame(judge(hashed(7), [hashed(8)]), { differing: [2], confirmed: false, unknown: [] }, 'one to one')
+  t.strictSame(judge(hashed(7), [hashed(8), null]), { differing: [2], confirmed: false, unknown: [3] })
+})
+
+t.test('the verdict: other revisions are not comparable', async t => {
+  for (const other of [hashed(8, { revision: 9 }), hashed(8, { compactRevision: 3 })])
+    t.strictSame(judge(hashed(7), [hashed(7), other]), { differing: [], confirmed: true, unknown: [3] })
+})
+
+t.test('the verdict: equal positions need equal digests', async t => {
+  const other = hashed(7, { digest: 2 })
+  t.strictSame(judge(hashed(7), [hashed(7), other]), { differing: [3], confirmed: true, unknown: [] })
+  t.strictSame(
+    judge(hashed(7), [hashed(7), hashed(7, { digest: 2, applied: 51 })]),
+    { differing: [], confirmed: true, unknown: [] },
+    'at another position it says nothing',
+  )
+})
+
+t.test('the verdict: a learner is judged and does not count', async t => {
+  t.strictSame(judge(hashed(7), [hashed(7), hashed(8)], 2), { differing: [3], confirmed: true, unknown: [] })
+  t.strictSame(judge(hashed(7), [null, hashed(7)], 2), { differing: [], confirmed: false, unknown: [2] })
+})
+
+/** Changes a value in the store behind the node's back, with a checksum that fits. */
+function change(cluster: MiniCluster, node: MiniNode, key: string, sealed = true): void {
+  cluster.until(() => node.state.overlay.activeBytes === 0 && node.state.flushing.out === null)
+  const rowKey = Buffer.concat([Buffer.from('C'), utf8(key), Buffer.of(0, 1)])
+  const row = node.rows.get(rowKey.toString('latin1')) ?? findRow(node, rowKey)
+  const value = Buffer.from(row.value)
+  value[value.length - 1]! ^= 1
+  if (sealed) value.writeUInt32BE(crc32(value.subarray(4), crc32(row.key)), 0)
+  Object.assign(row, { value })
+}
+
+function findRow(node: MiniNode, rowKey: Buffer) {
+  const row = [...node.rows.values()].find(({ key }) => rowKey.equals(key))
+  if (row === undefined) throw new Error('no such row')
+  return row
+}
+
+const alarmsOf = (node: MiniNode) => statusOf(node.state, () => 0).alarms
+const checked = (corruptCheck: Partial<MaintenanceOptions['corruptCheck']>): MiniCluster =>
+  new MiniCluster({
+    maintenance: { corruptCheck: { ...NO_MAINTENANCE.corruptCheck, ...corruptCheck } },
+  })
+
+function filled(cluster: MiniCluster): MiniNode {
+  const first = leader(cluster)
+  for (let i = 0; i < 10; i++) cluster.ask(first, put(`k${i}`, 'value'))
+  return first
+}
+
+t.test('from time to time: the member whose data was changed is named, and all are silent', async t => {
+  for (const victim of ['follower', 'leader'] as const) {
+    const cluster = checked({ everyMs: 500 })
+    const first = filled(cluster)
+    const odd = victim === 'leader' ? first : cluster.nodes.find(node => node !== first)!
+    cluster.run(1_200)
+    t.strictSame(alarmsOf(first), [], 'equal data is no alarm')
+    change(cluster, odd, 'k3')
+    cluster.until(() => cluster.nodes.every(node => alarmsOf(node).length > 0))
+    for (const node of cluster.nodes) {
+      t.strictSame(alarmsOf(node), [{ member: odd.id, alarm: 'corrupt' }], victim)
+      t.match(cluster.ask(node, put('k', 'v')), { ok: false, error: { code: 'corrupt' } })
+      t.match(cluster.ask(node, get(ALL_KEYS, true)), { ok: false, error: { code: 'corrupt' } })
+    }
+    cluster.run(2_000)
+    t.equal(alarmsOf(first).length, 1, 'once')
+  }
+})
+
+t.test('from time to time: no hash is no alarm; a damaged row is found by its checksum', async t => {
+  const cluster = checked({ everyMs: 500 })
+  const first = filled(cluster)
+  const [lost, other] = cluster.nodes.filter(node => node !== first)
+  cluster.until(() => lost!.state.groups.get(groupId(1))!.machine.shard!.revision === 11)
+  change(cluster, lost!, 'k3')
+  lost!.up = false
+  first.put({ kind: 'peerDown', node: lost!.id })
+  cluster.until(() => first.notes.includes('Members could not be compared with the others'), 8_000)
+  t.strictSame(alarmsOf(first), [])
+  change(cluster, other!, 'k3', false)
+  cluster.until(() => other!.state.groups.get(groupId(1))!.quarantined !== null)
+  t.strictSame(alarmsOf(first), [], 'it serves nothing, and the others go on')
+})
+
+t.test('after a compaction: compared once at its revision', async t => {
+  const cluster = checked({ afterCompactionMs: 200 })
+  const first = filled(cluster)
+  const odd = cluster.nodes.find(node => node !== first)!
+  cluster.run(1_000)
+  const compact = (revision: number) => cluster.ask(first, { kind: 'compact', revision, physical: false })
+  t.ok(compact(5).ok)
+  const checking = first.state.groups.get(groupId(1))!.checking
+  cluster.until(() => checking.comparedCompact === 5)
+  change(cluster, odd, 'k3')
+  cluster.run(1_000)
+  t.strictSame(alarmsOf(first), [], 'there is nothing to compare')
+  t.ok(compact(6).ok)
+  cluster.until(() => alarmsOf(first).length > 0)
+  t.strictSame(alarmsOf(first), [{ member: odd.id, alarm: 'corrupt' }])
+})
+
+/** As after a start: nothing is known of how its data compares. */
+const forget = (node: MiniNode): void => {
+  Object.assign(node.state.groups.get(groupId(1))!.checking, createChecking(node.state.options.maintenance))
+}
+
+t.test('at the start: clients wait until most members have the same', async t => {
+  const cluster = checked({ atStart: true })
+  const first = filled(cluster)
+  cluster.until(() => cluster.nodes.every(node => node.state.groups.get(groupId(1))!.checking.trusted))
+  const [self, other, third] = [first, ...cluster.nodes.filter(node => node !== first)]
+  forget(other!)
+  for (const node of [self!, third!]) {
+    cluster.cut.add(`${node.id}>${other!.id}`)
+    other!.put({ kind: 'peerDown', node: node.id })
+    other!.state.peers.get(node.id)!.trusted = false
+  }
+  const read = other!.request(get(ALL_KEYS, true), 60_000)
+  other!.watch(1, {
+    kind: 'create',
+    create: {
+      range: ALL_KEYS,
+      startRevision: 0,
+      progressNotify: false,
+      noPut: false,
+      noDelete: false,
+      prevKv: false,
+      watchId: 0,
+      fragment: false,
+    },
+  })
+  cluster.run(3_000)
+  t.notOk(other!.results.has(read))
+  t.strictSame(other!.watched, [])
+  t.equal(statusOf(other!.state, () => 0).ready, false)
+  cluster.cut.clear()
+  for (const [from, to] of [
+    [third!, other!],
+    [other!, third!],
+  ] as const)
+    from.put({ kind: 'peerUp', node: to.id })
+  cluster.until(() => other!.results.has(read), 20_000)
+  t.equal(pairs(other!.results.get(read)!).length, 10)
+  cluster.until(() => other!.watched.length > 0)
+})
+
+t.test('at the start: a member whose data differs ends, and says so; the others go on', async t => {
+  const cluster = checked({ atStart: true })
+  const first = filled(cluster)
+  cluster.until(() => cluster.nodes.every(node => node.state.groups.get(groupId(1))!.checking.trusted))
+  const odd = cluster.nodes.find(node => node !== first)!
+  change(cluster, odd, 'k7')
+  cluster.nodesMayEnd = true
+  forget(first)
+  cluster.until(() => first.state.groups.get(groupId(1))!.checking.trusted)
+  t.equal(first.fatal, null, 'that another member differs is not held against this one')
+  forget(odd)
+  cluster.until(() => odd.fatal !== null)
+  t.match(odd.fatal, /^The data of this member differs from that of the other members/)
+  t.ok(cluster.ask(first, put('k', 'v')).ok)
+})
+
+t.test('at the start: a new cluster and a single node begin to serve', async t => {
+  for (const nodes of [1, 2, 3]) {
+    const cluster = new MiniCluster({
+      nodes,
+      maintenance: { corruptCheck: { ...NO_MAINTENANCE.corruptCheck, atStart: true } },
+    })
+    t.ok(cluster.ask(leader(cluster), put('k', 'v')).ok, `${nodes}`)
+  }
+})
