@@ -255,7 +255,8 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
       : DONE
   turn.state.shards = meta.shards
   rosterApplied(turn, meta)
-  overlayPut(turn.state.overlay, { key: META_ROW, value: encodeMetaState(meta) })
+  const value = encodeMetaState(meta, group.machine.encodedAuth)
+  overlayPut(turn.state.overlay, { key: META_ROW, value })
   if (meta.alarms.version !== alarms) alarmsChanged(turn)
   const result = outcome.ok ? ok(encodeReply(outcome.value)) : outcome
   return { result, revision: 0, changed: false, events: null }

@@ -7,7 +7,14 @@ import {
   type Term,
 } from '@kvorum/model'
 import { createMachine, foundConfig, loadMachine, type Machine } from '@kvorum/machine'
-import { createMetaState, decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
+import {
+  createEncodedAuth,
+  createMetaState,
+  decodeMetaState,
+  META_ROW,
+  type EncodedAuth,
+  type MetaState,
+} from '@kvorum/placement'
 import { decodeConfig, encodeConfig } from '@kvorum/raft'
 import type { Group, NodeState } from './state.js'
 import type { Bootstrap } from './types.js'
@@ -17,6 +24,8 @@ export interface GroupMachine {
   readonly kind: 'shard' | 'meta'
   shard: Machine | null
   meta: MetaState | null
+  /** Of the meta group: what need not be encoded again for its row. */
+  readonly encodedAuth: EncodedAuth
   applied: Index
   appliedTerm: Term
   /** The configuration in force at `applied`, and where it came from; null until loaded. */
@@ -29,6 +38,7 @@ export const createGroupMachine = (kind: GroupMachine['kind']): GroupMachine => 
   kind,
   shard: null,
   meta: null,
+  encodedAuth: createEncodedAuth(),
   applied: 0,
   appliedTerm: 0,
   config: null,

@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
-import { decodeAuthState, encodeAuthState } from './auth/authState.js'
+import { decodeAuthState, encodeAuthState, type EncodedAuth } from './auth/authState.js'
 import { MEMBERSHIP_SECTION } from './members.js'
 import { decodeAlarms, encodeAlarms } from './alarms.js'
 import type { MetaState } from './metaState.js'
@@ -12,8 +12,8 @@ import type { MetaState } from './metaState.js'
 export interface MetaSection {
   /** On disk; never given to another part. */
   readonly tag: number
-  /** Null: nothing to remember. */
-  readonly encode: (state: MetaState) => Uint8Array | null
+  /** Null: nothing to remember. `encoded` is what was encoded before. */
+  readonly encode: (state: MetaState, encoded: EncodedAuth) => Uint8Array | null
   readonly decode: (state: MetaState, bytes: Uint8Array) => void
 }
 
@@ -22,7 +22,7 @@ const SECTIONS: readonly MetaSection[] = [
   MEMBERSHIP_SECTION,
   {
     tag: 2,
-    encode: state => encodeAuthState(state.auth),
+    encode: (state, encoded) => encodeAuthState(state.auth, encoded),
     decode: (state, bytes) => {
       state.auth = decodeAuthState(bytes)
     },
@@ -30,8 +30,8 @@ const SECTIONS: readonly MetaSection[] = [
   { tag: 3, encode: encodeAlarms, decode: decodeAlarms },
 ]
 
-export function writeSections(out: ByteWriter, state: MetaState): void {
-  const present = SECTIONS.map(({ tag, encode }) => ({ tag, bytes: encode(state) })).filter(
+export function writeSections(out: ByteWriter, state: MetaState, encoded: EncodedAuth): void {
+  const present = SECTIONS.map(({ tag, encode }) => ({ tag, bytes: encode(state, encoded) })).filter(
     (section): section is { tag: number; bytes: Uint8Array } => section.bytes !== null,
   )
   out.varint(present.length)

@@ -13,7 +13,7 @@ import {
   type NodeId,
   type Term,
 } from '@kvorum/model'
-import { EMPTY_AUTH } from './auth/authState.js'
+import { createEncodedAuth, EMPTY_AUTH, type EncodedAuth } from './auth/authState.js'
 import { foundingMembership, type Membership } from './members.js'
 import { NO_ALARMS, type Alarms } from './alarms.js'
 import { readSections, writeSections } from './metaSections.js'
@@ -75,7 +75,11 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
   }
 }
 
-export function encodeMetaState(state: MetaState): Uint8Array {
+/** `encoded`: of whoever encodes the same state again and again. */
+export function encodeMetaState(
+  state: MetaState,
+  encoded: EncodedAuth = createEncodedAuth(),
+): Uint8Array {
   const out = new ByteWriter()
   out.u8(META_FORMAT).varint(state.applied).varint(state.appliedTerm)
   out.bytes(state.config).varint(state.configIndex)
@@ -93,7 +97,7 @@ export function encodeMetaState(state: MetaState): Uint8Array {
     out.varint(shard.replicas.length)
     for (const replica of shard.replicas) out.varint(replica.id).u64(replica.node)
   }
-  writeSections(out, state)
+  writeSections(out, state, encoded)
   return out.finish()
 }
 

@@ -25,6 +25,7 @@ import {
   applyAuthCommand,
   applyMetaCommand,
   authorise,
+  createEncodedAuth,
   createMetaState,
   decodeAuthState,
   decodeMetaCommand,
@@ -382,4 +383,37 @@ t.test('the meta group decides changes by the newest roles', async t => {
   t.match(applyMetaCommand(meta, remove), { ok: false, error: { code: 'authOutdated' } }, 'members, too')
   t.ok(applyMetaCommand(meta, { kind: 'setClusterVersion', version: '3.5.0' }).ok, 'and says of itself')
   t.strictSame(decodeMetaState(encodeMetaState(meta)).auth, meta.auth)
+})
+
+t.test('what was encoded before is used again, and never where something has changed', async t => {
+  const shards = [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas: [] }]
+  const meta = createMetaState([], shards)
+  const encoded = createEncodedAuth()
+  const given = permission('read', 'a', 'b')
+  const commands: AuthCommand[] = [
+    { kind: 'userAdd', name: 'root', password },
+    { kind: 'userGrantRole', name: 'root', role: 'root' },
+    { kind: 'roleAdd', role: 'r' },
+    { kind: 'userAdd', name: 'u', password },
+    { kind: 'userGrantRole', name: 'u', role: 'r' },
+    { kind: 'roleGrant', role: 'r', permission: given },
+    { kind: 'enable' },
+    { kind: 'tokenIssue', user: 'u', hash: HASH, credentialRevision: 5, now: 1, expires: 9 },
+    { kind: 'tokenRenew', hashes: [HASH], now: 2, expires: 10 },
+    { kind: 'userChangePassword', name: 'u', password: utf8('other') },
+    { kind: 'roleRevoke', role: 'r', key: given.key, rangeEnd: given.rangeEnd },
+    { kind: 'userRevokeRole', name: 'u', role: 'r' },
+    { kind: 'roleDelete', role: 'r' },
+    { kind: 'userDelete', name: 'u' },
+    { kind: 'disable' },
+  ]
+  let kept = 0
+  for (const command of commands) {
+    const { users } = encoded
+    const applied = applyMetaCommand(meta, { kind: 'auth', command }, Number.MAX_SAFE_INTEGER)
+    t.ok(applied.ok, command.kind)
+    t.equal(toHex(encodeMetaState(meta, encoded)), toHex(encodeMetaState(meta)), command.kind)
+    if (encoded.users === users) kept++
+  }
+  t.ok(kept >= 6, `users were encoded once for ${kept} changes of something else`)
 })

@@ -2,6 +2,7 @@ import {
   ByteReader,
   ByteWriter,
   compareBytes,
+  EMPTY,
   MalformedError,
   type AuthRole,
   type AuthState,
@@ -33,27 +34,64 @@ export const AUTH_FORMAT = 1
 const TYPES: readonly PermissionType[] = ['read', 'write', 'readwrite']
 const HASH_BYTES = 32
 
-/** Null where there is nothing to remember. */
-export function encodeAuthState(state: AuthState): Uint8Array | null {
+/**
+ * The bytes of the parts as they were last encoded, each with the map it came from. A change makes a new map of its
+ * part only, so that a login among ten thousand users does not encode the users again.
+ */
+export interface EncodedAuth {
+  users: EncodedPart
+  roles: EncodedPart
+  tokens: EncodedPart
+}
+
+interface EncodedPart {
+  readonly of: ReadonlyMap<string, unknown> | null
+  readonly bytes: Uint8Array
+}
+
+const NOTHING: EncodedPart = { of: null, bytes: EMPTY }
+
+export const createEncodedAuth = (): EncodedAuth => ({ users: NOTHING, roles: NOTHING, tokens: NOTHING })
+
+/** Null where there is nothing to remember. `encoded` is brought up to date. */
+export function encodeAuthState(
+  state: AuthState,
+  encoded: EncodedAuth = createEncodedAuth(),
+): Uint8Array | null {
   if (isUntouched(state)) return null
+  encoded.users = partOf(encoded.users, state.users, writeUser)
+  encoded.roles = partOf(encoded.roles, state.roles, writeRole)
+  encoded.tokens = partOf(encoded.tokens, state.tokens, writeToken)
   const out = new ByteWriter()
   out.u8(AUTH_FORMAT).bool(state.enabled).varint(state.revision).varint(state.fence)
-  out.varint(state.users.size)
-  for (const user of state.users.values()) {
-    out.text(user.name).bytes(user.password).varint(user.credentialRevision).varint(user.roles.length)
-    for (const role of user.roles) out.text(role)
-  }
-  out.varint(state.roles.size)
-  for (const role of state.roles.values()) {
-    out.text(role.name).varint(role.permissions.length)
-    for (const permission of role.permissions) writePermission(out, permission)
-  }
-  out.varint(state.tokens.size)
-  for (const [hash, { user, index, expires }] of state.tokens) {
-    writeTokenHash(out, hash)
-    out.text(user).varint(index).varint(expires)
-  }
+  for (const { bytes } of [encoded.users, encoded.roles, encoded.tokens]) out.raw(bytes)
   return out.finish()
+}
+
+function partOf<Value>(
+  last: EncodedPart,
+  map: ReadonlyMap<string, Value>,
+  write: (out: ByteWriter, name: string, value: Value) => void,
+): EncodedPart {
+  if (last.of === map) return last
+  const out = new ByteWriter().varint(map.size)
+  for (const [name, value] of map) write(out, name, value)
+  return { of: map, bytes: out.finish() }
+}
+
+function writeUser(out: ByteWriter, name: string, { password, credentialRevision, roles }: AuthUser): void {
+  out.text(name).bytes(password).varint(credentialRevision).varint(roles.length)
+  for (const role of roles) out.text(role)
+}
+
+function writeRole(out: ByteWriter, name: string, { permissions }: AuthRole): void {
+  out.text(name).varint(permissions.length)
+  for (const permission of permissions) writePermission(out, permission)
+}
+
+function writeToken(out: ByteWriter, hash: string, { user, index, expires }: IssuedToken): void {
+  writeTokenHash(out, hash)
+  out.text(user).varint(index).varint(expires)
 }
 
 export function decodeAuthState(bytes: Uint8Array): AuthState {
