@@ -43,6 +43,11 @@ export const LIMITS = {
   /** Passwords hashed at a time, and those that wait: each takes a thread and 32 MiB for a tenth of a second. */
   passwordHashesMax: 2,
   passwordQueueMax: 64,
+  /** Names and addresses that gave wrong passwords and are remembered; the oldest goes for a new one. */
+  loginFailuresMax: 4_096,
+  /** Requests under way, and open watches, that one user may have at one member by default. */
+  requestsPerUserMax: 10_000,
+  watchersPerUserMax: 100_000,
   /** JSON Web Tokens whose signature need not be checked again. */
   verifiedTokensMax: 4_096,
   /** Audit records that wait for the disk; more are counted and lost. */

@@ -76,10 +76,7 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
 }
 
 /** `encoded`: of whoever encodes the same state again and again. */
-export function encodeMetaState(
-  state: MetaState,
-  encoded: EncodedAuth = createEncodedAuth(),
-): Uint8Array {
+export function encodeMetaState(state: MetaState, encoded: EncodedAuth = createEncodedAuth()): Uint8Array {
   const out = new ByteWriter()
   out.u8(META_FORMAT).varint(state.applied).varint(state.appliedTerm)
   out.bytes(state.config).varint(state.configIndex)

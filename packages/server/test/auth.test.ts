@@ -4,9 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Metadata } from '@grpc/grpc-js'
 import t from 'tap'
-import { createClusterNode, createLogger, startServer } from '@kvorum/server'
+import { createClusterNode, createLogger, SILENT, startServer } from '@kvorum/server'
 import { LIMITS } from '@kvorum/model'
 import { AuthService } from '#src/auth/authService.js'
+import { LoginBackoff } from '#src/auth/loginBackoff.js'
+import { closeEdge, createEdge, edgeLimits } from '#src/edge/edge.js'
+import { authenticate } from '#src/rpc/auth.js'
 import { SimpleTokens } from '#src/auth/simpleTokens.js'
 import { Passwords } from '#src/auth/passwords.js'
 import { tokenOf } from '#src/auth/bearer.js'
@@ -14,12 +17,24 @@ import { bytes, Caller, fails, withServer } from './caller.js'
 import { configOf, until, type Running } from './harness.js'
 import { after, PASSWORD, signIn, withUsers } from './users.js'
 
+t.setTimeout(300_000)
+
 const AUTH = 'etcdserverpb.Auth'
 const WATCH = 'etcdserverpb.Watch/Watch'
 const withToken = (token: string, field = 'token'): Metadata => {
   const metadata = new Metadata()
   metadata.set(field, token)
   return metadata
+}
+const LIMITS_OF_ONE = { requestTimeoutMs: 1000, requestsPerUserMax: 1, watchersPerUserMax: 1 }
+const NOBODY = {
+  requireLeader: false,
+  clientVersion: '',
+  remote: '',
+  host: '',
+  certificateName: null,
+  token: '',
+  session: '',
 }
 const DENIED = 'rpc error: code = PermissionDenied desc = etcdserver: permission denied'
 
@@ -60,6 +75,134 @@ t.test('Authenticate: one answer for whoever may not', t =>
       await fails(t, login(name!, password!), 3, text)
     t.match((await login('root', PASSWORD)).token, /^[A-Za-z]{16}\.\d+$/)
   }),
+)
+
+t.test('wrong passwords: the wait doubles, for one name from one address', async t => {
+  let now = 0
+  const logins = new LoginBackoff(() => now)
+  const fail = (count: number): void => {
+    for (let i = 0; i < count; i++) logins.failed('alice', 'here')
+  }
+  fail(4)
+  t.equal(logins.waitMs('alice', 'here'), 0, 'everybody mistypes')
+  fail(1)
+  t.equal(logins.waitMs('alice', 'here'), 1000)
+  t.equal(logins.waitMs('alice', 'elsewhere'), 0)
+  t.equal(logins.waitMs('bob', 'here'), 0)
+  now += 1000
+  t.equal(logins.waitMs('alice', 'here'), 0)
+  fail(1)
+  t.equal(logins.waitMs('alice', 'here'), 2000)
+  fail(50)
+  t.equal(logins.waitMs('alice', 'here'), 60_000, 'and no more')
+  now += 600_001
+  t.equal(logins.waitMs('alice', 'here'), 0)
+  fail(4)
+  t.equal(logins.waitMs('alice', 'here'), 0, 'all is forgotten after a while')
+  fail(1)
+  logins.succeeded('alice', 'here')
+  t.equal(logins.waitMs('alice', 'here'), 0)
+  for (let i = 0; i < 2 * LIMITS.loginFailuresMax; i++) logins.failed(`${'x'.repeat(1000)}${i}`, 'here')
+  t.equal(logins.size, LIMITS.loginFailuresMax)
+})
+
+t.test('wrong passwords at the server: known and unknown users alike, and nobody else', t =>
+  withServer(t, async (_caller, server) => {
+    await withUsers(server)
+    const config = configOf()
+    const standing = createEdge(server.node, edgeLimits(config), SILENT, 1000, config.dataDir)
+    t.teardown(() => closeEdge(standing))
+    let now = 0
+    const auth = new AuthService(new SimpleTokens(1000), LIMITS_OF_ONE, () => now)
+    const login = async (name: string, password: string): Promise<string> => {
+      const meta = { ...NOBODY, host: 'here' }
+      const signal = new AbortController().signal
+      const answer = await authenticate({ ...standing, auth }, { name, password }, { meta, signal })
+      return answer.ok ? 'ok' : answer.error.code
+    }
+    const wrong = ['authFailed', 'authFailed', 'authFailed', 'authFailed', 'authFailed', 'tooManyRequests']
+    for (const name of ['reader', 'nobody']) {
+      for (const expected of wrong) t.equal(await login(name, 'wrong'), expected, name)
+    }
+    t.equal(await login('reader', PASSWORD), 'tooManyRequests')
+    t.equal(await login('writer', PASSWORD), 'ok')
+    now += 1000
+    t.equal(await login('reader', PASSWORD), 'ok')
+    t.equal(await login('reader', 'wrong'), 'authFailed', 'who was right begins anew')
+  }),
+)
+
+t.test('many wrong passwords at once are not all looked at', async t => {
+  const passwords = new Passwords(4)
+  const stored = await passwords.hash('right')
+  let failed = 0
+  const attempts = Array.from({ length: 20 }, async () => {
+    const right = await passwords.verify('wrong', stored.ok ? stored.value : bytes(''), () => failed < 3)
+    if (right.ok && !right.value) failed++
+    return right.ok
+  })
+  const looked = (await Promise.all(attempts)).filter(Boolean).length
+  t.ok(looked >= 3 && looked <= 3 + 2 * LIMITS.passwordHashesMax, `${looked}`)
+  t.match(await passwords.verify('right', stored.ok ? stored.value : bytes('')), { ok: true, value: true })
+})
+
+t.test('one user has so many requests under way, and the others theirs', t =>
+  withServer(
+    t,
+    async (caller, server) => {
+      await withUsers(server)
+      const { tokens } = await signIn(caller, server)
+      const get = (token: string, key: string) =>
+        caller.begin('etcdserverpb.KV/Range', { key: bytes(key) }, withToken(token)).answer
+      let release = (): void => {}
+      server.node.held = new Promise(resolve => (release = resolve))
+      const [first, second] = [get(tokens.reader, 'r/1'), get(tokens.reader, 'r/1')]
+      const third = get(tokens.reader, 'r/1')
+      await fails(t, third, 8, 'etcdserver: too many requests')
+      const other = get(tokens.root, 'r/1')
+      const isUnderWay = () => server.node.seen.filter(({ request }) => request.kind === 'read').length === 3
+      await until(isUnderWay, 'three are under way')
+      server.node.held = null
+      release()
+      await Promise.all([first, second, other])
+      await get(tokens.reader, 'r/1')
+    },
+    ['--max-requests-per-user=2'],
+  ),
+)
+
+t.test('one user has so many watches open', t =>
+  withServer(
+    t,
+    async (caller, server) => {
+      await withUsers(server)
+      const { tokens } = await signIn(caller, server)
+      const create = { create_request: { key: bytes('r/1') } }
+      const [one, two] = [1, 2].map(() => caller.open(WATCH, withToken(tokens.reader)))
+      one!.send(create)
+      one!.send(create)
+      await until(() => one!.got.length === 2, 'two watches')
+      two!.send(create)
+      await until(() => two!.got.length === 1, 'the third')
+      t.match(two!.got[0], { created: true, canceled: true, cancel_reason: /too many requests$/ })
+      const others = caller.open(WATCH, withToken(tokens.root))
+      others.send(create)
+      await until(() => others.got.length === 1, 'a watch of somebody else')
+      t.notOk(others.got[0]!.canceled)
+      one!.send({ cancel_request: { watch_id: one!.got[0]!.watch_id } })
+      await until(() => one!.got.length === 3, 'one is given up')
+      two!.send(create)
+      await until(() => two!.got.length === 2, 'there is room for another')
+      t.notOk(two!.got[1]!.canceled)
+      one!.call.cancel()
+      await until(() => server.node.streams.size === 2, 'the stream is closed, and its watch with it')
+      two!.send(create)
+      await until(() => two!.got.length === 3, 'there is room again')
+      t.notOk(two!.got[2]!.canceled)
+      for (const stream of [two!, others]) stream.call.cancel()
+    },
+    ['--max-watchers-per-user=2'],
+  ),
 )
 
 t.test('passwords are hashed few at a time, and more than fit the queue are refused at once', async t => {
@@ -131,7 +274,7 @@ t.test('watches: decided when made, looked at again after every change', t =>
 t.test('CVE-2018-16886: the name in a certificate counts on its own connection, behind a token', async t => {
   await withServer(t, async (_caller, server) => {
     await withUsers(server)
-    const auth = new AuthService(new SimpleTokens(1000), 1000)
+    const auth = new AuthService(new SimpleTokens(1000), LIMITS_OF_ONE)
     const decide = (token: string, certificateName: string | null) =>
       auth.decide(server.node, { token, certificateName }, { kind: 'root' })
     t.match(await decide('', 'root'), { ok: true })
@@ -320,6 +463,14 @@ t.test(
     await fails(t, call('etcdserverpb.Lease/LeaseTimeToLive', times, mine), 7, /permission denied/)
     t.equal((await call('etcdserverpb.Lease/LeaseTimeToLive', times, root)).keys.length, 1)
     t.match(await call(`${AUTH}/UserGet`, { name: 'alice' }, mine), { roles: ['r'] })
+    const copied = (metadata: Metadata) => {
+      const stream = caller.open('etcdserverpb.Maintenance/Snapshot', metadata)
+      stream.send({})
+      stream.call.end()
+      return until(() => stream.ended() !== null, 'the snapshot ends').then(() => stream.ended()!.code)
+    }
+    t.equal(await copied(root), 0)
+    t.equal(await copied(mine), 7)
     await fails(
       t,
       call(`${AUTH}/Authenticate`, { name: 'alice', password: secrets[0]! }),
@@ -351,6 +502,14 @@ t.test(
     t.match(
       records.find(({ code }) => code === 'PERMISSION_DENIED'),
       { user: 'alice', rpc: 'etcdserverpb.KV/Put', keys: [['b']], revision: 0 },
+    )
+    t.match(
+      records.filter(({ rpc }) => rpc === 'etcdserverpb.Maintenance/Snapshot'),
+      [
+        { user: 'root', code: 'OK' },
+        { user: 'alice', code: 'PERMISSION_DENIED' },
+      ],
+      'who took everything along',
     )
     t.equal(records.filter(({ rpc }) => rpc === `${AUTH}/Authenticate`).length, 3, 'one record for each call')
   },

@@ -5,6 +5,8 @@ import { bytes, raw, withServer, type Caller } from './caller.js'
 import type { Running } from './harness.js'
 import { signIn, withUsers, type SignedIn } from './users.js'
 
+t.setTimeout(300_000)
+
 /** Of what a caller without rights to it is told: nothing about what he asked for. */
 const DENIED = /^etcdserver: (user name is empty|invalid auth token|permission denied)$/
 type Who = 'none' | 'bad' | 'expired' | 'reader' | 'writer' | 'root'

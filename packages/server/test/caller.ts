@@ -50,12 +50,12 @@ export class Caller {
   }
 
   /** A call that can be given up. */
-  begin<Name extends RpcName>(name: Name, request: RequestOf<Name>): Begun<Name> {
+  begin<Name extends RpcName>(name: Name, request: RequestOf<Name>, metadata = new Metadata()): Begun<Name> {
     const rpc = rpcNamed(name)
     const encoded = Buffer.from(codec(rpc.request).encode(request as never))
     let cancel = (): void => {}
     const answer = new Promise<ResponseOf<Name>>((resolve, reject) => {
-      const call = this.client.makeUnaryRequest(rpc.path, raw, raw, encoded, (error, response) => {
+      const call = this.client.makeUnaryRequest(rpc.path, raw, raw, encoded, metadata, (error, response) => {
         if (error !== null) reject(error)
         else resolve(codec(rpc.response).decode(response!) as ResponseOf<Name>)
       })

@@ -209,6 +209,7 @@ t.test('at most so many requests under way', async t => {
       requireLeader: false,
       clientVersion: '',
       remote: '',
+      host: '',
       certificateName: null,
       session: '',
       token: '',

@@ -4,8 +4,8 @@ import type { RpcName } from '@kvorum/protocol'
 import type { Logger } from '../logging.js'
 import { requirementFor } from './requirements.js'
 
-/** RPCs that change something, or try to. */
-const MUTATING: ReadonlySet<RpcName> = new Set<RpcName>([
+/** RPCs that change something, or try to; and the one that hands out everything, hashes of passwords too. */
+const AUDITED: ReadonlySet<RpcName> = new Set<RpcName>([
   'etcdserverpb.KV/Put',
   'etcdserverpb.KV/DeleteRange',
   'etcdserverpb.KV/Txn',
@@ -38,9 +38,10 @@ const MUTATING: ReadonlySet<RpcName> = new Set<RpcName>([
   'v3electionpb.Election/Proclaim',
   'v3electionpb.Election/Resign',
   'kvorum.v1.Sessions/Open',
+  'etcdserverpb.Maintenance/Snapshot',
 ])
 
-export const isAudited = (name: RpcName): boolean => MUTATING.has(name)
+export const isAudited = (name: RpcName): boolean => AUDITED.has(name)
 
 /** What is written of one call. Names, never values. */
 export interface AuditRecord {

@@ -2,8 +2,10 @@ import type { Authority, AuthState, KvNode, Result } from '@kvorum/model'
 import { ok, refuse } from '@kvorum/model'
 import { decide, rightsOf, type Requirement, type Rights } from '@kvorum/placement'
 import type { CallMeta } from '../rpc/handler.js'
+import { LoginBackoff } from './loginBackoff.js'
 import { Passwords } from './passwords.js'
 import type { Tokens } from './tokens.js'
+import { UserShares } from './userShares.js'
 
 /** Who calls, as the transport tells it. */
 export type Caller = Pick<CallMeta, 'token' | 'certificateName'>
@@ -17,12 +19,22 @@ export interface Decision {
 /** How often open watches are compared with users and roles; a right that is gone ends them within twice this. */
 const LOOK_MS = 300
 
+export interface AuthLimits {
+  readonly requestTimeoutMs: number
+  readonly requestsPerUserMax: number
+  readonly watchersPerUserMax: number
+}
+
 const OFF: Decision = { authority: undefined, rights: null }
 
 /** Decides over requests, by the users and roles that this node knows; by fresh ones before it refuses. */
 export class AuthService {
   readonly tokens: Tokens
   readonly passwords = new Passwords()
+  readonly logins: LoginBackoff
+  /** Unary requests under way, and open watches, of each user. */
+  readonly requests: UserShares
+  readonly watchers: UserShares
   readonly #barrierMs: number
   /** Of the fence in force; what roles add up to is worked out once for each user. */
   #rights: { readonly fence: number; readonly byName: Map<string, Rights | null> } = {
@@ -33,9 +45,13 @@ export class AuthService {
   readonly #looks = new Set<() => void>()
   #timer: NodeJS.Timeout | null = null
 
-  constructor(tokens: Tokens, barrierMs: number) {
+  /** `now`: milliseconds of a clock that does not jump. */
+  constructor(tokens: Tokens, limits: AuthLimits, now?: () => number) {
     this.tokens = tokens
-    this.#barrierMs = barrierMs
+    this.logins = new LoginBackoff(now)
+    this.#barrierMs = limits.requestTimeoutMs
+    this.requests = new UserShares(limits.requestsPerUserMax)
+    this.watchers = new UserShares(limits.watchersPerUserMax)
   }
 
   /** Until the returned function is called. */

@@ -56,7 +56,7 @@ export class GuardedWatch implements WatchStream {
       this.#queued--
       if (this.#closed) return
       if (decided === null) this.#pass(request)
-      else this.#create(decided.create, decided.watching)
+      else this.#createShared(decided.create, decided.watching)
     })
   }
 
@@ -65,8 +65,10 @@ export class GuardedWatch implements WatchStream {
   }
 
   close(): void {
+    if (this.#closed) return
     this.#closed = true
     this.#unlist()
+    for (const watching of [...this.#creating, ...this.#open.values()]) this.#giveBack(watching)
     this.#inner.close()
   }
 
@@ -82,6 +84,18 @@ export class GuardedWatch implements WatchStream {
   #create(create: WatchCreate, watching: Watching | null): void {
     this.#creating.push(watching)
     this.#inner.send({ kind: 'create', create })
+  }
+
+  /** One of the watches that its user may have at this member. */
+  #createShared(create: WatchCreate, watching: Watching | null): void {
+    const user = watching?.user ?? null
+    if (user === null || this.#auth.watchers.take(user)) this.#create(create, watching)
+    else this.#create({ ...create, refusal: reasonOf(refuse('tooManyRequests').error) }, null)
+  }
+
+  #giveBack(watching: Watching | null | undefined): void {
+    const user = watching?.user ?? null
+    if (user !== null) this.#auth.watchers.giveBack(user)
   }
 
   #watching({ range }: WatchCreate, user: string | null, credential: number): Watching {
@@ -104,12 +118,17 @@ export class GuardedWatch implements WatchStream {
   }
 
   #note(response: WatchResponse): void {
+    if (this.#closed) return
     if (response.kind === 'created' || response.kind === 'refused') {
       const watching = this.#creating.shift()
       if (response.kind === 'created' && watching !== undefined && watching !== null)
         this.#open.set(response.watchId, watching)
+      else this.#giveBack(watching)
     }
-    if (response.kind === 'canceled') this.#open.delete(response.watchId)
+    if (response.kind === 'canceled') {
+      this.#giveBack(this.#open.get(response.watchId))
+      this.#open.delete(response.watchId)
+    }
   }
 
   /** Ends the watches that would not be allowed any more. */

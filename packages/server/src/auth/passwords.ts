@@ -28,38 +28,51 @@ export class Passwords {
   /** format, log2 N, r, p, salt, hash. */
   async hash(password: string): Promise<Result<Uint8Array>> {
     const salt = randomBytes(SALT_BYTES)
-    const hash = await this.#derive(password, salt, this.#logN, BLOCK, PARALLEL)
+    const hash = await this.#derive(password, salt, [this.#logN, BLOCK, PARALLEL])
     if (!hash.ok) return hash
     return ok(Buffer.concat([Buffer.of(FORMAT, this.#logN, BLOCK, PARALLEL), salt, hash.value]))
   }
 
   /**
    * Whether the password is the one of `stored`. Without a stored one (no such user, or one without a password)
-   * it takes as long, and is wrong. One that came from etcd with a snapshot is a bcrypt hash.
+   * it takes as long, and is wrong. One that came from etcd with a snapshot is a bcrypt hash. `isWanted` is asked when
+   * its turn has come: others that waited with it may have been wrong meanwhile.
    */
-  async verify(password: string, stored: Uint8Array): Promise<Result<boolean>> {
+  async verify(
+    password: string,
+    stored: Uint8Array,
+    isWanted: () => boolean = () => true,
+  ): Promise<Result<boolean>> {
     const bcrypt = bcryptText(stored)
-    if (bcrypt !== null) return this.#limited(() => verifyBcrypt(password, bcrypt))
+    if (bcrypt !== null) return this.#limited(() => verifyBcrypt(password, bcrypt), isWanted)
     const known = stored.length === HEAD_BYTES + SALT_BYTES + HASH_BYTES && stored[0] === FORMAT
     const [, logN = this.#logN, block = BLOCK, parallel = PARALLEL] = known ? stored : EMPTY
     const salt = known ? stored.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES) : NO_SALT
-    const derived = await this.#derive(password, salt, logN, block, parallel)
+    const derived = await this.#derive(password, salt, [logN, block, parallel], isWanted)
     if (!derived.ok) return derived
     const expected = known ? stored.subarray(HEAD_BYTES + SALT_BYTES) : NO_HASH
     return ok(timingSafeEqual(derived.value, expected) && known)
   }
 
-  #derive(password: string, salt: Uint8Array, logN: number, r: number, p: number): Promise<Result<Buffer>> {
-    return this.#limited(() => derive(password, salt, 2 ** logN, r, p))
+  #derive(
+    password: string,
+    salt: Uint8Array,
+    [logN, r, p]: readonly [number, number, number],
+    isWanted?: () => boolean,
+  ): Promise<Result<Buffer>> {
+    return this.#limited(() => derive(password, salt, 2 ** logN, r, p), isWanted)
   }
 
-  async #limited<Value>(work: () => Promise<Value>): Promise<Result<Value>> {
+  async #limited<Value>(
+    work: () => Promise<Value>,
+    isWanted: () => boolean = () => true,
+  ): Promise<Result<Value>> {
     if (this.#running >= LIMITS.passwordHashesMax) {
       if (this.#waiting.length >= LIMITS.passwordQueueMax) return refuse('tooManyRequests')
       await new Promise<void>(resolve => this.#waiting.push(resolve))
     } else this.#running++
     try {
-      return ok(await work())
+      return isWanted() ? ok(await work()) : refuse('tooManyRequests')
     } finally {
       const next = this.#waiting.shift()
       if (next === undefined) this.#running--

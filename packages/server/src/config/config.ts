@@ -39,6 +39,8 @@ export interface ServerConfig {
   readonly maxConnectionsPerHost: number
   readonly maxPendingRequests: number
   readonly maxWatchersPerStream: number
+  readonly maxRequestsPerUser: number
+  readonly maxWatchersPerUser: number
   /** 0: never. */
   readonly keepaliveIntervalMs: number
   readonly keepaliveTimeoutMs: number

@@ -27,6 +27,18 @@ export const LIMIT_FLAGS = {
     'count',
     'Most watchers on one watch stream.',
   ),
+  'max-requests-per-user': integer(
+    LIMITS.requestsPerUserMax,
+    { least: 1, most: LIMITS.pendingRequestsMax },
+    'count',
+    'Most requests under way of one user, where authentication is on.',
+  ),
+  'max-watchers-per-user': integer(
+    LIMITS.watchersPerUserMax,
+    { least: 1, most: 10_000_000 },
+    'count',
+    'Most open watches of one user, where authentication is on.',
+  ),
   'grpc-keepalive-min-time': meaningless('value', 'the pings of clients are answered and not counted'),
   'grpc-keepalive-interval': duration(
     '2h',

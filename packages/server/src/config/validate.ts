@@ -81,6 +81,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     maxConnectionsPerHost: values['max-connections-per-host'],
     maxPendingRequests: values['max-pending-requests'],
     maxWatchersPerStream: values['max-watchers-per-stream'],
+    maxRequestsPerUser: values['max-requests-per-user'],
+    maxWatchersPerUser: values['max-watchers-per-user'],
     keepaliveIntervalMs: values['grpc-keepalive-interval'],
     keepaliveTimeoutMs: values['grpc-keepalive-timeout'],
     catchUpEntries: values['snapshot-catchup-entries'],

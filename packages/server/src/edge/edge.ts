@@ -21,6 +21,9 @@ export interface EdgeLimits {
   readonly pendingRequestsMax: number
   readonly streamsPerConnectionMax: number
   readonly watchersPerStreamMax: number
+  /** Of one user at this member, where authentication is on. */
+  readonly requestsPerUserMax: number
+  readonly watchersPerUserMax: number
   readonly leaseTtlMinSeconds: number
   readonly slowRequestMs: number
   readonly requestTimeoutMs: number
@@ -35,6 +38,8 @@ export function edgeLimits(config: ServerConfig): EdgeLimits {
     pendingRequestsMax: config.maxPendingRequests,
     streamsPerConnectionMax: config.maxConcurrentStreams,
     watchersPerStreamMax: config.maxWatchersPerStream,
+    requestsPerUserMax: config.maxRequestsPerUser,
+    watchersPerUserMax: config.maxWatchersPerUser,
     leaseTtlMinSeconds: leaseTtlMin(config),
     slowRequestMs: config.slowRequestMs,
     requestTimeoutMs: requestTimeoutMs(config),
@@ -91,7 +96,7 @@ export function createEdge(
     limits,
     logger,
     leader,
-    auth: new AuthService(users.tokens, limits.requestTimeoutMs),
+    auth: new AuthService(users.tokens, limits),
     audit: users.audit,
     snapshots: new Snapshots(node, dataDir, logger),
     metrics: createMetrics(registry, node, { leaderChanges: leader.changes, tls }),

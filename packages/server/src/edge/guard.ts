@@ -1,4 +1,4 @@
-import { LIMITS, type Result } from '@kvorum/model'
+import { LIMITS, refuse, type Result } from '@kvorum/model'
 import type { Requirement } from '@kvorum/placement'
 import { guardedNode } from '../auth/guardedNode.js'
 import { requirementFor } from '../auth/requirements.js'
@@ -25,7 +25,15 @@ export async function handleGuarded(
   const decision = await edge.auth.decide(edge.node, call.meta, requirement)
   if (!decision.ok) return decision
   const node = guardedNode(edge.node, edge.auth, call.meta, () => requirement)
-  return rpc.handle({ ...edge, node }, message, call)
+  const user = decision.value.rights?.user.name
+  if (user === undefined) return rpc.handle({ ...edge, node }, message, call)
+  const { requests } = edge.auth
+  if (!requests.take(user)) return refuse('tooManyRequests')
+  try {
+    return await rpc.handle({ ...edge, node }, message, call)
+  } finally {
+    requests.giveBack(user)
+  }
 }
 
 /** The same for streams: every message that the client sends is decided before the handler hears of it. */

@@ -4,6 +4,7 @@ import { errorFor } from '@kvorum/protocol'
 import type { CallMeta, StreamIn, StreamOut } from '../rpc/handler.js'
 import type { AnyStream } from '../rpc/registry.js'
 import type { Edge } from './edge.js'
+import { auditedStream } from './audited.js'
 import { openGuarded } from './guard.js'
 import { admit, failure } from './unary.js'
 
@@ -31,12 +32,14 @@ export function openStream(edge: Edge, rpc: AnyStream, wire: StreamWire): OpenSt
   const { metrics, state, leader } = edge
   let over = false
   metrics.calls.started(rpc.labels)
+  const ended = auditedStream(edge, rpc, wire.meta)
 
   const close = (error: KvError | null, code: string): void => {
     over = true
     state.streams.delete(self)
     release()
     metrics.calls.handled(rpc.labels, code, (performance.now() - begun) / 1000)
+    ended(code)
     handler?.closed()
     if (error !== CANCELLED) wire.end(error)
   }

@@ -92,6 +92,7 @@ function metaOf(call: Calling, namesUsers: boolean): CallMeta {
     clientVersion: String(metadata.get('client-api-version')[0] ?? ''),
     session: String(metadata.get('kvorum-session')[0] ?? ''),
     remote: call.getPeer(),
+    host: call.getPeer().replace(/:\d+$/, ''),
     token: tokenOf(metadata.get('token')[0] ?? metadata.get('authorization')[0]),
     certificateName: certificate === undefined ? null : commonNameOf(certificate),
   }

@@ -24,6 +24,7 @@ export const metaOf = (request: IncomingMessage): CallMeta => ({
   requireLeader: request.headers['grpc-metadata-hasleader'] === 'true',
   clientVersion: '',
   remote: request.socket.remoteAddress ?? '',
+  host: request.socket.remoteAddress ?? '',
   token: tokenOf(request.headers.authorization),
   certificateName: null,
   session: String(request.headers['kvorum-session'] ?? ''),

@@ -66,7 +66,10 @@ export const authStatus: Unary<'etcdserverpb.Auth/AuthStatus'> = async (edge, _r
   return ok({ header: headerNow(edge), enabled, authRevision: revision })
 }
 
-/** An unknown user, one without a password and a wrong password take as long and get the same answer. */
+/**
+ * An unknown user, one without a password and a wrong password take as long and get the same answer; who was wrong
+ * too often is told that it is too much, and the right password does not help either.
+ */
 export const authenticate: Unary<'etcdserverpb.Auth/Authenticate'> = async (
   edge,
   { name, password },
@@ -76,10 +79,18 @@ export const authenticate: Unary<'etcdserverpb.Auth/Authenticate'> = async (
   if (!fresh.ok) return fresh
   const state = fresh.value
   if (!state.enabled) return refuse('authNotEnabled')
+  const { logins, passwords } = edge.auth
+  const { host } = call.meta
+  const mayTry = (): boolean => logins.waitMs(name, host) === 0
+  if (!mayTry()) return refuse('tooManyRequests')
   const user = state.users.get(name)
-  const right = await edge.auth.passwords.verify(password, user?.password ?? EMPTY)
+  const right = await passwords.verify(password, user?.password ?? EMPTY, mayTry)
   if (!right.ok) return right
-  if (!right.value || user === undefined) return refuse('authFailed')
+  if (!right.value || user === undefined) {
+    logins.failed(name, host)
+    return refuse('authFailed')
+  }
+  logins.succeeded(name, host)
   const token = await edge.auth.tokens.issue(edge.node, user, state)
   return token.ok ? ok({ header: headerNow(edge), token: token.value }) : token
 }

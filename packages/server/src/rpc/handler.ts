@@ -12,6 +12,8 @@ export interface CallMeta {
   /** Not a version where it cannot be one; '' where none was sent. */
   readonly clientVersion: string
   readonly remote: string
+  /** The address of `remote` without its port. */
+  readonly host: string
   /**
    * The common name of the certificate that the client proved to hold on this connection, where client
    * certificates are asked for (--client-cert-auth). Always null through the gateway.
