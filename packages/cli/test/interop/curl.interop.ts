@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { holds } from '../process/until.js'
-import { MODES, startAccess, type Access } from './access.js'
+import { MODES, READER, startAccess, type Access } from './access.js'
 import { Follower, missing, run } from './program.js'
 
 t.setTimeout(900_000)
@@ -19,8 +19,14 @@ for (const mode of MODES)
   t.test(`curl, ${mode}`, { skip }, async t => {
     const access = await startAccess(t, mode)
     const base = access.url(access.cluster.nodes[0]!)
+    const token = access.user === null ? [] : await signIn(t, access, base)
     const curl = async (path: string, ...more: string[]): Promise<unknown> => {
-      const { stdout, stderr, status } = await run('curl', [...flagsOf(access), ...more, base + path])
+      const { stdout, stderr, status } = await run('curl', [
+        ...flagsOf(access),
+        ...token,
+        ...more,
+        base + path,
+      ])
       t.equal(status, 0, `${path}: ${stderr}`)
       return JSON.parse(stdout) as unknown
     }
@@ -45,21 +51,60 @@ for (const mode of MODES)
     t.match(await post('/v3/election/campaign', won), { leader: { key: b64('office/4d'), lease: '77' } })
     t.match(await post('/v3/election/leader', { name: b64('office') }), { kv: { value: b64('me') } })
     t.match(await post('/v3/cluster/member/list', {}), { members: { length: 3 } })
-    t.match(await post('/v3/maintenance/status', {}), { version: /^3\.5/, leader: /^\d+$/ })
+    await holds('a leader', async () => 'leader' in ((await post('/v3/maintenance/status', {})) as object))
+    t.match(await post('/v3/maintenance/status', {}), { version: /^3\.5/ })
     t.match(await post('/v3/kv/put', {}), { error: 'etcdserver: key is not provided', code: 3 })
-    await streams(t, access, base)
+    await streams(t, access, base, token)
+    if (token.length > 0) await refusals(t, access, base)
   })
 
-async function streams(t: Test, access: Access, base: string): Promise<void> {
+/** The header of a token. */
+async function signIn(t: Test, access: Access, base: string): Promise<string[]> {
+  const body = JSON.stringify(access.user)
+  const { stdout } = await run('curl', [...flagsOf(access), '-d', body, `${base}/v3/auth/authenticate`])
+  const { token } = JSON.parse(stdout) as { token?: string }
+  t.ok(token, 'a token')
+  return ['-H', `Authorization: ${token}`]
+}
+
+async function refusals(t: Test, access: Access, base: string): Promise<void> {
+  const ask = async (path: string, body: object, ...more: string[]): Promise<unknown> => {
+    const argv = [...flagsOf(access), ...more, '-d', JSON.stringify(body), base + path]
+    return JSON.parse((await run('curl', argv)).stdout) as unknown
+  }
+  t.match(await ask('/v3/kv/range', { key: b64('a') }), { error: 'etcdserver: user name is empty', code: 3 })
+  t.match(await ask('/v3/kv/range', { key: b64('a') }, '-H', 'Authorization: none'), {
+    error: 'etcdserver: invalid auth token',
+    code: 16,
+  })
+  t.match(await ask('/v3/auth/authenticate', { name: 'root', password: 'wrong' }), {
+    error: /invalid user ID or password/,
+  })
+  const token = await signIn(t, { ...access, user: READER }, base)
+  t.match(await ask('/v3/kv/range', { key: b64('open/a') }, ...token), { header: {} })
+  t.match(await ask('/v3/kv/range', { key: b64('a') }, ...token), {
+    error: 'etcdserver: permission denied',
+    code: 7,
+  })
+}
+
+async function streams(t: Test, access: Access, base: string, token: readonly string[]): Promise<void> {
   const follow = (path: string, body: object): Follower =>
-    new Follower(t, 'curl', [...flagsOf(access), '--no-buffer', '-d', JSON.stringify(body), base + path])
+    new Follower(t, 'curl', [
+      ...flagsOf(access),
+      ...token,
+      '--no-buffer',
+      '-d',
+      JSON.stringify(body),
+      base + path,
+    ])
   const watch = follow('/v3/watch', { create_request: { key: b64('w') } })
   await watch.printed(/"created":true/)
   const observe = follow('/v3/election/observe', { name: b64('office') })
   await observe.printed(new RegExp(b64('me')))
   await holds('the event', async () => {
     const body = JSON.stringify({ key: b64('w'), value: b64('new') })
-    await run('curl', [...flagsOf(access), '-d', body, `${base}/v3/kv/put`])
+    await run('curl', [...flagsOf(access), ...token, '-d', body, `${base}/v3/kv/put`])
     return watch.text.includes(b64('new'))
   })
   t.notMatch(watch.text, /"created":false/)

@@ -1,11 +1,12 @@
-"""python3-etcd3 (gRPC) against one node: host port ca cert key, '-' for none. Ends with `N checks`."""
+"""python3-etcd3 (gRPC) against one node: host port ca cert key user password, '-' for none. Ends with `N checks`."""
 import sys
 import threading
 
 import etcd3
 
-host, port, ca, cert, key = [None if word == '-' else word for word in sys.argv[1:6]]
-client = etcd3.client(host=host, port=int(port), ca_cert=ca, cert_cert=cert, cert_key=key, timeout=30)
+host, port, ca, cert, key, user, password = [None if word == '-' else word for word in sys.argv[1:8]]
+client = etcd3.client(host=host, port=int(port), ca_cert=ca, cert_cert=cert, cert_key=key, timeout=30,
+                      user=user, password=password)
 checks = 0
 
 

@@ -1,14 +1,18 @@
-"""python3-etcd3gw (JSON gateway) against one node: host port ca cert key, '-' for none. Ends with `N checks`."""
+"""python3-etcd3gw (JSON gateway) against one node: host port ca cert key user password, '-' for none. Ends with `N checks`."""
 import sys
 import threading
 import time
 
 from etcd3gw.client import Etcd3Client
 
-host, port, ca, cert, key = [None if word == '-' else word for word in sys.argv[1:6]]
+host, port, ca, cert, key, user, password = [None if word == '-' else word for word in sys.argv[1:8]]
 protocol = 'http' if ca is None else 'https'
 client = Etcd3Client(host=host, port=int(port), protocol=protocol, ca_cert=ca, cert_cert=cert, cert_key=key,
                      timeout=30, api_path='/v3/')
+if user is not None:
+    # It knows nothing of users: the token is a header of its session.
+    answer = client.post(client.get_url('/auth/authenticate'), json={'name': user, 'password': password})
+    client.session.headers['Authorization'] = answer['token']
 checks = 0
 
 

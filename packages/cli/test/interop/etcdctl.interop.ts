@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { Cluster } from '../process/cluster.js'
 import type { ServerProcess } from '../process/serverProcess.js'
 import { holds } from '../process/until.js'
-import { hostsOf, MODES, roles, startAccess, type Access } from './access.js'
+import { hostsOf, MODES, READER, roles, startAccess, type Access } from './access.js'
 import { Follower, missing, run, type Ran } from './program.js'
 
 t.setTimeout(900_000)
@@ -13,8 +13,11 @@ const skip = missing('etcdctl', ['version'])
 
 const flagsOf = (access: Access, nodes: readonly ServerProcess[]): string[] => [
   `--endpoints=${hostsOf(access, [...nodes]).join()}`,
+  // It signs in while it dials.
+  '--dial-timeout=30s',
   ...(access.ca === null ? [] : [`--cacert=${access.ca}`]),
   ...(access.cert === null ? [] : [`--cert=${access.cert}`, `--key=${access.key ?? ''}`]),
+  ...(access.user === null ? [] : [`--user=${access.user.name}:${access.user.password}`]),
 ]
 
 /** One cluster, as etcdctl sees it. */
@@ -52,7 +55,40 @@ for (const mode of MODES)
     await operators(t, ctl)
     await watching(ctl)
     await lockAndElect(t, ctl)
+    if (ctl.access.user !== null) await users(t, ctl)
   })
+
+/** What etcdctl says to users, and what of it kvorum lets them do. */
+async function users(t: Test, ctl: Etcdctl): Promise<void> {
+  await ctl.says(['put', 'open/a', '1'], 'OK\n')
+  await ctl.says(['user', 'add', 'alice', '--interactive=false'], 'User alice created\n', 'first\n')
+  await ctl.says(['user', 'passwd', 'alice', '--interactive=false'], 'Password updated\n', 'second\n')
+  await ctl.says(['role', 'add', 'writer'], 'Role writer created\n')
+  await ctl.says(
+    ['role', 'grant-permission', 'writer', 'readwrite', 'mine/', '--prefix'],
+    'Role writer updated\n',
+  )
+  await ctl.says(['role', 'get', 'writer'], /KV Read:\n\t\[mine\/, mine0\) \(prefix mine\/\)/)
+  await ctl.says(['user', 'grant-role', 'alice', 'writer'], 'Role writer is granted to user alice\n')
+  await ctl.says(['user', 'get', 'alice', '--detail'], /Role writer/)
+  await ctl.says(['user', 'list'], 'alice\nreader\nroot\n')
+  await ctl.says(['role', 'list'], 'reader\nroot\nwriter\n')
+  const as = (user: string, ...args: string[]): Promise<Ran> => ctl.run([`--user=${user}`, ...args])
+  const denied = { status: 1, stderr: /etcdserver: permission denied/ }
+  t.match(await as('alice:second', 'put', 'mine/a', 'x'), { status: 0, stdout: 'OK\n' })
+  t.match(await as('alice:second', 'get', 'open/a'), denied)
+  t.match(await as('alice:first', 'get', 'mine/a'), { stderr: /invalid user ID or password/ })
+  t.match(await as(`${READER.name}:${READER.password}`, 'get', 'open/a'), {
+    status: 0,
+    stdout: 'open/a\n1\n',
+  })
+  t.match(await as(`${READER.name}:${READER.password}`, 'put', 'open/a', '2'), denied)
+  t.match(await as('alice:second', 'user', 'list'), denied)
+  await ctl.says(['user', 'revoke-role', 'alice', 'writer'], 'Role writer is revoked from user alice\n')
+  t.match(await as('alice:second', 'get', 'mine/a'), denied)
+  await ctl.says(['user', 'delete', 'alice'], 'User alice deleted\n')
+  await ctl.says(['auth', 'disable'], 'Authentication Disabled\n')
+}
 
 async function keys(ctl: Etcdctl): Promise<void> {
   await ctl.says(['put', 'a', '1'], /^OK\n$/)
@@ -205,4 +241,13 @@ t.test('etcdctl: make-mirror to another cluster', { skip }, async t => {
   await ctl.says(['put', 'm/new', 'later'], 'OK\n')
   await ctl.says(['del', 'm/0'], '1\n')
   await holds('what comes', async () => (await copied('new')) === 'later\n' && (await copied('0')) === '')
+})
+
+t.test('etcdctl: check perf, which removes what it wrote', { skip }, async t => {
+  const ctl = new Etcdctl(t, await startAccess(t, 'plain'))
+  const { stdout, stderr } = await ctl.run(['check', 'perf', '--load=s'])
+  // How fast this machine is today is no matter here.
+  t.match(stdout, /Throughput/)
+  t.notMatch(stderr, /deadline exceeded|Error/)
+  await ctl.says(['get', '--prefix', '/etcdctl-check-perf/', '--keys-only'], /^$/)
 })

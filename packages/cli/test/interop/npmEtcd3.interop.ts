@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { Etcd3, type IOptions } from 'etcd3'
 import t, { type Test } from 'tap'
 import { holds, until } from '../process/until.js'
-import { MODES, roles, startAccess, type Access } from './access.js'
+import { MODES, READER, roles, startAccess, type Access } from './access.js'
 
 t.setTimeout(900_000)
 
 function connect(t: Test, access: Access, nodes = access.cluster.nodes, more: Partial<IOptions> = {}): Etcd3 {
-  const { ca, cert, key } = access
+  const { ca, cert, key, user } = access
   const credentials =
     ca === null
       ? {}
@@ -17,7 +17,12 @@ function connect(t: Test, access: Access, nodes = access.cluster.nodes, more: Pa
             ...(cert === null ? {} : { privateKey: readFileSync(key!), certChain: readFileSync(cert) }),
           },
         }
-  const client = new Etcd3({ hosts: nodes.map(node => access.url(node)), ...credentials, ...more })
+  const client = new Etcd3({
+    hosts: nodes.map(node => access.url(node)),
+    ...credentials,
+    ...(user === null ? {} : { auth: { username: user.name, password: user.password } }),
+    ...more,
+  })
   t.teardown(() => client.close())
   return client
 }
@@ -32,6 +37,7 @@ for (const mode of MODES)
     await locks(t, client)
     await elections(t, client)
     await stm(t, client)
+    if (access.user !== null) await users(t, access, client)
   })
 
 async function keys(t: Test, client: Etcd3): Promise<void> {
@@ -58,6 +64,24 @@ async function keys(t: Test, client: Etcd3): Promise<void> {
   t.match(await client.delete().prefix('p/').getPrevious(), { length: 3 })
   await t.rejects(client.get('foo').revision(1_000_000).exec(), /future revision/)
   await t.rejects(client.leaseClient.leaseRevoke({ ID: '99' }), /requested lease not found/)
+}
+
+/** Another user may read and watch what is his, and nothing else. */
+async function users(t: Test, access: Access, client: Etcd3): Promise<void> {
+  const auth = { username: READER.name, password: READER.password }
+  const reader = connect(t, access, access.cluster.nodes, { auth })
+  await client.put('open/a').value('1')
+  t.equal(await reader.get('open/a').string(), '1')
+  const watcher = await reader.watch().prefix('open/').create()
+  const seen: string[] = []
+  watcher.on('put', kv => seen.push(kv.value.toString()))
+  await client.put('open/a').value('2')
+  await holds('the event', () => seen.includes('2'))
+  await watcher.cancel()
+  await t.rejects(reader.put('open/a').value('3').exec(), /permission denied/)
+  await t.rejects(reader.get('foo').exec(), /permission denied/)
+  const stranger = connect(t, access, access.cluster.nodes, { auth: { ...auth, password: 'wrong' } })
+  await t.rejects(stranger.get('open/a').exec(), /invalid user ID or password/)
 }
 
 async function watches(t: Test, client: Etcd3): Promise<void> {

@@ -18,7 +18,8 @@ const scriptPath = (name: string): string =>
 
 function argumentsFor(access: Access, at: number): string[] {
   const [host, port] = hostsOf(access)[at]!.split(':') as [string, string]
-  return [host, port, ...[access.ca, access.cert, access.key].map(file => file ?? '-')]
+  const { ca, cert, key, user } = access
+  return [host, port, ...[ca, cert, key, user?.name, user?.password].map(word => word ?? '-')]
 }
 
 for (const { name, module, script } of CLIENTS) {

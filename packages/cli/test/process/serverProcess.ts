@@ -22,6 +22,8 @@ export type Exit = number | NodeJS.Signals
 
 /** One `kvorum server`, which can be started and ended any number of times. */
 export class ServerProcess {
+  /** Goes with what is asked of it, once users are asked for. */
+  token: string | null = null
   readonly plan: ServerPlan
   /** Ends that nobody asked for. */
   readonly surprises: Exit[] = []
@@ -129,6 +131,7 @@ export class ServerProcess {
       const response = await fetch(`${this.plan.clientUrl}/v3/maintenance/status`, {
         method: 'POST',
         body: '{}',
+        headers: this.token === null ? {} : { Authorization: this.token },
         signal: AbortSignal.timeout(REQUEST_MS),
       })
       if (!response.ok) return null
