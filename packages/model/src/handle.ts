@@ -27,6 +27,8 @@ export interface KvNode {
   status(): NodeStatus
   /** The members as the meta group knows them, local; ask a 'barrier' first where it must be fresh. */
   members(): readonly Member[]
+  /** Whether it is a learner among the members, as far as this node knows; looked at for every call. */
+  isLearner(): boolean
   /**
    * All rows of this node's state at one moment, which is not before the call. Null: it has no state that could
    * be trusted, or it is stopping.

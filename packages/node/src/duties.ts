@@ -10,7 +10,7 @@ import { handOver, stepGroup } from './consensus.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { bindCommand, driveMembership } from './membershipDuty.js'
 import { driveMoves } from './moveLeader.js'
-import { letGoLingering } from './roster.js'
+import { tendRoster } from './roster.js'
 import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
 import type { Group, NodeState, Turn } from './state.js'
@@ -22,7 +22,7 @@ export function doDuties(turn: Turn): void {
   const { state } = turn
   if (turn.now < state.dutiesAt) return
   state.dutiesAt = turn.now + state.options.heartbeatMs
-  const mustNotLead = state.draining || hasQuarantined(state)
+  const mustNotLead = state.draining || hasQuarantined(state) || isRemoved(state)
   for (const group of state.groups.values()) {
     openElection(turn, group)
     retryWaiting(turn, group)
@@ -42,7 +42,7 @@ export function doDuties(turn: Turn): void {
   bindMembers(turn, meta)
   decideClusterVersion(turn, meta)
   driveMoves(turn)
-  letGoLingering(turn)
+  tendRoster(turn)
   followMetaLeader(turn, meta)
 }
 
@@ -54,6 +54,9 @@ function hasQuarantined(state: NodeState): boolean {
   for (const group of state.groups.values()) if (group.quarantined !== null) return true
   return false
 }
+
+/** Who is a member no more may not hear for long what the groups are to do. */
+const isRemoved = ({ roster, options }: NodeState): boolean => roster.removed.includes(options.self)
 
 /**
  * After a start nobody need wait for an election timeout: of those who can reach a majority, the first voter

@@ -16,6 +16,7 @@ export {
   type MaintenanceOptions,
 } from './maintenance.js'
 export { REFUSAL_SENTENCES } from './identity.js'
+export { isSettled, joinAnswer } from './joining.js'
 export type { Group, NodeState } from './state.js'
 export { statusOf } from './status.js'
 export { firstTurn, turn } from './turn.js'

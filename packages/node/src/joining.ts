@@ -26,6 +26,17 @@ export function joinAnswer(state: NodeState, { peerUrls, incarnation }: JoinRequ
   }
 }
 
+/**
+ * Whether what this node knows is enough to answer: which directory a seat belongs to is decided once. Then nobody
+ * else is needed, and one that is needed itself for a majority can come back.
+ */
+export function isSettled(state: NodeState, { peerUrls, incarnation }: JoinRequest): boolean {
+  const meta = metaOf(state)
+  const record = meta?.nodes.find(node => node.peerUrls.some(url => peerUrls.includes(url)))
+  const seat = meta === null || record === undefined ? undefined : seatOf(meta, record.id)
+  return seat !== undefined && isTaken(seat) && seat.incarnation === incarnation
+}
+
 const NOT_ADDED =
   'No member of the cluster has these peer URLs: add it first, with `kvorum member add NAME --peer-urls=URLS`.'
 const TAKEN =

@@ -32,6 +32,10 @@ export function membersOf(state: NodeState): Member[] {
   return meta === null ? [] : membersIn(meta)
 }
 
+/** Whether the members' log has this node as a learner; its groups may be slower to make a voter of it. */
+export const isLearnerMember = (state: NodeState): boolean =>
+  metaOf(state)?.nodes.some(({ id, learner }) => learner && id === state.options.self) ?? false
+
 /** The term that headers carry: the first data shard's while there is only one, so that all nodes tell the same. */
 export function headerTerm(state: NodeState): Term {
   const first = state.shards.shards[0]

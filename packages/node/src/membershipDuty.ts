@@ -1,9 +1,10 @@
 import { META_GROUP } from '@kvorum/model'
 import { isTaken, type MetaCommand, type MetaState } from '@kvorum/placement'
-import { isCaughtUp, proposeConfig } from '@kvorum/raft'
+import { isReadyToVote, proposeConfig } from '@kvorum/raft'
 import { openCall } from './calls.js'
-import { leads, metaOf } from './membership.js'
+import { leads, metaOf, nodeOfReplica } from './membership.js'
 import { nextChange } from './membershipPlan.js'
+import { isCountedElsewhere } from './roster.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { routeCall } from './writes.js'
 
@@ -11,17 +12,24 @@ import { routeCall } from './writes.js'
  * Each group's leader brings its group to what the meta group's state wants, step by step, as a duty: whoever
  * leads next goes on where the log stands. What it knows of the meta group must be as new as its leadership, or it
  * might let in again whom an earlier leader had let go; so a leader of another group first asks.
+ *
+ * The meta group lets a member go last: one that leads another group, or is its only voter, must go on hearing
+ * what it has to do there.
  */
 export function driveMembership(turn: Turn, group: Group): void {
   const { state } = turn
   const { raft } = group
   const meta = metaOf(state)
   if (raft === null || raft.role !== 'leader' || raft.commit < raft.termStart || meta === null) return
-  const caughtUp = (id: Parameters<typeof isCaughtUp>[1]['id']): boolean => {
+  const caughtUp = (id: Parameters<typeof isReadyToVote>[1]['id']): boolean => {
     const progress = raft.progress.get(id)
-    return progress !== undefined && isCaughtUp(raft, progress)
+    return progress !== undefined && isReadyToVote(raft, progress)
   }
-  const change = nextChange(raft.config, meta, raft.id, caughtUp)
+  const mayGo = (id: Parameters<typeof isReadyToVote>[1]['id']): boolean => {
+    const node = nodeOfReplica(group, id)
+    return group.id !== META_GROUP || node === null || !isCountedElsewhere(state, node, META_GROUP)
+  }
+  const change = nextChange(raft.config, meta, raft.id, caughtUp, mayGo)
   if (change === null || raft.transfer !== null) return
   if (!knowsEnough(turn, group)) return
   if (proposeConfig(raft, turn.wall, change).ok) {

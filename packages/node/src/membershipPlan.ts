@@ -7,18 +7,19 @@ import type { ConfigChange } from '@kvorum/raft'
  * found anew from both each time, so that it does not matter who was leader in between.
  *
  *     not there yet --> learner --> caught up --> voter (unless it is meant to be a learner)
- *     no member any more --> out
+ *     no member any more --> out, when `mayGo` says so
  */
 export function nextChange(
   config: GroupConfig,
   meta: MetaState,
   self: ReplicaId,
   isCaughtUp: (id: ReplicaId) => boolean,
+  mayGo: (id: ReplicaId) => boolean = () => true,
 ): ConfigChange | null {
   const seats = new Map(meta.membership.seats.map(seat => [seat.replica, seat]))
   const learners = new Set(meta.nodes.filter(({ learner }) => learner).map(({ id }) => id))
   const present = [...config.voters, ...config.learners]
-  const gone = present.filter(id => !seats.has(id))
+  const gone = present.filter(id => !seats.has(id) && mayGo(id))
   const promote = config.learners.filter(id => {
     const seat = seats.get(id)
     return seat !== undefined && !learners.has(seat.node) && isCaughtUp(id)

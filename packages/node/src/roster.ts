@@ -1,9 +1,10 @@
 import type { NodeId, Roster } from '@kvorum/model'
 import type { MetaState } from '@kvorum/placement'
 import { configAt } from '@kvorum/raft'
-import { createPeer, welcomeTrusted } from './identity.js'
+import { createPeer, REFUSAL_SENTENCES, welcomeTrusted } from './identity.js'
+import { metaOf } from './membership.js'
 import { rosterOf, sameRoster, tellRoster } from './rosterView.js'
-import { note, sendTo, type Group, type NodeState, type Turn } from './state.js'
+import { fatal, note, sendTo, type Group, type NodeState, type Turn } from './state.js'
 import { forwardsLost } from './writes.js'
 
 /**
@@ -13,7 +14,7 @@ import { forwardsLost } from './writes.js'
  *     members of the newest roster, and whoever a group here still counts --> peers --> transport
  *
  * A member that was removed stays a peer until every group of this node has let its replica go for good: its vote
- * may be needed for that very change. Then it is told, and is a stranger.
+ * may be needed for that very change. Then it is told, and is a stranger. It stays one over restarts of either.
  */
 /** The meta group's state was loaded, or has moved on. */
 export function rosterApplied(turn: Turn, meta: MetaState): void {
@@ -23,7 +24,7 @@ export function rosterApplied(turn: Turn, meta: MetaState): void {
   const changed = !sameRoster(roster, state.roster)
   state.roster = roster
   if (!changed) return
-  followRoster(turn)
+  followRoster(turn, true)
   for (const peer of state.peers.values()) if (peer.trusted) tellRoster(turn, peer.node)
 }
 
@@ -32,14 +33,14 @@ export function receiveRoster(turn: Turn, roster: Roster): void {
   if (roster.index <= state.roster.index) return
   const changed = !sameRoster(roster, state.roster)
   state.roster = roster
-  if (changed) followRoster(turn)
+  if (changed) followRoster(turn, true)
 }
 
 /** Makes the peers what the roster says. Done whenever it changes, and again while somebody lingers. */
-export function followRoster(turn: Turn): void {
+function followRoster(turn: Turn, news: boolean): void {
   const { state } = turn
   const { members, removed } = state.roster
-  let changed = false
+  let changed = news
   for (const { node, peerUrls } of members) {
     if (node === state.options.self) continue
     const peer = state.peers.get(node)
@@ -67,20 +68,70 @@ const urlsOf = ({ node, urls }: { readonly node: NodeId; readonly urls: readonly
   urls,
 })
 
+/** What the roster alone does not say: done from time to time. */
+export function tendRoster(turn: Turn): void {
+  letGoLingering(turn)
+  recallCounted(turn)
+  tellUnheard(turn)
+  leaveIfRemoved(turn)
+}
+
 /** Some peers are members no more, and the groups had not let them go when that became known. */
-export function letGoLingering(turn: Turn): void {
+function letGoLingering(turn: Turn): void {
   const { peers, roster } = turn.state
   for (const node of peers.keys()) {
-    if (roster.removed.includes(node)) return followRoster(turn)
+    if (roster.removed.includes(node)) return followRoster(turn, false)
   }
+}
+
+/** After a restart the groups here may still count somebody who is a member no more: it is a peer again. */
+function recallCounted(turn: Turn): void {
+  const { state } = turn
+  const former = metaOf(state)?.membership.removed ?? []
+  for (const { node, peerUrls } of former) {
+    if (node === state.options.self || state.peers.has(node) || peerUrls.length === 0) continue
+    if (!isNamed(state, node)) continue
+    state.peers.set(node, createPeer(node, peerUrls, state.peerRecords.get(node) ?? null))
+    followRoster(turn, true)
+  }
+}
+
+/**
+ * A peer that can be reached and does not speak may not know where this node lives now: the news of that is in a
+ * log that it cannot follow without answering.
+ */
+function tellUnheard(turn: Turn): void {
+  const { state } = turn
+  if (state.roster.index === 0 || turn.now < state.rosterToldAt + state.options.electionTimeoutMs) return
+  state.rosterToldAt = turn.now
+  for (const { node, connected, trusted } of state.peers.values()) {
+    if (connected && !trusted) tellRoster(turn, node)
+  }
+}
+
+/** Nobody may be left who could tell it; once its own groups count without it, its own state is enough. */
+function leaveIfRemoved(turn: Turn): void {
+  const { state } = turn
+  const { self } = state.options
+  if (state.roster.removed.includes(self) && !isCounted(state, self))
+    fatal(turn, REFUSAL_SENTENCES.removedMember)
 }
 
 /** Whether a group of this node still names it, in what is in force or in what is committed. */
 const isCounted = (state: NodeState, node: NodeId): boolean =>
   [...state.groups.values()].some(group => countsIn(group, node))
 
+/** The same without one group. */
+export const isCountedElsewhere = (state: NodeState, node: NodeId, but: Group['id']): boolean =>
+  [...state.groups.values()].some(group => group.id !== but && countsIn(group, node))
+
+const isNamed = (state: NodeState, node: NodeId): boolean =>
+  [...state.groups.values()].some(group => group.raft !== null && !group.raft.lost && countsIn(group, node))
+
 function countsIn({ raft, quarantined }: Group, node: NodeId): boolean {
   if (raft === null) return quarantined === null
+  // Without state, what the group has decided since is not known here.
+  if (raft.lost) return true
   const names = (replicas: readonly { readonly node: NodeId }[]): boolean =>
     replicas.some(replica => replica.node === node)
   return names(raft.config.replicas) || names(configAt(raft, raft.commit).replicas)

@@ -9,7 +9,7 @@ export function rosterOf(meta: MetaState, index: Index): Roster {
   return {
     index,
     members: meta.nodes.map(node => memberOf(meta, node)),
-    removed: meta.membership.removed,
+    removed: meta.membership.removed.map(({ node }) => node),
   }
 }
 

@@ -47,6 +47,8 @@ export interface NodeState {
   readonly peerRecords: Map<NodeId, PeerRecord>
   /** Who is a member, as far as this node knows. */
   roster: Roster
+  /** When those who do not speak were told of it last. */
+  rosterToldAt: Millis
   readonly groups: Map<GroupId, Group>
   /** How requests are routed; the meta group's machine replaces it. */
   shards: ShardMap

@@ -75,3 +75,10 @@ t.test('who was removed goes, the leader last; the newcomer takes its place', as
   t.ok(firstWithout(2) < firstWithout(1), 'the leader goes last')
   t.ok(steps.every(({ voters }) => voters.length > 0))
 })
+
+t.test('who may not go yet stays, and is no hindrance to others', async t => {
+  const state = meta(add(4n), bind(4n), remove(2n), remove(3n))
+  const stays = (id: number): boolean => id !== 2
+  t.match(nextChange(votersOf(replicas), state, replicaId(1), everybody, stays), { remove: [3] })
+  t.equal(nextChange(votersOf(replicas), meta(remove(2n)), replicaId(1), everybody, stays), null)
+})

@@ -189,8 +189,10 @@ export class Acceptor {
   #judge(preface: Preface): PeerRefusal | null {
     const { cluster, self, isMember, isRemoved } = this.#options
     if (preface.cluster !== cluster) return 'otherCluster'
-    if (preface.to === self && isRemoved(preface.from)) return 'removedMember'
-    return preface.to === self && isMember(preface.from) ? null : 'unknownMember'
+    if (preface.to !== self) return 'unknownMember'
+    // One who was removed is a peer for as long as a group counts it: its vote may be what the change waits for.
+    if (isMember(preface.from)) return null
+    return isRemoved(preface.from) ? 'removedMember' : 'unknownMember'
   }
 
   /** Why the certificate of the connection is not that of the member it speaks for. */

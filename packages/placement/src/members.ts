@@ -40,8 +40,16 @@ export interface Membership {
   nextReplica: number
   /** One for each node, ascending by node. */
   seats: readonly Seat[]
-  /** Ids of those who were members: never members again. */
-  removed: readonly NodeId[]
+  /** Those who were members, and never will be again. */
+  removed: readonly FormerMember[]
+}
+
+/** Until every group has let it go it may be needed: its replica and where it was reached are kept. */
+export interface FormerMember {
+  readonly node: NodeId
+  /** 0 where an older version removed it. */
+  readonly replica: ReplicaId
+  readonly peerUrls: readonly string[]
 }
 
 export const NO_INCARNATION = incarnation(0n)
@@ -79,6 +87,9 @@ export function foundingMembership(
 
 export const seatOf = ({ membership }: MetaState, node: NodeId): Seat | undefined =>
   membership.seats.find(seat => seat.node === node)
+
+export const formerMember = ({ membership }: MetaState, node: NodeId): FormerMember | undefined =>
+  membership.removed.find(former => former.node === node)
 
 export const isTaken = ({ incarnation }: Seat): boolean => incarnation !== NO_INCARNATION
 
@@ -140,7 +151,7 @@ const urlTaken = ({ nodes }: MetaState, urls: readonly string[], besides: NodeId
 function addMember(state: MetaState, { node, peerUrls, learner, strict }: Of<'addMember'>): Result<Reply> {
   const { membership } = state
   if (strict && !learner && !mayAddVoter(state)) return refuse('notEnoughStarted')
-  if (membership.removed.includes(node) || seatOf(state, node)) return refuse('memberExists')
+  if (formerMember(state, node) || seatOf(state, node)) return refuse('memberExists')
   if (urlTaken(state, peerUrls, null)) return refuse('peerUrlExists')
   if (learner && state.nodes.filter(other => other.learner).length >= LEARNERS_MAX)
     return refuse('tooManyLearners')
@@ -159,9 +170,10 @@ function removeMember(state: MetaState, { node, strict }: Of<'removeMember'>): R
   // Nobody could decide anything any more without a voter.
   const last = !record.learner && votersOf(state).length === 1
   if (last || (strict && !record.learner && !mayRemoveVoter(state, node))) return refuse('notEnoughStarted')
+  const { replica } = seatOf(state, node)!
   state.nodes = state.nodes.filter(({ id }) => id !== node)
   membership.seats = membership.seats.filter(seat => seat.node !== node)
-  membership.removed = [...membership.removed, node]
+  membership.removed = [...membership.removed, { node, replica, peerUrls: record.peerUrls }]
   return done(state, node)
 }
 
@@ -203,19 +215,26 @@ export const MEMBERSHIP_SECTION: MetaSection = {
   },
 }
 
+/** 1 held no more of former members than their ids. */
+const MEMBERSHIP_FORMAT = 2
+
 function writeMembership({ nextReplica, seats, removed }: Membership): Uint8Array {
   const out = new ByteWriter()
-  out.u8(1).varint(nextReplica).varint(seats.length)
+  out.u8(MEMBERSHIP_FORMAT).varint(nextReplica).varint(seats.length)
   for (const seat of seats) out.u64(seat.node).varint(seat.replica).u64(seat.incarnation).bool(seat.founder)
   out.varint(removed.length)
-  for (const node of removed) out.u64(node)
+  for (const { node, replica, peerUrls } of removed) {
+    out.u64(node).varint(replica).varint(peerUrls.length)
+    for (const url of peerUrls) out.text(url)
+  }
   return out.finish()
 }
 
 function readMembership(bytes: Uint8Array): Membership {
   const input = new ByteReader(bytes)
   const format = input.u8()
-  if (format !== 1) throw new MalformedError(`membership format ${format} is not known`)
+  if (format !== 1 && format !== MEMBERSHIP_FORMAT)
+    throw new MalformedError(`membership format ${format} is not known`)
   const nextReplica = input.varint()
   const seats = readMany(input, () => ({
     node: nodeId(input.u64()),
@@ -223,9 +242,15 @@ function readMembership(bytes: Uint8Array): Membership {
     incarnation: incarnation(input.u64()),
     founder: input.bool(),
   }))
-  const removed = readMany(input, () => nodeId(input.u64()))
+  const removed = readMany(input, () => readFormer(input, format))
   input.end()
   return { nextReplica, seats, removed }
+}
+
+function readFormer(input: ByteReader, format: number): FormerMember {
+  const node = nodeId(input.u64())
+  if (format === 1) return { node, replica: replicaId(0), peerUrls: [] }
+  return { node, replica: replicaId(input.varint()), peerUrls: readMany(input, () => input.text()) }
 }
 
 function readMany<Item>(input: ByteReader, read: () => Item): Item[] {

@@ -16,6 +16,7 @@ import {
   decodeMetaState,
   encodeMetaCommand,
   encodeMetaState,
+  formerMember,
   seatOf,
   type MetaCommand,
   type MetaState,
@@ -69,6 +70,11 @@ t.test('a member is added with a seat of its own, and no replica id is ever give
     founder: false,
   })
   t.equal(codeOf(applyMetaCommand(state, remove(4n))), 'ok')
+  t.strictSame(
+    formerMember(state, nodeId(4n)),
+    { node: 4n, replica: 4, peerUrls: ['http://n4:2380'] },
+    'what is needed until every group has let it go',
+  )
   t.equal(codeOf(applyMetaCommand(state, add(4n))), 'memberExists', 'the id of one who was removed')
   t.equal(codeOf(applyMetaCommand(state, add(5n))), 'ok')
   t.equal(seatOf(state, nodeId(5n))?.replica, 5)
@@ -134,8 +140,15 @@ t.test('bytes', async t => {
   const bytes = toHex(encodeMetaState(state))
   t.equal(
     bytes,
-    `${founding.slice(0, -2)}01011e01030100000000000000010100000000000000ab01010000000000000002`,
+    `${founding.slice(0, -2)}01012f02030100000000000000010100000000000000ab01010000000000000002` +
+      '02010e687474703a2f2f6e323a32333830',
     'the membership is part 1; without a change there is none',
+  )
+  const before = `${founding.slice(0, -2)}01011e01030100000000000000010100000000000000ab01010000000000000002`
+  t.strictSame(
+    decodeMetaState(Buffer.from(before, 'hex')).membership,
+    { ...state.membership, removed: [{ node: 2n, replica: 0, peerUrls: [] }] },
+    'format 1 held less',
   )
   t.strictSame(decodeMetaState(Buffer.from(bytes, 'hex')).membership, state.membership)
   const commands: readonly [MetaCommand, string][] = [

@@ -87,7 +87,9 @@ const state: fc.Arbitrary<MetaState> = fc
           }),
           { maxLength: 4 },
         ),
-        removed: fc.array(id, { maxLength: 3 }),
+        removed: fc.array(fc.record({ node: id, replica: position.map(replicaId), peerUrls: texts }), {
+          maxLength: 3,
+        }),
       })
       .map(membership => ({ ...rest, membership })),
   )

@@ -58,6 +58,7 @@ export function onHeartbeatReply(raft: Raft, message: Extract<Message, { kind: '
   if (!progress) return
   // An answer to a round counts for all before it; one from the future is not ours.
   if (message.round <= raft.reads.round) progress.round = Math.max(progress.round, message.round)
+  progress.hasState = !message.needSnapshot
   if (message.needSnapshot) progress.wantsSnapshot = true
   else if (progress.kind !== 'snapshot') progress.wantsSnapshot = false
   if (progress.kind === 'probe' && progress.paused) {

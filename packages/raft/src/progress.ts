@@ -32,6 +32,8 @@ export interface Progress {
   nudge: boolean
   /** It needs a snapshot: it fell behind our log, or it said that its state is lost. */
   wantsSnapshot: boolean
+  /** It has said since that it has a state machine; a log alone may be all that it has. */
+  hasState: boolean
   /** The owner was told to stream and has not said `snapshotSent`. */
   streaming: boolean
   /** Index of the last snapshot offered. */
@@ -54,6 +56,7 @@ export const createProgress = (id: ReplicaId, next: Index, now: Millis): Progres
   quiet: false,
   nudge: false,
   wantsSnapshot: false,
+  hasState: false,
   streaming: false,
   offered: 0,
   offerDue: now,

@@ -18,6 +18,13 @@ export const isCaughtUp = (raft: Raft, progress: Progress): boolean =>
   progress.match >= raft.termStart &&
   raft.lastIndex - progress.match <= LAG_ENTRIES_MAX
 
+/**
+ * A learner may become a voter. One that has the log and no state could vote and lead, but if most voters were such,
+ * nobody would have what the log began with.
+ */
+export const isReadyToVote = (raft: Raft, progress: Progress): boolean =>
+  isCaughtUp(raft, progress) && progress.hasState
+
 /** Hands the leadership to `to`. Null means begun, not done: a change of leader shows that. */
 export function transferLeadership(raft: Raft, now: Millis, to: ReplicaId): Refusal | null {
   raft.now = now

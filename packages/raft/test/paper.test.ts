@@ -6,6 +6,7 @@ import {
   encodeConfig,
   enterJoint,
   hasReady,
+  isReadyToVote,
   leaveJoint,
   nextDue,
   propose,
@@ -1027,6 +1028,19 @@ t.test('membership (thesis 4)', t => {
     t.match(proposeConfig(raft, 0, { ...noChange, promote: [rid(4)] }), { refusal: 'notReady' })
     acknowledge(raft, 4, 1)
     t.equal(proposeConfig(raft, 0, { ...noChange, promote: [rid(4)] }).ok, true)
+    t.end()
+  })
+  t.test('the owner of a leader knows whether a learner has more than the log', t => {
+    const raft = settled({ config: configOf([1, 2, 3], [4]) })
+    const ready = (): boolean => isReadyToVote(raft, raft.progress.get(rid(4))!)
+    const says = (needSnapshot: boolean): void =>
+      receive(raft, 4, raft.term, { kind: 'heartbeatReply', round: 0, needSnapshot })
+    acknowledge(raft, 4, 1)
+    t.equal(ready(), false, 'it has not said that it has its state')
+    says(false)
+    t.equal(ready(), true)
+    says(true)
+    t.equal(ready(), false, 'it has lost it')
     t.end()
   })
   t.test('changes that do not fit are refused', t => {

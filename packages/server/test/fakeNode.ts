@@ -58,6 +58,7 @@ export class FakeNode implements KvNode {
   stopped = false
   refusal: ErrorCode | null = null
   counters: Record<string, number> = {}
+  learner = false
   alarms: readonly MemberAlarm[] = []
   /** While set, requests wait for it. */
   held: Promise<void> | null = null
@@ -252,7 +253,7 @@ export class FakeNode implements KvNode {
       committed: 42,
       applied: 41,
       revision: this.revision,
-      learner: false,
+      learner: this.learner,
       logicalBytes: 1000,
       diskBytes: 5000,
       quotaBytes: 2048,
@@ -268,7 +269,11 @@ export class FakeNode implements KvNode {
 
   members() {
     const urls = { peerUrls: ['http://127.0.0.1:2380'], clientUrls: ['http://127.0.0.1:2379'] }
-    return [{ id: this.self, name: 'one', learner: false, ...urls }]
+    return [{ id: this.self, name: 'one', learner: this.learner, ...urls }]
+  }
+
+  isLearner(): boolean {
+    return this.learner
   }
 
   holdState(): Promise<null> {

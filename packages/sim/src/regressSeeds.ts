@@ -75,4 +75,16 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     draw: 1,
     found: 'the checker handed out requests greedily and had none left for a write (its own mistake)',
   },
+  {
+    seed: 1,
+    profile: 'members',
+    draw: 3,
+    found: 'who was removed went on leading a group, and never heard that it should let itself go',
+  },
+  {
+    seed: 4,
+    profile: 'members',
+    draw: 3,
+    found: 'a newcomer voted before it had a state, and could not come back without the majority it was part of',
+  },
 ]

@@ -28,10 +28,11 @@ export interface SwarmOptions {
  *
  *     1   faults and workloads
  *     2   users and quotas
+ *     3   members that come and go
  */
-export const DRAWS = [1, 2] as const
+export const DRAWS = [1, 2, 3] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 2
+export const NEWEST_DRAW: Draw = 3
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -137,14 +138,19 @@ export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW
   const workload = drawWorkload(random.stream('workload'))
   // Room comes back by compaction, which is of the first group, and by deletion, which ends the lists.
   const mayFill = cluster.dataGroups === 1 && !workload.kinds.includes('lists')
+  const users = draw < 2 ? null : drawUsers(random.stream('users'))
+  const quota = draw < 2 || !mayFill ? null : drawQuota(random.stream('quota'))
+  const faults = drawFaults(random.stream('faults'))
+  // Whoever makes room, or waits for rights, asks all nodes and counts on their being there.
+  const moving = draw >= 3 && users === null && quota === null
   return {
     seed,
     cluster,
     tuning: drawTuning(random.stream('tuning')),
     workload,
-    faults: drawFaults(random.stream('faults')),
-    users: draw < 2 ? null : drawUsers(random.stream('users')),
-    quota: draw < 2 || !mayFill ? null : drawQuota(random.stream('quota')),
+    faults: moving ? faults : { ...faults, membership: { every: 0, lastsMax: 0 } },
+    users,
+    quota,
   }
 }
 
@@ -223,7 +229,7 @@ function drawFaults(random: Random): FaultOptions {
     wipe: recurring('wipe', [20 * SECOND, 2 * MINUTE], 10 * SECOND),
     disk: drawDisk(random.stream('disk')),
     clock: drawClock(random.stream('clock'), recurring('freeze', [5 * SECOND, MINUTE], 10 * SECOND)),
-    membership: recurring('membership', [3 * SECOND, 30 * SECOND], 10 * SECOND),
+    membership: recurring('membership', [SECOND / 2, 8 * SECOND], 10 * SECOND),
     transfer: recurring('transfer', [SECOND, 20 * SECOND], SECOND),
   }
 }

@@ -149,6 +149,14 @@ t.test('a learner takes part in nothing until it is promoted; leadership moves t
   await until('it to know that', async () =>
     (await client.status(server.plan.clientUrl)).isLearner ? true : null,
   )
+  const direct = clientOf(t, [server])
+  const asks: readonly (() => Promise<unknown>)[] = [
+    () => direct.get('before'),
+    () => direct.put('a', 'b'),
+    () => direct.members(),
+  ]
+  for (const ask of asks) await t.rejects(ask(), { message: 'etcdserver: rpc not supported for learner' })
+  t.equal((await direct.get('before', { serializable: true }))?.text(), 'it')
   const first = cluster.nodes[0]!.plan.clientUrl
   await t.rejects(client.moveLeader(first, id), { message: 'etcdserver: bad leader transferee' })
   await patiently('it to be promoted', () => client.promoteMember(id))

@@ -20,8 +20,8 @@ import {
 } from '@kvorum/model'
 import { authOf } from '../authChanges.js'
 import { createNode } from '../create.js'
-import { joinAnswer } from '../joining.js'
-import { membersOf } from '../membership.js'
+import { isSettled, joinAnswer } from '../joining.js'
+import { isLearnerMember, membersOf } from '../membership.js'
 import type { NodeState } from '../state.js'
 import { statusOf } from '../status.js'
 import { firstTurn, turn } from '../turn.js'
@@ -146,6 +146,10 @@ export class NodeRuntime implements KvNode {
     return membersOf(this.#state)
   }
 
+  isLearner(): boolean {
+    return isLearnerMember(this.#state)
+  }
+
   holdState(): Promise<HeldState | null> {
     if (this.#closed || this.#failed) return Promise.resolve(null)
     const id = this.#nextHold++
@@ -205,6 +209,7 @@ export class NodeRuntime implements KvNode {
 
   /** As the meta group decided it: whoever asks is told what no later answer will contradict. */
   async #join(request: JoinRequest): Promise<JoinAnswer> {
+    if (isSettled(this.#state, request)) return joinAnswer(this.#state, request)
     const fresh = await this.request({ kind: 'barrier' })
     return fresh.ok ? joinAnswer(this.#state, request) : { kind: 'later' }
   }

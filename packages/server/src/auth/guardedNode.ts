@@ -47,6 +47,7 @@ export function guardedNode(
     openWatch,
     status: () => node.status(),
     members: () => node.members(),
+    isLearner: () => node.isLearner(),
     holdState: () => node.holdState(),
     auth: () => node.auth(),
     stop: () => node.stop(),

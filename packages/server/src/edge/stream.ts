@@ -6,6 +6,7 @@ import type { AnyStream } from '../rpc/registry.js'
 import type { Edge } from './edge.js'
 import { auditedStream } from './audited.js'
 import { openGuarded } from './guard.js'
+import { refusedByLearner } from './learner.js'
 import { admit, failure } from './unary.js'
 
 /** What a transport does for a stream. */
@@ -60,7 +61,8 @@ export function openStream(edge: Edge, rpc: AnyStream, wire: StreamWire): OpenSt
       if (!over) wire.flow(reading)
     },
   }
-  const refusal = admit(edge, rpc, { meta: wire.meta, signal: NEVER })
+  const refusal =
+    refusedByLearner(edge, rpc.name, null) ?? admit(edge, rpc, { meta: wire.meta, signal: NEVER })
   if (refusal === null) {
     state.streams.add(self)
     handler = openGuarded(edge, rpc, wire.meta, out, act => guarded(act))

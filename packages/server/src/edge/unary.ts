@@ -15,6 +15,7 @@ import type { AnyHandler, AnyUnary } from '../rpc/registry.js'
 import { audited } from './audited.js'
 import type { Edge } from './edge.js'
 import { handleGuarded } from './guard.js'
+import { refusedByLearner } from './learner.js'
 
 /**
  * One unary call, from bytes to bytes, the same for gRPC and the gateway:
@@ -80,6 +81,8 @@ async function handle<Encoded>(
     const request = wire.decode()
     rooms.decoded = rooms.answered = performance.now()
     if (!request.ok) return request
+    const refusal = refusedByLearner(edge, rpc.name, request.value)
+    if (refusal !== null) return refusal
     const response = await audited(edge, rpc, request.value, call, () =>
       handleGuarded(edge, rpc, request.value, call),
     )

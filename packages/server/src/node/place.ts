@@ -8,7 +8,14 @@ import {
 } from '@kvorum/model'
 import { REFUSAL_SENTENCES, votersOf, type Bootstrap } from '@kvorum/node'
 import { askToJoin } from '@kvorum/peer'
-import { decodeMetaState, META_ROW, seatOf, type MetaState, type NodeRecord } from '@kvorum/placement'
+import {
+  decodeMetaState,
+  formerMember,
+  META_ROW,
+  seatOf,
+  type MetaState,
+  type NodeRecord,
+} from '@kvorum/placement'
 import type { LevelEngine } from '@kvorum/storage'
 import { StartError, type NodeSetup } from '../wiring.js'
 import { addressOf } from './address.js'
@@ -43,7 +50,6 @@ export async function findPlace(
   const meta = await metaStateIn(engine)
   const founder = directory === null || (directory.clusterId === cluster && directory.nodeId === self)
   if (config.initialClusterState === 'new' || (directory !== null && founder)) {
-    if (meta !== null) refuseRemoved(meta, self)
     return { cluster, self, bootstrap: foundersBootstrap(setup, meta) }
   }
   if (directory !== null && meta !== null) return hereBefore(meta, directory)
@@ -52,9 +58,7 @@ export async function findPlace(
 
 function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
   const self = directory.nodeId as NodeId
-  refuseRemoved(meta, self)
-  const seat = seatOf(meta, self)
-  if (seat === undefined) throw new StartError(REFUSAL_SENTENCES.unknownMember)
+  const seat = seatOf(meta, self) ?? formerSeat(meta, self)
   const founders = meta.shards.shards[0]?.replicas ?? []
   return {
     cluster: directory.clusterId as ClusterId,
@@ -68,8 +72,12 @@ function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
   }
 }
 
-function refuseRemoved(meta: MetaState, self: NodeId): void {
-  if (meta.membership.removed.includes(self)) throw new StartError(REFUSAL_SENTENCES.removedMember)
+/** One who was removed starts all the same: the groups may need it to let it go, and the others tell it when not. */
+function formerSeat(meta: MetaState, self: NodeId): { replica: ReplicaId; founder: boolean } {
+  const former = formerMember(meta, self)
+  if (former === undefined) throw new StartError(REFUSAL_SENTENCES.unknownMember)
+  if (former.replica === 0) throw new StartError(REFUSAL_SENTENCES.removedMember)
+  return { replica: former.replica, founder: false }
 }
 
 /** What this node has applied of the meta group's log; null: nothing that can be read. */

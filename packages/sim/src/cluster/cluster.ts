@@ -1,12 +1,15 @@
-import { META_GROUP, type GroupId } from '@kvorum/model'
+import { META_GROUP, type GroupId, type JoinAnswer, type JoinRequest } from '@kvorum/model'
 import { Recorder } from '../check/history.js'
 import type { ListResult, ListTxn } from '../check/listAppend.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
 import { Coverage } from '../coverage.js'
 import { Network } from '../network/network.js'
+import type { Station } from '../network/partition.js'
 import { Random } from '../random.js'
 import { Schedule, type Micros } from '../schedule.js'
+import { Addresses, urlOf } from './addresses.js'
 import { structuredFrames, wireFrames } from './frames.js'
+import type { Joins } from './nodeConfig.js'
 import { Observer } from './observer.js'
 import type { RunPlan } from './plan.js'
 import { SimNode, type World } from './simNode.js'
@@ -22,7 +25,8 @@ export class Cluster {
   readonly network: Network
   readonly observer: Observer
   readonly coverage = new Coverage()
-  readonly nodes: readonly SimNode[]
+  /** The founders, then newcomers as they come. */
+  readonly nodes: SimNode[]
   readonly dataGroups: readonly GroupId[]
   readonly histories = new Map<GroupId, Recorder<KvRequest, KvResult>>()
   readonly lists = new Map<GroupId, Recorder<ListTxn, ListResult>>()
@@ -34,8 +38,8 @@ export class Cluster {
     this.plan = plan
     this.random = new Random(plan.seed).stream('cluster')
     this.schedule = new Schedule(this.random.stream('schedule'))
-    const { nodes, heartbeatMs, electionTimeoutMs } = plan.swarm.cluster
-    this.network = new Network(nodes, this.schedule, this.random.stream('network'))
+    const { nodes } = plan.swarm.cluster
+    this.network = new Network(nodes + plan.spares, this.schedule, this.random.stream('network'))
     const now = (): Micros => this.schedule.now
     this.observer = new Observer({ groups: plan.groups, drift: plan.swarm.faults.clock.driftMax, now })
     this.dataGroups = plan.groups.filter(group => group !== META_GROUP)
@@ -46,6 +50,7 @@ export class Cluster {
     this.world = {
       schedule: this.schedule,
       network: this.network,
+      addresses: new Addresses(),
       codec: plan.wire ? wireFrames(this.random.stream('wire')) : structuredFrames(),
       observer: this.observer,
       diskFaults: plan.swarm.faults.disk,
@@ -54,25 +59,49 @@ export class Cluster {
         if (node.status === 'down') this.schedule.after(RESTART_AFTER, 'restart', () => node.start())
       },
     }
-    this.nodes = Array.from(
-      { length: nodes },
-      (_, station) =>
-        new SimNode(
-          {
-            station,
-            stations: nodes,
-            bootstrap: plan.bootstrap,
-            electionTimeoutMs,
-            heartbeatMs,
-            limits: plan.limits,
-            longCommand: plan.longCommand,
-            maintenance: plan.maintenance,
-            log: plan.log,
-            recoveredEntriesMax: plan.recoveredEntriesMax,
-          },
-          this.world,
-          this.random.stream(`node ${station}`),
-        ),
+    this.nodes = Array.from({ length: nodes }, (_, station) => this.#node(station, null))
+  }
+
+  /** A machine that asks to be let in once it is started; null: there is none left. */
+  newcomer(): SimNode | null {
+    const station = this.nodes.length
+    if (station >= this.network.stations) return null
+    const random = this.random.stream(`joins ${station}`)
+    const ask: Joins['ask'] = (request, answered) => this.#join(random, station, request, answered)
+    const node = this.#node(station, { peerUrls: [urlOf(station)], ask })
+    this.nodes.push(node)
+    return node
+  }
+
+  #node(station: Station, joins: Joins | null): SimNode {
+    const { plan } = this
+    const { heartbeatMs, electionTimeoutMs } = plan.swarm.cluster
+    this.world.addresses.set(urlOf(station), station)
+    const config = {
+      station,
+      bootstrap: plan.bootstrap,
+      joins,
+      electionTimeoutMs,
+      heartbeatMs,
+      limits: plan.limits,
+      longCommand: plan.longCommand,
+      maintenance: plan.maintenance,
+      log: plan.log,
+      recoveredEntriesMax: plan.recoveredEntriesMax,
+    }
+    return new SimNode(config, this.world, this.random.stream(`node ${station}`))
+  }
+
+  /** A question over the network to one of those who run, and its answer back; either may be lost. */
+  #join(random: Random, from: Station, request: JoinRequest, answered: (answer: JoinAnswer) => void): void {
+    const asked = random.pick(this.nodes.filter(({ station }) => station !== from))
+    const travel = (way: readonly [Station, Station], then: () => void): void => {
+      this.schedule.after(random.int(100, 5_000), 'join', () => {
+        if (!this.network.link(...way).blocked) then()
+      })
+    }
+    travel([from, asked.station], () =>
+      asked.answerJoin(request, answer => travel([asked.station, from], () => answered(answer))),
     )
   }
 

@@ -1,13 +1,30 @@
-import type { ClientResult, WatchResponse } from '@kvorum/model'
+import {
+  clusterId,
+  nodeId,
+  type ClientResult,
+  type JoinAnswer,
+  type JoinRequest,
+  type NodeId,
+  type WatchResponse,
+} from '@kvorum/model'
 import type { LongCommandBound } from '@kvorum/machine'
-import type { Bootstrap, MaintenanceOptions, NodeLimits } from '@kvorum/node'
+import type { Bootstrap, MaintenanceOptions, NodeLimits, NodeOptions } from '@kvorum/node'
 import type { LogOptions } from '@kvorum/storage'
 import type { Station } from '../network/partition.js'
+import { checksum } from './storedState.js'
+
+export const CLUSTER = clusterId(0x6b766f72756dn)
+
+/** A machine is one member for ever: who is replaced comes back on another one. */
+export const nodeOf = (station: Station): NodeId => nodeId(BigInt(station + 1))
+export const stationOf = (node: NodeId): Station => Number(node) - 1
 
 export interface NodeConfig {
   readonly station: Station
-  readonly stations: number
+  /** As --initial-cluster says it; of a newcomer only the shards count. */
   readonly bootstrap: Bootstrap
+  /** Set for a newcomer: it asks the members who it is. */
+  readonly joins: Joins | null
   readonly electionTimeoutMs: number
   readonly heartbeatMs: number
   readonly limits: NodeLimits
@@ -18,6 +35,13 @@ export interface NodeConfig {
   readonly recoveredEntriesMax: number
 }
 
+export interface Joins {
+  /** As they were given to MemberAdd. */
+  readonly peerUrls: readonly string[]
+  /** Asks one of the members; answered once, in a later event, or never. */
+  readonly ask: (request: JoinRequest, answered: (answer: JoinAnswer) => void) => void
+}
+
 /** A client is told of its answer, or that its connection is gone. */
 export type Answered = (result: ClientResult | 'lost') => void
 
@@ -25,3 +49,19 @@ export interface StreamListener {
   receive(response: WatchResponse): void
   lost(): void
 }
+
+export const nodeOptions = (config: NodeConfig, seed: number): NodeOptions => ({
+  cluster: CLUSTER,
+  self: nodeOf(config.station),
+  name: `n${config.station + 1}`,
+  clientUrls: [],
+  serverVersion: '3.6.0',
+  seed,
+  electionTimeoutMs: config.electionTimeoutMs,
+  heartbeatMs: config.heartbeatMs,
+  progressNotifyMs: 2_000,
+  limits: config.limits,
+  maintenance: config.maintenance,
+  checksum,
+  longCommand: config.longCommand,
+})

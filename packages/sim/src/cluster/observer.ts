@@ -9,13 +9,14 @@ import {
   type PeerMessage,
 } from '@kvorum/model'
 import type { Group, NodeState, Orders, PersistOrder } from '@kvorum/node'
+import { decodeMetaCommand, seatOf, type MetaState } from '@kvorum/placement'
 import { type Message, type Raft, termAt } from '@kvorum/raft'
-import { decodeMetaCommand } from '@kvorum/placement'
 import { Access } from '../invariants/access.js'
 import { LeaseIntervals } from '../invariants/leases.js'
 import { InvariantSet } from '../invariants/invariantSet.js'
 import { LogShadow } from '../invariants/logShadow.js'
 import { configInForce, type ReplicaRecord } from '../invariants/ledger.js'
+import { Members, type MembersAt } from '../invariants/members.js'
 import type { At, EntryMark } from '../invariants/observation.js'
 import type { Station } from '../network/partition.js'
 import { configsFrom, markOf, positionsOf } from '../raftLens.js'
@@ -69,6 +70,7 @@ export class Observer {
   readonly invariants: InvariantSet
   readonly leases: LeaseIntervals
   readonly access = new Access()
+  readonly members = new Members()
   readonly truths = new Map<GroupId, GroundTruth>()
   /** Leases whose end a client has asked for. */
   readonly revokesAsked = new Set<bigint>()
@@ -275,6 +277,8 @@ export class Observer {
       return
     }
     if (group.quarantined !== null) return
+    const { meta } = machine
+    if (meta !== null && machine.applied !== replica.applied) this.members.observe(membersAt(meta))
     const record = this.invariants.ledger.replica(replica.at)!
     const truth = this.truths.get(group.id)!
     const digest = machine.shard === null ? null : `${machine.shard.digest}`
@@ -342,6 +346,14 @@ function appendedEntries(raft: Raft, log: LogShadow): readonly Entry[] {
   const from = Math.max(agreed + 1, cache.first)
   if (from > raft.lastIndex) return NO_ENTRIES
   return cache.entries.slice(cache.head + from - cache.first)
+}
+
+function membersAt(meta: MetaState): MembersAt {
+  const members = meta.nodes.map(({ id, name, learner, peerUrls }) => {
+    const { replica, incarnation } = seatOf(meta, id)!
+    return { node: id, replica, incarnation, learner, started: name !== '', urls: peerUrls }
+  })
+  return { index: meta.applied, members, removed: meta.membership.removed.map(({ node }) => node) }
 }
 
 const NO_ENTRIES: readonly Entry[] = []

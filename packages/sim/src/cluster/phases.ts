@@ -13,12 +13,14 @@ import {
   type Machine,
 } from '@kvorum/machine'
 import type { Group } from '@kvorum/node'
+import { encodeMetaState } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { AccessWorkload } from './accessWorkload.js'
 import { Client } from './client.js'
 import type { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
 import { askHashes } from './memberHashes.js'
+import { isMember } from './membersOperator.js'
 import { keyPrefix } from './plan.js'
 import { get, put, range } from './requests.js'
 import type { SimNode } from './simNode.js'
@@ -29,13 +31,19 @@ import type { Workload } from './workload.js'
 /** What must come true after the faults have ended, each within its time. */
 const FRESH_WRITES = 10
 
-/** Replicas that are expected to take part: those whose log was not damaged by the simulator. */
+/** Replicas that are expected to take part: of members, and not of a log that the simulator damaged. */
 export function* sound(cluster: Cluster): Generator<{ node: SimNode; group: Group }> {
-  for (const node of cluster.nodes) {
+  for (const node of members(cluster)) {
     for (const group of node.state?.groups.values() ?? []) {
       if (!node.corruptGroups.includes(group.id) && group.quarantined === null) yield { node, group }
     }
   }
+}
+
+/** Before anything was decided about members, and where nothing ever is, that is everybody. */
+function members(cluster: Cluster): readonly SimNode[] {
+  const { latest } = cluster.observer.members
+  return latest.index === 0 ? cluster.nodes : cluster.nodes.filter(node => isMember(latest, node))
 }
 
 export function demandProgress(
@@ -60,6 +68,7 @@ export function demandProgress(
   access.demandRoom((what, time, holds) => demand(cluster, what, time, holds))
   for (const group of cluster.dataGroups) freshWrites(cluster, group)
   access.demandRights((what, time, holds) => demand(cluster, what, time, holds))
+  demand(cluster, 'the groups follow the members', 40 * SECOND, () => followed(cluster))
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
@@ -126,12 +135,32 @@ function freshWrites(cluster: Cluster, group: GroupId): void {
   demand(cluster, `fresh writes in group ${group}`, 30 * SECOND, () => left === 0)
 }
 
+/** Who was let in takes part in every group as the members' log says; who was removed has ended and is in none. */
+function followed(cluster: Cluster): boolean {
+  const { latest } = cluster.observer.members
+  if (cluster.plan.spares === 0) return true
+  const gone = cluster.nodes.filter(node => latest.removed.includes(node.id))
+  if (gone.some(({ status }) => status !== 'failed' && status !== 'down')) return false
+  const present = new Set(members(cluster).flatMap(node => (node.status === 'failed' ? [] : [node.id])))
+  const seats = latest.members.filter(({ node }) => present.has(node))
+  if (seats.some(({ started, incarnation }) => !started || incarnation === 0n)) return false
+  const voters = seats.filter(({ learner }) => !learner).map(({ replica }) => replica)
+  for (const { group } of sound(cluster)) {
+    const { raft } = group
+    if (raft === null || raft.config.outgoing.length > 0) return false
+    const known = raft.config.replicas.every(({ node }) => latest.members.some(seat => seat.node === node))
+    if (!known || !voters.every(id => raft.config.voters.includes(id))) return false
+    if (!seats.every(({ replica }) => raft.config.replicas.some(({ id }) => id === replica))) return false
+  }
+  return true
+}
+
 function converged(cluster: Cluster): boolean {
   const positions = new Map<GroupId, string>()
   for (const { group } of sound(cluster)) {
     const { raft, machine } = group
     if (raft === null || machine.installing || machine.applied !== raft.lastIndex) return false
-    const position = `${machine.applied} ${machine.shard?.digest ?? ''}`
+    const position = `${machine.applied} ${machine.shard?.digest ?? metaText(machine.meta)}`
     const other = positions.get(group.id)
     if (other !== undefined && other.split(' ')[0] !== `${machine.applied}`) return false
     if (other !== undefined && other !== position) {
@@ -141,6 +170,9 @@ function converged(cluster: Cluster): boolean {
   }
   return positions.size === cluster.plan.groups.length
 }
+
+const metaText = (meta: Group['machine']['meta']): string =>
+  meta === null ? '' : Buffer.from(encodeMetaState(meta)).toString('base64')
 
 const askedAt = new WeakMap<Watchers, Micros>()
 
@@ -160,7 +192,9 @@ function quiet(cluster: Cluster): boolean {
   for (const node of cluster.nodes) {
     if (node.state === null) continue
     const { calls, tasks, persisting, streams } = node.state
-    if (calls.open > 0 || calls.forwarded.size > 0 || tasks.size > 0 || streams.size > 0) return false
+    if (calls.open > 0 || calls.forwarded.size > 0 || tasks.size > 0) return false
+    // Who has lost its directory is offered snapshots for as long as it is a member.
+    if (streams.size > 0 && !members(cluster).some(({ wiped }) => wiped)) return false
     if (persisting.out !== null) return false
   }
   return true

@@ -13,7 +13,8 @@ import { Random } from '../random.js'
 import { SECOND, type Micros } from '../schedule.js'
 import { drawSwarm, NEWEST_DRAW, type Draw, type SwarmOptions } from '../swarm.js'
 import { applyProfile, type ProfileName } from './profiles.js'
-import { nodeOf } from './simNode.js'
+import { urlOf } from './addresses.js'
+import { nodeOf } from './nodeConfig.js'
 
 /** Everything a run is made of, drawn from its seed. */
 export interface RunPlan {
@@ -30,6 +31,8 @@ export interface RunPlan {
   readonly log: Partial<LogOptions>
   readonly recoveredEntriesMax: number
   readonly bootstrap: Bootstrap
+  /** Machines that may become members later. */
+  readonly spares: number
   /** A client that tells of its watch responses late, at times. */
   readonly slowWatchers: boolean
 }
@@ -92,9 +95,12 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
     },
     recoveredEntriesMax: own.pick([0, 5, Infinity]),
     bootstrap: bootstrapOf(swarm),
+    spares: swarm.faults.membership.every === 0 ? 0 : SPARES,
     slowWatchers: own.chance(0.3),
   }
 }
+
+const SPARES = 10
 
 function dataGroups({ cluster }: SwarmOptions): { group: GroupId; range: KeyRange }[] {
   const splits = Array.from({ length: cluster.dataGroups - 1 }, (_, i) => utf8(`g${i + 2}`))
@@ -110,10 +116,10 @@ function bootstrapOf(swarm: SwarmOptions): Bootstrap {
     node: nodeOf(i),
   }))
   return {
-    nodes: replicas.map(({ node }) => ({
+    nodes: replicas.map(({ node }, station) => ({
       id: node,
       name: '',
-      peerUrls: [`http://n${node}`],
+      peerUrls: [urlOf(station)],
       clientUrls: [],
       learner: false,
       serverVersion: '',

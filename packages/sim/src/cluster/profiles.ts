@@ -7,7 +7,15 @@ import type { FaultOptions, SwarmOptions } from '../swarm.js'
  * Which faults a run concentrates on. `swarm` is the draw as it is; the others make one kind of mistake likely
  * within a short run, for the mutants that need it.
  */
-export type ProfileName = 'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'delays' | 'bitRot'
+export type ProfileName =
+  | 'swarm'
+  | 'calm'
+  | 'elections'
+  | 'powerLoss'
+  | 'partitions'
+  | 'delays'
+  | 'bitRot'
+  | 'members'
 
 const NEVER = { every: 0, lastsMax: 0 }
 
@@ -57,6 +65,27 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
   switch (profile) {
     case 'swarm':
       return swarm
+    case 'members':
+      return {
+        ...swarm,
+        users: null,
+        quota: null,
+        cluster: { ...three, nodes: own.pick([1, 2, 3, 3, 4, 5]), dataGroups: own.pick([1, 1, 3]) },
+        // Few requests: what is looked for is between the members.
+        workload: {
+          ...swarm.workload,
+          clients: Math.min(3, swarm.workload.clients),
+          watchers: Math.min(1, swarm.workload.watchers),
+          rate: Math.min(20, swarm.workload.rate),
+        },
+        faults: {
+          ...CALM,
+          links: { ...CALM_LINK, delayMean: own.int(1, 20) * MILLISECOND },
+          partition: { every: 3 * SECOND, lastsMax: 2 * SECOND, kinds: faults.partition.kinds },
+          crash: { ...crash, allAtOnceChance: 0.1 },
+          membership: { every: SECOND, lastsMax: SECOND },
+        },
+      }
     case 'calm':
       return { ...swarm, faults: CALM }
     case 'elections':
@@ -131,4 +160,5 @@ export const PROFILES: readonly ProfileName[] = [
   'partitions',
   'delays',
   'bitRot',
+  'members',
 ]

@@ -10,6 +10,7 @@ import { AccessWorkload } from './accessWorkload.js'
 import { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
 import { Nemesis } from './nemesis.js'
+import { MembersOperator } from './membersOperator.js'
 import { compareStates, crashAll, demandHashes, demandProgress, replay } from './phases.js'
 import { planRun, type PlanOptions } from './plan.js'
 import { Watchers } from './watchers.js'
@@ -69,13 +70,16 @@ function live(cluster: Cluster, workload: Workload): void {
   const watchers = new Watchers(cluster)
   const access = new AccessWorkload(cluster)
   const nemesis = new Nemesis(cluster)
+  const operator = new MembersOperator(cluster)
   for (const node of cluster.nodes) node.start()
   workload.start()
   watchers.start()
   access.start()
   schedule.runUntil(plan.warmUp)
   nemesis.start()
+  operator.start()
   schedule.runUntil(plan.warmUp + plan.safetyTime)
+  operator.finish()
   nemesis.heal()
   demandProgress(cluster, workload, watchers, access)
   compareStates(cluster)
@@ -83,6 +87,7 @@ function live(cluster: Cluster, workload: Workload): void {
   compareStates(cluster)
   demandHashes(cluster)
   replay(cluster)
+  operator.judge()
   cluster.observer.invariants.finish()
 }
 

@@ -1,23 +1,25 @@
 import {
-  clusterId,
-  groupId,
   incarnation,
   META_GROUP,
-  nodeId,
   refuse,
-  replicaId,
   type BootIdentity,
   type ClientRequest,
   type ClientResult,
   type Entry,
   type GroupId,
+  type JoinAnswer,
+  type JoinRequest,
   type NodeId,
   type WatchRequest,
 } from '@kvorum/model'
 import {
   createNode,
   firstTurn,
+  isSettled,
+  joinAnswer,
+  REFUSAL_SENTENCES,
   turn,
+  type Bootstrap,
   type Input,
   type NodeState,
   type Note,
@@ -37,17 +39,27 @@ import type { DiskFaults } from '../swarm.js'
 import { DiskQueue, type DiskJob } from './diskQueue.js'
 import { Failure } from './failure.js'
 import { fingerprintOf } from './fingerprint.js'
+import type { Addresses } from './addresses.js'
 import type { FrameCodec } from './frames.js'
 import { LogJobs } from './logJobs.js'
-import type { Answered, NodeConfig, StreamListener } from './nodeConfig.js'
+import {
+  CLUSTER,
+  nodeOf,
+  nodeOptions,
+  type Answered,
+  type NodeConfig,
+  type StreamListener,
+} from './nodeConfig.js'
 import type { Found, FoundGroup, NodeView, Observer } from './observer.js'
-import { checksum, storedState, type StoredState } from './storedState.js'
+import { placeByAnswer, placeOf, recoveredGroups } from './place.js'
+import { storedState, type StoredState } from './storedState.js'
 import { SimTransport } from './transport.js'
 
 /** What all nodes of a run share. */
 export interface World {
   readonly schedule: Schedule
   readonly network: Network
+  readonly addresses: Addresses
   readonly codec: FrameCodec
   readonly observer: Observer
   diskFaults: DiskFaults
@@ -58,8 +70,6 @@ export interface World {
 
 const NOTES_MAX = 40
 const COVER_AFTER: Micros = 50 * MILLISECOND
-export const nodeOf = (station: Station): NodeId => nodeId(BigInt(station + 1))
-export const stationOf = (node: NodeId): Station => Number(node) - 1
 
 /**
  * One machine: a disk, a state store and a clock that survive, and the process that comes and goes on them. All
@@ -81,6 +91,8 @@ export class SimNode {
   errorInjected = false
   /** Damage done to durable data by the simulator, ever. */
   damaged = false
+  /** Its directory was lost, ever: the others may refuse it for good. */
+  wiped = false
   /** Groups that recovery found damaged in this life. */
   corruptGroups: readonly GroupId[] = []
   readonly notes: string[] = []
@@ -149,6 +161,39 @@ export class SimNode {
       throw new Failure('the log is gone but the state store is not', { node: this.station })
     }
     this.#fingerprint(recovered)
+    this.#find(recovered)
+  }
+
+  /** Who it is and what it begins with: what its flags and its directory say, or what the members do. */
+  #find(recovered: Founded): void {
+    const directory = recovered.kind === 'recovered' ? incarnation(recovered.log.identity.incarnation) : null
+    const place = placeOf(this.config, this.id, this.engine, directory)
+    if (place.kind === 'known') this.#open(recovered, place.bootstrap)
+    else this.#askToJoin(recovered, place.incarnation)
+  }
+
+  #askToJoin(recovered: Founded, own: JoinRequest['incarnation']): void {
+    const { life, world } = this
+    const { peerUrls, ask } = this.config.joins!
+    const here = (): boolean => this.life === life && this.status === 'recovering'
+    let answered = false
+    ask({ peerUrls, incarnation: own }, answer => {
+      if (answered || !here() || answer.kind === 'later') return
+      answered = true
+      if (answer.kind === 'member') this.#open(recovered, placeByAnswer(answer))
+      else {
+        this.#note('error', `turned away: ${answer.reason}`)
+        this.#end('failed')
+      }
+    })
+    world.schedule.after(500 * MILLISECOND, 'askAgain', () => {
+      if (answered || !here()) return
+      answered = true
+      this.#askToJoin(recovered, own)
+    })
+  }
+
+  #open(recovered: Founded, bootstrap: Bootstrap): void {
     const known = recovered.kind === 'recovered' ? recovered : null
     const identity = {
       clusterId: CLUSTER,
@@ -168,7 +213,7 @@ export class SimNode {
     queue.add(() => {
       this.#lastRecovery!.pristine = false
       return jobs.boot({ boot }, written => {
-        if (written) this.#run(recovered, boot)
+        if (written) this.#run(recovered, boot, bootstrap)
         else this.#end('down')
       })
     })
@@ -188,75 +233,37 @@ export class SimNode {
     this.#lastRecovery = { fingerprint: text, pristine: this.#cleanlyLost }
   }
 
-  #run(recovered: Recovered, identity: BootIdentity): void {
+  #run(recovered: Founded, identity: BootIdentity, bootstrap: Bootstrap): void {
     const { config, world } = this
-    const { bootstrap } = config
     const known = recovered.kind === 'recovered' ? recovered : null
-    const groups = known === null ? [] : this.#groups(known)
+    const groups = known === null ? [] : recoveredGroups(known, config.bootstrap.shards)
     this.corruptGroups = groups.filter(({ corrupt }) => corrupt !== null).map(({ group }) => group)
     const found = this.#found(identity, known?.admitted ?? false, groups)
-    const state = createNode(
-      {
-        cluster: CLUSTER,
-        self: this.id,
-        name: `n${this.station + 1}`,
-        clientUrls: [],
-        serverVersion: '3.6.0',
-        seed: this.random.uint32(),
-        electionTimeoutMs: config.electionTimeoutMs,
-        heartbeatMs: config.heartbeatMs,
-        progressNotifyMs: 2_000,
-        limits: config.limits,
-        maintenance: config.maintenance,
-        checksum,
-        longCommand: config.longCommand,
-      },
-      {
-        now: this.clock.monotonic(),
-        identity,
-        admitted: known?.admitted ?? false,
-        peers: known?.peers ?? [],
-        groups: groups.map(group => ({
-          ...group,
-          entries: lastOf(group.entries, config.recoveredEntriesMax),
-        })),
-        bootstrap,
-      },
-    )
+    const state = createNode(nodeOptions(config, this.random.uint32()), {
+      now: this.clock.monotonic(),
+      identity,
+      admitted: known?.admitted ?? false,
+      peers: known?.peers ?? [],
+      groups: groups.map(group => ({
+        ...group,
+        entries: lastOf(group.entries, config.recoveredEntriesMax),
+      })),
+      bootstrap,
+    })
     this.state = state
     this.status = 'up'
     this.#view = world.observer.begin(found, state)
-    this.#transport = new SimTransport(world.network, this.station, world.codec, this.random, {
-      parcels: (from, parcels) => this.put({ kind: 'parcels', from: nodeOf(from), parcels }),
-      up: peer => this.put({ kind: 'peerUp', node: nodeOf(peer) }),
-      down: peer => this.put({ kind: 'peerDown', node: nodeOf(peer) }),
-      dropped: (peer, parcels) => this.put({ kind: 'dropped', node: nodeOf(peer), parcels }),
+    this.#transport = new SimTransport(world, this.station, this.random, {
+      parcels: (from, parcels) => this.put({ kind: 'parcels', from, parcels }),
+      up: node => this.put({ kind: 'peerUp', node }),
+      down: node => this.put({ kind: 'peerDown', node }),
+      dropped: (node, parcels) => this.put({ kind: 'dropped', node, parcels }),
+      refused: (node, reason) => this.put({ kind: 'peerRefused', node, reason }),
     })
-    const others = Array.from({ length: config.stations }, (_, i) => i).filter(i => i !== this.station)
-    this.#transport.start(others)
+    const others = bootstrap.nodes.filter(({ id }) => id !== this.id)
+    this.#transport.start(others.map(({ id, peerUrls }) => ({ node: id, urls: peerUrls })))
     this.#turn(input => firstTurn(state, bootstrap, input), [])
     if (this.status === 'up') world.started(this)
-  }
-
-  /** As the server does: records that were lost may have been all that a group had. */
-  #groups(known: Recovered & { kind: 'recovered' }): readonly RecoveredGroup[] {
-    if (!known.groupsInDoubt) return known.groups
-    const all = [META_GROUP, ...this.config.bootstrap.shards.map(({ group }) => group)]
-    const missing = all.filter(id => known.groups.every(({ group }) => group !== id))
-    return [
-      ...known.groups,
-      ...missing.map(group => ({
-        group: groupId(group),
-        hardState: { term: 0, vote: replicaId(0), commit: 0 },
-        base: { index: 0, term: 0 },
-        termRuns: [],
-        lastIndex: 0,
-        configs: [],
-        entries: [],
-        lastTime: 0,
-        corrupt: 'its records may be among those that the damaged log lost',
-      })),
-    ]
   }
 
   #found(identity: BootIdentity, admitted: boolean, groups: readonly RecoveredGroup[]): Found {
@@ -338,6 +345,36 @@ export class SimNode {
     this.#streams.clear()
     for (const answered of requests) answered('lost')
     for (const stream of streams) stream.lost()
+  }
+
+  /** All that its disks held is gone; whoever runs it does not notice, and starts it as ever. */
+  wipe(): void {
+    this.disk = new MemoryDisk()
+    this.engine = new MemoryEngine()
+    this.#lastRecovery = null
+    this.#cleanlyLost = true
+    this.wiped = true
+  }
+
+  /** Its process ended for good, and somebody starts it all the same. */
+  revive(): void {
+    if (this.status !== 'failed') return
+    this.status = 'down'
+    this.start()
+  }
+
+  /** What the server does when a newcomer asks who it is. */
+  answerJoin(request: JoinRequest, answered: (answer: JoinAnswer) => void): void {
+    if (this.state !== null && isSettled(this.state, request)) {
+      answered(joinAnswer(this.state, request))
+      return
+    }
+    const asked = this.request({ kind: 'barrier' }, 5_000, result => {
+      const { state } = this
+      if (state !== null && result !== 'lost' && result.ok) answered(joinAnswer(state, request))
+      else answered({ kind: 'later' })
+    })
+    if (asked === null) answered({ kind: 'later' })
   }
 
   pause(): void {
@@ -436,7 +473,9 @@ export class SimNode {
   }
 
   #carryOut(orders: Orders): void {
-    for (const { to, parcels } of orders.send) this.#transport!.send(stationOf(to), parcels as Parcel[])
+    for (const { to, parcels } of orders.send) this.#transport!.send(to, parcels as Parcel[])
+    if (orders.fatal === null && orders.peers !== null)
+      this.#transport!.setPeers(orders.peers.peers, orders.peers.removed)
     if (orders.fatal !== null) {
       this.#fatal(orders.fatal)
       return
@@ -560,7 +599,11 @@ export class SimNode {
 
   #fatal(reason: string): void {
     this.#note('error', `fatal: ${reason}`)
-    if (!this.damaged && !this.errorInjected) throw new Failure('fatal', { node: this.station, reason })
+    const told =
+      (reason === REFUSAL_SENTENCES.removedMember && this.world.observer.members.isRemoved(this.id)) ||
+      (reason === REFUSAL_SENTENCES.otherDirectory && this.wiped)
+    if (!this.damaged && !this.errorInjected && !told)
+      throw new Failure('fatal', { node: this.station, reason })
     this.#end('failed')
   }
 
@@ -575,7 +618,7 @@ export class SimNode {
   }
 }
 
-const CLUSTER = clusterId(0x6b766f72756dn)
+type Founded = Exclude<Recovered, { readonly kind: 'refused' }>
 
 function* repair(ops: Iterable<Parameters<MemoryDisk['runSync']>[0][number]>): DiskJob {
   for (const op of ops) yield op

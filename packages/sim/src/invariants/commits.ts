@@ -48,10 +48,9 @@ export class Commits implements Invariant {
     const entry = replica.log.at(commit)
     if (entry === undefined) return
     const { replicas } = this.#ledger.group(at.group)
-    const durable = isQuorum(
-      configInForce(replica).config,
-      id => replicas.get(id)?.durable.holds(entry) ?? false,
-    )
+    const holds = (other: ReplicaRecord | undefined): boolean =>
+      other !== undefined && (other.durable.holds(entry) || (other.lost?.holds(entry) ?? false))
+    const durable = isQuorum(configInForce(replica).config, id => holds(replicas.get(id)))
     check(durable && entry.term === term, 'I8', () => ({
       group: at.group,
       leader: at.replica,

@@ -5,8 +5,9 @@ import { check } from './violation.js'
 
 /**
  * I12 (thesis 4.1, 4.3): a leader proposes a configuration only when the one before it is committed, and two
- * configurations that follow each other in a log share a member in every pair of their quorums. That the
- * configuration in force comes from the log is checked with the positions.
+ * configurations that follow each other in a log share a member in every pair of their quorums. It proposes none
+ * before an entry of its own term is committed (Ongaro, raft-dev, 2015). That the configuration in force comes
+ * from the log is checked with the positions.
  */
 export class Configurations implements Invariant {
   readonly kinds: readonly ObservationKind[] = ['appended']
@@ -31,6 +32,15 @@ export class Configurations implements Invariant {
         proposedAt: next.index,
         pendingAt: previous.index,
         commit,
+      }))
+      const { leaderIn } = replica
+      check(!proposed || leaderIn === null || replica.log.termAt(commit) === leaderIn, 'I12', () => ({
+        group: at.group,
+        leader: at.replica,
+        proposedAt: next.index,
+        term: leaderIn,
+        commit,
+        commitTerm: replica.log.termAt(commit) ?? null,
       }))
       check(quorumsIntersect(previous.config, next.config), 'I12', () => ({
         group: at.group,

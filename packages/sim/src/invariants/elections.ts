@@ -1,11 +1,12 @@
 import type { ReplicaId, Term } from '@kvorum/model'
-import { configInForce, isQuorum, type GroupRecord, type Ledger } from './ledger.js'
+import { configInForce, isQuorum, isVoter, type GroupRecord, type Ledger } from './ledger.js'
 import type { At, Invariant, Observation, ObservationKind } from './observation.js'
 import { check } from './violation.js'
 
 /**
  * I1 election safety (paper 5.2; TLA+ ElectionSafety): a group has at most one leader per term, and it was
- * elected by durable votes of a quorum of its configuration (thesis 3.4; I13: nobody else is counted).
+ * elected by durable votes of a quorum of its configuration (thesis 3.4; I13: nobody else is counted). It is a
+ * voter of that configuration, or of the one before while the change is not known to be committed (thesis 4.2.2).
  *
  * I4 leader completeness (paper 5.4; TLA+ LeaderCompleteness): a leader of term T holds every entry that was
  * committed in a term before T. By log matching it is enough to look at the last of them.
@@ -25,6 +26,7 @@ export class Elections implements Invariant {
     const group = this.#ledger.group(at.group)
     this.#checkUnique(group, at, term)
     checkVotes(group, at, term, this.#ledger)
+    checkVoter(at, term, this.#ledger)
     checkComplete(group, at, term, this.#ledger)
   }
 
@@ -46,6 +48,17 @@ function checkVotes(group: GroupRecord, at: At, term: Term, ledger: Ledger): voi
     term,
     leader: at.replica,
     durableVotes: [...(votes ?? [])].filter(([, candidate]) => candidate === at.replica).length,
+  }))
+}
+
+function checkVoter(at: At, term: Term, ledger: Ledger): void {
+  const { configs, positions } = ledger.replica(at)!
+  const committed = configs.findLast(({ index }) => index <= positions.commit) ?? configs[0]!
+  check(isVoter(configs.at(-1)!.config, at.replica) || isVoter(committed.config, at.replica), 'I13', () => ({
+    group: at.group,
+    term,
+    leader: at.replica,
+    voters: configs.at(-1)!.config.voters.join(' '),
   }))
 }
 

@@ -13,6 +13,8 @@ export interface ReplicaRecord {
   positions: Positions
   readonly log: LogShadow
   readonly durable: LogShadow
+  /** What the directory before held, while this one, which is another, may not take part: it was counted then. */
+  readonly lost: LogShadow | null
   hardState: HardState
   storeDurable: Index
   /** The highest durable index there ever was. */
@@ -76,7 +78,7 @@ export class Ledger {
     before: ReplicaRecord | undefined,
   ): void {
     const { at, incarnation, mayVote, positions, base, entries, configs, damaged } = observation
-    const known = before !== undefined && before.incarnation === incarnation && !damaged
+    const wiped = before !== undefined && before.incarnation !== incarnation && !mayVote
     const { term, vote, commit } = positions
     this.group(at.group).replicas.set(at.replica, {
       node: at.node,
@@ -88,9 +90,10 @@ export class Ledger {
       log: new LogShadow(base, entries),
       // What was read back from the disk was durable, also where its sync was never acknowledged.
       durable: new LogShadow(base, entries),
+      lost: wiped ? (before.lost ?? before.durable) : null,
       hardState: { term, vote, commit },
       storeDurable: positions.applied,
-      durableLastMax: Math.max(known ? before.durableLastMax : 0, base.index + entries.length),
+      durableLastMax: Math.max(damaged ? 0 : (before?.durableLastMax ?? 0), base.index + entries.length),
       configs,
     })
     this.#vote(at, { term, vote, commit })
@@ -195,5 +198,8 @@ export const configInForce = (replica: ReplicaRecord): ConfigAt => replica.confi
 export function isQuorum(config: GroupConfig, agrees: (replica: ReplicaId) => boolean): boolean {
   const majority = (half: readonly ReplicaId[]): boolean =>
     half.length === 0 || half.filter(agrees).length > half.length / 2
-  return majority(config.voters) && majority(config.outgoing)
+  return config.voters.length > 0 && majority(config.voters) && majority(config.outgoing)
 }
+
+export const isVoter = ({ voters, outgoing }: GroupConfig, replica: ReplicaId): boolean =>
+  voters.includes(replica) || outgoing.includes(replica)

@@ -1,0 +1,83 @@
+import {
+  META_GROUP,
+  replicaId,
+  type GroupId,
+  type Incarnation,
+  type JoinAnswer,
+  type KeyRange,
+  type NodeId,
+} from '@kvorum/model'
+import { votersOf, type Bootstrap, type RecoveredGroup } from '@kvorum/node'
+import { decodeMetaState, formerMember, META_ROW, seatOf, type MetaState } from '@kvorum/placement'
+import type { MemoryEngine, Recovered } from '@kvorum/storage'
+import type { NodeConfig } from './nodeConfig.js'
+
+/** What a start begins with, as the server finds it out: by its flags, from its directory, or by asking. */
+export type Place =
+  | { readonly kind: 'known'; readonly bootstrap: Bootstrap }
+  | { readonly kind: 'ask'; readonly incarnation: Incarnation }
+
+export function placeOf(
+  { bootstrap, joins }: NodeConfig,
+  self: NodeId,
+  engine: MemoryEngine,
+  directory: Incarnation | null,
+): Place {
+  const meta = metaStateIn(engine)
+  if (joins === null) {
+    const known = meta === null ? bootstrap : { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards }
+    return { kind: 'known', bootstrap: known }
+  }
+  const seat = meta === null ? undefined : (seatOf(meta, self) ?? formerMember(meta, self))
+  if (directory === null || meta === null || seat === undefined) {
+    return { kind: 'ask', incarnation: directory ?? (0n as Incarnation) }
+  }
+  const { shards } = meta.shards
+  return {
+    kind: 'known',
+    bootstrap: { nodes: meta.nodes, metaConfig: votersOf([]), shards, joined: seat.replica },
+  }
+}
+
+function metaStateIn(engine: MemoryEngine): MetaState | null {
+  const row = engine.fetchSync({ gets: [META_ROW], scans: [] }).values[0] ?? null
+  return row === null ? null : decodeMetaState(row)
+}
+
+export const placeByAnswer = (answer: Extract<JoinAnswer, { kind: 'member' }>): Bootstrap => ({
+  nodes: answer.members.map(({ node, peerUrls }) => ({
+    id: node,
+    name: '',
+    peerUrls,
+    clientUrls: [],
+    learner: false,
+    serverVersion: '',
+  })),
+  metaConfig: votersOf([]),
+  shards: answer.shards.map(shard => ({ ...shard, replicas: [] })),
+  joined: answer.replica,
+})
+
+/** As the server does: records that were lost may have been all that a group had. */
+export function recoveredGroups(
+  known: Recovered & { readonly kind: 'recovered' },
+  shards: readonly { readonly group: GroupId; readonly range: KeyRange }[],
+): readonly RecoveredGroup[] {
+  if (!known.groupsInDoubt) return known.groups
+  const all = [META_GROUP, ...shards.map(({ group }) => group)]
+  const missing = all.filter(id => known.groups.every(({ group }) => group !== id))
+  return [
+    ...known.groups,
+    ...missing.map(group => ({
+      group,
+      hardState: { term: 0, vote: replicaId(0), commit: 0 },
+      base: { index: 0, term: 0 },
+      termRuns: [],
+      lastIndex: 0,
+      configs: [],
+      entries: [],
+      lastTime: 0,
+      corrupt: 'its records may be among those that the damaged log lost',
+    })),
+  ]
+}
