@@ -85,6 +85,7 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     seed: 4,
     profile: 'members',
     draw: 3,
-    found: 'a newcomer voted before it had a state, and could not come back without the majority it was part of',
+    found:
+      'a newcomer voted before it had a state, and could not come back without the majority it was part of',
   },
 ]

@@ -9,7 +9,8 @@ import { holds, until } from './until.js'
 t.setTimeout(600_000)
 
 const GONE = /the member has been permanently removed from the cluster/
-const NOT_YET = /unhealthy cluster|not enough started/
+/** The change before it is under way, or nobody knows how this one ended. */
+const AGAIN = /unhealthy cluster|not enough started|timed out|no leader|leader changed/
 
 function clientOf(t: Test, nodes: readonly ServerProcess[], timeoutMs = 20_000): KvorumClient {
   const client = new KvorumClient({ endpoints: nodes.map(({ plan }) => plan.clientUrl), timeoutMs })
@@ -58,7 +59,7 @@ const untilDone = (what: string, ask: () => Promise<unknown>, done: RegExp): Pro
       return true
     } catch (error) {
       if (done.test(textOf(error))) return true
-      if (NOT_YET.test(textOf(error))) return null
+      if (AGAIN.test(textOf(error))) return null
       throw error
     }
   })

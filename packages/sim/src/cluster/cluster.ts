@@ -11,6 +11,7 @@ import { Addresses, urlOf } from './addresses.js'
 import { structuredFrames, wireFrames } from './frames.js'
 import type { Joins } from './nodeConfig.js'
 import { Observer } from './observer.js'
+import { answerJoin } from './place.js'
 import type { RunPlan } from './plan.js'
 import { SimNode, type World } from './simNode.js'
 
@@ -101,7 +102,7 @@ export class Cluster {
       })
     }
     travel([from, asked.station], () =>
-      asked.answerJoin(request, answer => travel([asked.station, from], () => answered(answer))),
+      answerJoin(asked, request, answer => travel([asked.station, from], () => answered(answer))),
     )
   }
 

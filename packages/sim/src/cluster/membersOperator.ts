@@ -28,6 +28,7 @@ const STEPS: readonly Step[] = [
 ]
 
 const VOTERS_MAX = 6
+const FOLLOW_EVERY = 200 * MILLISECOND
 
 /**
  * Changes the members while everything else goes wrong, one thing or several at once, as one does who looks before
@@ -61,10 +62,16 @@ export class MembersOperator {
     next()
   }
 
-  /** Who was let in starts now, whoever was forgotten on the way; everybody is found where the log says. */
+  /** No more changes; what is still decided of those under way is followed. */
   finish(): void {
     this.#stopped = true
-    const { nodes, world, observer } = this.#cluster
+    if (this.#cluster.plan.spares > 0) this.#follow()
+  }
+
+  /** Who was let in starts now, whoever was forgotten on the way; everybody is found where the log says. */
+  #follow(): void {
+    const { nodes, world, observer, schedule } = this.#cluster
+    schedule.after(FOLLOW_EVERY, 'operator', () => this.#follow())
     for (const { node, urls } of observer.members.latest.members) {
       world.addresses.move(urls[0]!, stationOf(node))
       const member = nodes.find(({ id }) => id === node)

@@ -1,16 +1,26 @@
 import {
   META_GROUP,
   replicaId,
+  type ClientRequest,
   type GroupId,
   type Incarnation,
   type JoinAnswer,
+  type JoinRequest,
   type KeyRange,
   type NodeId,
 } from '@kvorum/model'
-import { votersOf, type Bootstrap, type RecoveredGroup } from '@kvorum/node'
+import {
+  isSettled,
+  joinAnswer,
+  votersOf,
+  type Bootstrap,
+  type NodeState,
+  type RecoveredGroup,
+} from '@kvorum/node'
 import { decodeMetaState, formerMember, META_ROW, seatOf, type MetaState } from '@kvorum/placement'
 import type { MemoryEngine, Recovered } from '@kvorum/storage'
-import type { NodeConfig } from './nodeConfig.js'
+import { MILLISECOND, type Schedule } from '../schedule.js'
+import type { Answered, Joins, NodeConfig } from './nodeConfig.js'
 
 /** What a start begins with, as the server finds it out: by its flags, from its directory, or by asking. */
 export type Place =
@@ -58,6 +68,49 @@ export const placeByAnswer = (answer: Extract<JoinAnswer, { kind: 'member' }>): 
   joined: answer.replica,
 })
 
+type Decided = Exclude<JoinAnswer, { readonly kind: 'later' }>
+
+/** Asks again and again, for as long as it waits for that, until somebody can tell. */
+export function askToJoin(
+  joins: Joins,
+  incarnation: Incarnation,
+  schedule: Schedule,
+  waits: () => boolean,
+  done: (answer: Decided) => void,
+): void {
+  let over = false
+  joins.ask({ peerUrls: joins.peerUrls, incarnation }, answer => {
+    if (over || !waits() || answer.kind === 'later') return
+    over = true
+    done(answer)
+  })
+  schedule.after(500 * MILLISECOND, 'askAgain', () => {
+    if (over || !waits()) return
+    over = true
+    askToJoin(joins, incarnation, schedule, waits, done)
+  })
+}
+
+/** One that may be asked who somebody is. */
+export interface Asked {
+  readonly state: NodeState | null
+  request(request: ClientRequest, timeoutMs: number, answered: Answered): number | null
+}
+
+/** What the server does when a newcomer asks who it is. */
+export function answerJoin(node: Asked, request: JoinRequest, answered: (answer: JoinAnswer) => void): void {
+  if (node.state !== null && isSettled(node.state, request)) {
+    answered(joinAnswer(node.state, request))
+    return
+  }
+  const asked = node.request({ kind: 'barrier' }, 5_000, result => {
+    const { state } = node
+    if (state !== null && result !== 'lost' && result.ok) answered(joinAnswer(state, request))
+    else answered({ kind: 'later' })
+  })
+  if (asked === null) answered({ kind: 'later' })
+}
+
 /** As the server does: records that were lost may have been all that a group had. */
 export function recoveredGroups(
   known: Recovered & { readonly kind: 'recovered' },
@@ -81,3 +134,7 @@ export function recoveredGroups(
     })),
   ]
 }
+
+/** Of a recovered log a node is handed only the last entries; the others are read from the disk. */
+export const lastOf = <Item>(items: readonly Item[], count: number): readonly Item[] =>
+  count >= items.length ? items : items.slice(items.length - count)

@@ -8,14 +8,7 @@ import type { FaultOptions, SwarmOptions } from '../swarm.js'
  * within a short run, for the mutants that need it.
  */
 export type ProfileName =
-  | 'swarm'
-  | 'calm'
-  | 'elections'
-  | 'powerLoss'
-  | 'partitions'
-  | 'delays'
-  | 'bitRot'
-  | 'members'
+  'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'delays' | 'bitRot' | 'members'
 
 const NEVER = { every: 0, lastsMax: 0 }
 

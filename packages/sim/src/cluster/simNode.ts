@@ -1,13 +1,11 @@
 import {
   incarnation,
   META_GROUP,
-  refuse,
   type BootIdentity,
   type ClientRequest,
   type ClientResult,
   type Entry,
   type GroupId,
-  type JoinAnswer,
   type JoinRequest,
   type NodeId,
   type WatchRequest,
@@ -15,8 +13,6 @@ import {
 import {
   createNode,
   firstTurn,
-  isSettled,
-  joinAnswer,
   REFUSAL_SENTENCES,
   turn,
   type Bootstrap,
@@ -51,7 +47,7 @@ import {
   type StreamListener,
 } from './nodeConfig.js'
 import type { Found, FoundGroup, NodeView, Observer } from './observer.js'
-import { placeByAnswer, placeOf, recoveredGroups } from './place.js'
+import { askToJoin, lastOf, placeByAnswer, placeOf, recoveredGroups } from './place.js'
 import { storedState, type StoredState } from './storedState.js'
 import { SimTransport } from './transport.js'
 
@@ -174,22 +170,13 @@ export class SimNode {
 
   #askToJoin(recovered: Founded, own: JoinRequest['incarnation']): void {
     const { life, world } = this
-    const { peerUrls, ask } = this.config.joins!
-    const here = (): boolean => this.life === life && this.status === 'recovering'
-    let answered = false
-    ask({ peerUrls, incarnation: own }, answer => {
-      if (answered || !here() || answer.kind === 'later') return
-      answered = true
+    const waits = (): boolean => this.life === life && this.status === 'recovering'
+    askToJoin(this.config.joins!, own, world.schedule, waits, answer => {
       if (answer.kind === 'member') this.#open(recovered, placeByAnswer(answer))
       else {
         this.#note('error', `turned away: ${answer.reason}`)
         this.#end('failed')
       }
-    })
-    world.schedule.after(500 * MILLISECOND, 'askAgain', () => {
-      if (answered || !here()) return
-      answered = true
-      this.#askToJoin(recovered, own)
     })
   }
 
@@ -361,20 +348,6 @@ export class SimNode {
     if (this.status !== 'failed') return
     this.status = 'down'
     this.start()
-  }
-
-  /** What the server does when a newcomer asks who it is. */
-  answerJoin(request: JoinRequest, answered: (answer: JoinAnswer) => void): void {
-    if (this.state !== null && isSettled(this.state, request)) {
-      answered(joinAnswer(this.state, request))
-      return
-    }
-    const asked = this.request({ kind: 'barrier' }, 5_000, result => {
-      const { state } = this
-      if (state !== null && result !== 'lost' && result.ok) answered(joinAnswer(state, request))
-      else answered({ kind: 'later' })
-    })
-    if (asked === null) answered({ kind: 'later' })
   }
 
   pause(): void {
@@ -623,9 +596,3 @@ type Founded = Exclude<Recovered, { readonly kind: 'refused' }>
 function* repair(ops: Iterable<Parameters<MemoryDisk['runSync']>[0][number]>): DiskJob {
   for (const op of ops) yield op
 }
-
-const lastOf = <Item>(items: readonly Item[], count: number): readonly Item[] =>
-  count >= items.length ? items : items.slice(items.length - count)
-
-/** What a client is told that speaks to a process which is not there. */
-export const NOBODY_LISTENS = refuse('stopped')

@@ -36,6 +36,7 @@ t.test('seeds of every profile', async t => {
     ['powerLoss', 10],
     ['partitions', 10],
     ['bitRot', 10],
+    ['members', 8],
   ] as const
   for (const [profile, seeds] of runs) {
     const { status, lines } = sim('--profile', profile, '--seeds', String(seeds))
