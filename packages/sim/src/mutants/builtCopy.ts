@@ -11,7 +11,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Mutant } from './mutant.js'
+import type { Mutant, Patch } from './mutant.js'
 
 /** What the simulator runs on. */
 const ROOMS = ['model', 'raft', 'machine', 'placement', 'storage', 'peer', 'node', 'protocol', 'sim']
@@ -51,15 +51,18 @@ export class BuiltCopy {
 
   /** Runs `act` with the mutant in place, then takes it out again. */
   with<Value>(mutant: Mutant, act: () => Value): Value {
-    const path = join(this.directory, 'packages', mutant.file)
+    const patches: readonly Patch[] = [mutant, ...(mutant.also ?? [])]
+    return patches.reduceRight((inner, patch) => () => this.#patched(mutant.id, patch, inner), act)()
+  }
+
+  #patched<Value>(id: string, { file, text, replacement }: Patch, act: () => Value): Value {
+    const path = join(this.directory, 'packages', file)
     const original = readFileSync(path, 'utf8')
-    const places = original.split(mutant.text).length - 1
-    if (places !== 1) {
-      throw new Error(`${mutant.id}: its text is in ${mutant.file} ${places} times, not once: ${mutant.text}`)
-    }
+    const places = original.split(text).length - 1
+    if (places !== 1) throw new Error(`${id}: its text is in ${file} ${places} times, not once: ${text}`)
     writeFileSync(
       path,
-      original.replace(mutant.text, () => mutant.replacement),
+      original.replace(text, () => replacement),
     )
     try {
       return act()

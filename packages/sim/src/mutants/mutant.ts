@@ -1,16 +1,21 @@
 import type { ProfileName } from '../cluster/profiles.js'
 
-/**
- * A mistake as a patch of one built file. `text` must be there exactly once, so that a mutant that no longer
- * means anything is noticed.
- */
-export interface Mutant {
-  readonly id: `M${number}`
-  readonly title: string
+export interface Patch {
   /** Below packages/. */
   readonly file: string
   readonly text: string
   readonly replacement: string
+}
+
+/**
+ * A mistake as a patch of one built file. `text` must be there exactly once, so that a mutant that no longer
+ * means anything is noticed.
+ */
+export interface Mutant extends Patch {
+  readonly id: `M${number}`
+  readonly title: string
+  /** Where the mistake has to be made in more than one place, because one guard stands behind another. */
+  readonly also?: readonly Patch[]
   /** Under which faults it is looked for. */
   readonly profile: ProfileName
   /** Seeds that were seen to kill it; tried first. */
