@@ -548,27 +548,43 @@ void t.test('configurations', async t => {
       commit,
       configs: [{ index, config: config(voters, outgoing) }],
     })
-  const story = (): Story => new Story().elect(1, 1, [1, 2])
+  const elected = (): Story => new Story().elect(1, 1, [1, 2])
+  const story = (): Story =>
+    elected().see({
+      kind: 'appended',
+      at: at(1),
+      entries: [mark(1, 1)],
+      proposed: true,
+      commit: 0,
+      configs: [],
+    })
   pair(
     t,
     'I12',
     'quorums of neighbours meet',
-    () => propose(story(), 1, [3, 4, 5], [1, 2, 3], 0),
-    () => propose(story(), 1, [3, 4, 5], [], 0),
+    () => propose(story(), 2, [3, 4, 5], [1, 2, 3], 1),
+    () => propose(story(), 2, [3, 4, 5], [], 1),
   )
   pair(
     t,
     'I12',
     'one change at a time',
-    () => propose(propose(story(), 1, [1, 2, 4], [1, 2, 3], 0), 2, [1, 2, 4], [], 1),
-    () => propose(propose(story(), 1, [1, 2, 4], [1, 2, 3], 0), 2, [1, 2, 4], [], 0),
+    () => propose(propose(story(), 2, [1, 2, 4], [1, 2, 3], 1), 3, [1, 2, 4], [], 2),
+    () => propose(propose(story(), 2, [1, 2, 4], [1, 2, 3], 1), 3, [1, 2, 4], [], 1),
+  )
+  pair(
+    t,
+    'I12',
+    'none before an entry of the term is committed',
+    () => propose(story(), 2, [1, 2, 4], [1, 2, 3], 1),
+    () => propose(story(), 2, [1, 2, 4], [1, 2, 3], 0),
   )
   pair(
     t,
     'I12',
     'the one in force comes from the log',
-    () => propose(story(), 1, [1, 2, 4], [1, 2, 3], 0).move(1, { last: 1, configIndex: 1 }),
-    () => propose(story(), 1, [1, 2, 4], [1, 2, 3], 0).move(1, { last: 1 }),
+    () => propose(story(), 2, [1, 2, 4], [1, 2, 3], 1).move(1, { last: 2, configIndex: 2 }),
+    () => propose(story(), 2, [1, 2, 4], [1, 2, 3], 1).move(1, { last: 2 }),
   )
   t.ok(quorumsIntersect(config([1, 2, 3]), config([1, 2, 3, 4])))
   t.notOk(quorumsIntersect(config([1, 2, 3, 4]), config([1, 2, 5])))
