@@ -43,7 +43,6 @@ void t.test('each class of fault is on in about half of the runs', async t => {
     pause: run => run.faults.pause.every > 0,
     wipe: run => run.faults.wipe.every > 0,
     bitRot: run => run.faults.disk.bitRotChance > 0,
-    membership: run => run.faults.membership.every > 0,
   }
   for (const [name, isOn] of Object.entries(classes)) {
     const share = runs.filter(isOn).length / runs.length
@@ -56,4 +55,13 @@ void t.test('each class of fault is on in about half of the runs', async t => {
       runs.some(run => run.workload.kinds.includes(kind)),
       kind,
     )
+})
+
+void t.test('members come and go from the third draw on, where nothing else needs everybody', async t => {
+  t.ok(runs.every(run => run.faults.membership.every === 0))
+  const later = Array.from({ length: 1000 }, (_, seed) => drawSwarm(seed, new Random(seed), 3))
+  const moving = later.filter(run => run.faults.membership.every > 0)
+  const share = moving.length / later.length
+  t.ok(share > 0.15 && share < 0.35, `${share}`)
+  t.ok(moving.every(({ users, quota }) => users === null && quota === null))
 })
