@@ -40,6 +40,7 @@ import {
 import { chainDigest } from './digest.js'
 import { authFenceRow, configRow, guardRow, leaseRow, metaRow } from './groupRows.js'
 import type { Machine } from './machine.js'
+import { countPlan } from './operationCounts.js'
 import { type Overlay, overlayPut } from './overlay.js'
 import { commandView } from './reader.js'
 import { guardRefusal, isOwn } from './quota.js'
@@ -262,7 +263,9 @@ function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<Outcome> {
   const error = yield* checkPlan(run, put => machine.leases.has(put.lease))
   if (error !== null) return { error }
   const reply = yield* runPlan(run, plan)
-  return reply.ok ? { reply: { kind: 'op', op: reply.value } } : { error: reply.error }
+  if (!reply.ok) return { error: reply.error }
+  countPlan(machine.counts, plan)
+  return { reply: { kind: 'op', op: reply.value } }
 }
 
 /** Only the rule changes here; the rows go later, in pages (compactPhysically). */
@@ -367,6 +370,7 @@ function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<Outcome
     const page = yield* nextAttached(view, cursor)
     if (page === null) break
     for (const old of page) writeDelete(entry, 0, old)
+    machine.counts.deletes += page.length
     if (isFull(entry)) spill(entry)
   }
   addToSum(entry, leaseRow(machine, id, lease.ttl).crc)

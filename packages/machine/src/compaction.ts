@@ -39,10 +39,12 @@ export function* compactPhysically(machine: Machine, overlay: Overlay): Step<boo
     if (!rangeContains(machine.range, at.key)) continue
     const { kind, prev, prevBytes } = decodeHistory(machine.checksum, row.key, row.value)
     if (prev !== 0) overlayPut(overlay, { key: pastKey(at.key, prev), value: null })
+    machine.counts.compactedVersions += prev !== 0 ? 1 : 0
     const tombstone = kind === 'delete' ? versionCharge(at.key.length, 0) : 0
     if (compareBytes(row.key, counted) >= 0) freed += prevBytes + tombstone
     if (at.revision === target) continue
     if (kind === 'delete') overlayPut(overlay, { key: pastKey(at.key, at.revision), value: null })
+    machine.counts.compactedVersions += kind === 'delete' ? 1 : 0
     overlayPut(overlay, { key: row.key, value: null })
   }
   const seen = page.next ?? historyStart(target + 1)

@@ -69,6 +69,7 @@ export {
   type ShardRows,
   snapshotScans,
 } from './snapshot.js'
+export { createOperationCounts, type OperationCounts } from './operationCounts.js'
 export { runStep, type Step } from './step.js'
 export {
   type Changes,

@@ -16,6 +16,7 @@ import {
   type Term,
 } from '@kvorum/model'
 
+import { createOperationCounts, type OperationCounts } from './operationCounts.js'
 import { createSessions, type Sessions } from './sessions.js'
 
 export interface Lease {
@@ -77,6 +78,8 @@ export interface Machine {
   installing: boolean
   /** Why this replica may not serve; set by the owner. */
   quarantined: string | null
+  /** Of the owner's choice, and not replicated. */
+  readonly counts: OperationCounts
 }
 
 /** What a command may write without being a long one. */
@@ -92,6 +95,8 @@ export interface MachineOptions {
   readonly epoch?: Epoch
   readonly responseBytesMax?: number
   readonly longCommand?: LongCommandBound
+  /** Where to count operations; default: counts of its own. */
+  readonly counts?: OperationCounts
 }
 
 /** An empty shard. The first revision is 1, as in etcd, and belongs to no write. */
@@ -120,4 +125,5 @@ export const createMachine = (options: MachineOptions): Machine => ({
   purge: { target: 0, cursor: EMPTY, counted: EMPTY, freed: 0 },
   installing: false,
   quarantined: null,
+  counts: options.counts ?? createOperationCounts(),
 })

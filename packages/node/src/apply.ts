@@ -41,6 +41,7 @@ import { armLeases, leaseApplied } from './leases.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
 import { serveReads } from './reads.js'
 import { rosterApplied } from './roster.js'
+import { noticeSlowApply } from './slowApply.js'
 import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
@@ -79,6 +80,7 @@ export function driveApply(turn: Turn, group: Group): void {
   }
   applying.batch = entries.map(entry => ({ entry, command: commandIn(group, entry), prefetched: null }))
   applying.at = 0
+  applying.since = turn.now
   enterApply(turn, group, applying.batch)
   fetchBatch(turn, group)
 }
@@ -157,10 +159,12 @@ function applyBatch(turn: Turn, group: Group): void {
     const progress = { inLoop: true, done: false }
     turn.applyBytesLeft -= chargeOf(pending.entry)
     applying.waiting = true
+    if (applying.at > 0) applying.since = turn.now
     runTask(turn, {
       ...applyingWork(group),
       step: applyEntry(turn, group, pending),
       done: (later, worked) => {
+        noticeSlowApply(later, group, pending, applying.since)
         const hidden = worked !== null && isLong(worked) ? hiddenCommand(group) : null
         if (hidden !== null) {
           // Nothing behind it is applied before it is shown; `driveHidden` goes on from here.

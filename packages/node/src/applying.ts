@@ -16,6 +16,8 @@ export interface Applying {
   waiting: boolean
   /** The long command that the state machine is in; null: it is between two commands, or in a short one. */
   hidden: Hidden | null
+  /** When the entry at `at` was taken up: with the first of a batch that is when its rows were asked for. */
+  since: Millis
 }
 
 export interface Pending {
@@ -40,7 +42,13 @@ export interface Hidden {
   workedAt: Millis
 }
 
-export const createApplying = (): Applying => ({ batch: [], at: 0, waiting: false, hidden: null })
+export const createApplying = (): Applying => ({
+  batch: [],
+  at: 0,
+  waiting: false,
+  hidden: null,
+  since: 0,
+})
 
 /** The state that it was working on is gone. */
 export function resetApplying(applying: Applying): void {

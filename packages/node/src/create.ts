@@ -1,5 +1,5 @@
 import { META_GROUP, NO_REPLICA, type GroupId, type KeyRange, type Replica } from '@kvorum/model'
-import { createOverlay } from '@kvorum/machine'
+import { createOperationCounts, createOverlay } from '@kvorum/machine'
 import type { ShardDescriptor } from '@kvorum/placement'
 import { createAlarmDuty } from './alarms.js'
 import { createApplying } from './applying.js'
@@ -70,6 +70,8 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     metaCommandUntil: 0,
     unsettled: new Set(),
     counters: noCounts(),
+    operations: createOperationCounts(),
+    slowApplyNotedAt: -Infinity,
   }
   for (const { id, peerUrls } of bootstrap.nodes) {
     if (id === options.self) continue
@@ -204,4 +206,5 @@ const noCounts = (): NodeState['counters'] => ({
   leasesExpired: 0,
   watchEvents: 0,
   stalls: 0,
+  slowApplies: 0,
 })

@@ -88,6 +88,7 @@ function* loadShard(
     group: group.id,
     range: keys,
     checksum,
+    counts: state.operations,
     ...(longCommand === undefined ? {} : { longCommand }),
   }
   const loaded = yield* loadMachine(options)

@@ -10,6 +10,7 @@ import {
 import { readPage, readRange, readTxn, type Reader, type ReadReply, type Step } from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
+import { countReads } from './operations.js'
 import { takeReadView } from './readView.js'
 import { awaitLeader, enterStage } from './stages.js'
 import type { Group, Turn } from './state.js'
@@ -57,6 +58,7 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
         return
       }
       const { revision, reply } = result.value
+      countReads(later.state.operations, reply)
       answerCall(later, call, { revision, term }, encodeReply({ kind: 'op', op: reply }))
     },
     failed: later => awaitLeader(later, group, call),

@@ -9,7 +9,7 @@ import type {
   Roster,
   Term,
 } from '@kvorum/model'
-import type { Overlay } from '@kvorum/machine'
+import type { OperationCounts, Overlay } from '@kvorum/machine'
 import type { Raft } from '@kvorum/raft'
 import type { ShardMap } from '@kvorum/placement'
 import type { AlarmDuty } from './alarms.js'
@@ -87,6 +87,9 @@ export interface NodeState {
   /** Groups that have more to do in the next turn. */
   readonly unsettled: Set<Group>
   readonly counters: Counters
+  /** Of all shards of this node, over all their lives in it. */
+  readonly operations: OperationCounts
+  slowApplyNotedAt: Millis
 }
 
 /** Monotonic counts for metrics; names become `kvorum_<name>_total`. */
@@ -105,6 +108,7 @@ export interface Counters {
   leasesExpired: number
   watchEvents: number
   stalls: number
+  slowApplies: number
 }
 
 /** One Raft group on this node. */

@@ -37,7 +37,24 @@ export function statusOf(
       connected,
       queuedBytes: queuedBytes(node),
     })),
-    counters: { ...state.counters },
+    counters: { ...state.counters, ...operationCounters(state) },
+  }
+}
+
+/** What etcd has under names of its own; the edge knows which. */
+function operationCounters({ operations, hub }: NodeState): Record<string, number> {
+  const { puts, putBytes, deletes, ranges, txns, compactedVersions } = operations
+  const streams = [...hub.streams.values()]
+  return {
+    mvccPuts: puts,
+    mvccPutBytes: putBytes,
+    mvccDeletes: deletes,
+    mvccRanges: ranges,
+    mvccTxns: txns,
+    mvccCompactedVersions: compactedVersions,
+    watchStreams: streams.filter(({ watchers }) => watchers.size > 0).length,
+    watchers: streams.reduce((sum, { watchers }) => sum + watchers.size, 0),
+    slowWatchers: [...hub.shards.values()].reduce((sum, { behind }) => sum + behind.size, 0),
   }
 }
 

@@ -177,6 +177,8 @@ export interface NodeOptions {
   readonly limits: NodeLimits
   readonly maintenance: MaintenanceOptions
   readonly checksum: Checksum
+  /** A command that takes longer to be applied is told of; default: none is. */
+  readonly slowApplyMs?: Millis
   /** The same on all nodes of a cluster, for ever; default: LIMITS. The simulator draws tiny ones. */
   readonly longCommand?: LongCommandBound
 }

@@ -42,6 +42,7 @@ export interface MiniOptions {
   readonly limits?: Partial<NodeLimits>
   readonly maintenance?: Partial<MaintenanceOptions>
   readonly longCommand?: NodeOptions['longCommand']
+  readonly slowApplyMs?: number
 }
 
 /**
@@ -139,7 +140,7 @@ export class MiniNode {
     cluster: MiniCluster,
     id: NodeId,
     bootstrap: Bootstrap,
-    { limits = {}, maintenance = {}, longCommand }: MiniOptions,
+    { limits = {}, maintenance = {}, longCommand, slowApplyMs }: MiniOptions,
   ) {
     this.cluster = cluster
     this.id = id
@@ -159,6 +160,7 @@ export class MiniNode {
         maintenance: { ...NO_MAINTENANCE, ...maintenance },
         checksum: (bytes, seed) => crc32(bytes, seed),
         ...(longCommand === undefined ? {} : { longCommand }),
+        ...(slowApplyMs === undefined ? {} : { slowApplyMs }),
       },
       {
         now: cluster.now,

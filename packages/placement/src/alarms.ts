@@ -23,6 +23,10 @@ export interface Alarms {
 
 export const NO_ALARMS: Alarms = { version: 0, active: [] }
 
+/** What a cluster begins with that is made of another one's state. */
+export const restoredAlarms = (active: readonly MemberAlarm[]): Alarms =>
+  active.length === 0 ? NO_ALARMS : { version: 1, active: [...active].sort(byMember) }
+
 const ALARMS_FORMAT = 1
 
 /** What was raised or taken back, which is nothing where it was so already. */

@@ -7,7 +7,7 @@
  */
 export * from './auth/index.js'
 export * from './members.js'
-export { NO_ALARMS, type Alarms } from './alarms.js'
+export { NO_ALARMS, restoredAlarms, type Alarms } from './alarms.js'
 export * from './metaCommand.js'
 export * from './metaState.js'
 export * from './shardMap.js'

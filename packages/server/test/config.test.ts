@@ -360,6 +360,12 @@ t.test('automatic compaction, as etcd reads it', async t => {
   t.match(refusal(['--auto-compaction-mode=weekly']), /must be one of periodic, revision/)
 })
 
+t.test('commands that are slow to apply', async t => {
+  t.equal(run([]).config.slowApplyMs, 100)
+  t.equal(run(['--experimental-warning-apply-duration=1s']).config.slowApplyMs, 1000)
+  t.equal(run(['--warning-apply-duration=2s']).config.slowApplyMs, 2000)
+})
+
 t.test('corruption checks', async t => {
   const of = (...argv: string[]) => run(argv).config.maintenance.corruptCheck
   t.strictSame(of(), { atStart: false, everyMs: 0, afterCompactionMs: 0 })

@@ -56,6 +56,26 @@ t.test("metrics have etcd's names", async t => {
   t.match(text, /grpc_server_msg_sent_total\{[^}]*grpc_method="Range"[^}]*\} 1\n/)
 })
 
+t.test("what is done to keys has etcd's names", async t => {
+  await using server = await running()
+  server.node.counters = { mvccPuts: 3, mvccPutBytes: 40, watchEvents: 5, watchers: 2, slowApplies: 1 }
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  for (const line of [
+    'etcd_mvcc_put_total 3',
+    'etcd_debugging_mvcc_put_total 3',
+    'etcd_debugging_mvcc_total_put_size_in_bytes 40',
+    'kvorum_watch_events_total 5',
+    'etcd_debugging_mvcc_events_total 5',
+    'etcd_debugging_mvcc_watcher_total 2',
+    'etcd_debugging_mvcc_compact_revision -1',
+    'etcd_server_quota_backend_bytes 2048',
+    'etcd_server_slow_apply_total 1',
+  ])
+    t.ok(text.includes(`\n${line}\n`), line)
+  t.match(text, /# TYPE etcd_debugging_mvcc_watcher_total gauge\n/)
+  t.match(text, /# TYPE etcd_mvcc_put_total counter\n/)
+})
+
 t.test('what the disk takes is measured, and passed on as it is', async t => {
   const registry = new Registry()
   const times = createDiskTimes(registry)

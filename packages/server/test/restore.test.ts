@@ -11,7 +11,16 @@ import {
   SILENT,
   snapshotStatus,
 } from '@kvorum/server'
-import { addEntry, closeBucket, createBboltWriter, finishFile, openBucket, takePages } from '@kvorum/storage'
+import { decodeMetaState, META_ROW } from '@kvorum/placement'
+import {
+  addEntry,
+  closeBucket,
+  createBboltWriter,
+  finishFile,
+  LevelEngine,
+  openBucket,
+  takePages,
+} from '@kvorum/storage'
 import { encodeRevisionKey } from '#src/snapshot/etcdBuckets.js'
 
 type Entries = readonly (readonly [Uint8Array | string, Uint8Array | string])[]
@@ -74,6 +83,77 @@ t.test('a file becomes a directory', async t => {
   t.same(await restore(bytes), { revision: 4, compactRevision: 0, leases: 1 })
   t.same(readdirSync(dataDir), ['store-0'])
   t.match(await snapshotStatus(file), { revision: 4, totalKey: 4, totalSize: bytes.length - 32 })
+})
+
+/** The buckets and keys of etcd 3.5, and what 3.6 adds. */
+function ofEtcd35(): Readonly<Record<string, Entries>> {
+  const count = (value: bigint): Buffer => {
+    const bytes = Buffer.alloc(8)
+    bytes.writeBigUInt64BE(value)
+    return bytes
+  }
+  const member = JSON.stringify({ id: 1, peerURLs: ['http://10.0.0.1:2380'], name: 'old', clientURLs: [] })
+  const alarm = codec('etcdserverpb.AlarmMember')
+  return {
+    alarm: [
+      [alarm.encode({ memberID: 0xfedc_ba98_7654_3210n, alarm: 2 }), ''],
+      [alarm.encode({ memberID: 0x1234n, alarm: 1 }), ''],
+    ],
+    auth: [
+      ['authEnabled', Buffer.of(1)],
+      ['authRevision', count(5n)],
+    ],
+    authRoles: [['root', codec('authpb.Role').encode({ name: Buffer.from('root'), keyPermission: [] })]],
+    authUsers: [
+      [
+        'root',
+        codec('authpb.User').encode({
+          name: Buffer.from('root'),
+          password: Buffer.from('$2a$04$x'),
+          roles: ['root'],
+          options: { no_password: false },
+        }),
+      ],
+    ],
+    cluster: [
+      ['clusterVersion', '3.5.0'],
+      ['downgrade', '{"target-version":"","enabled":false}'],
+    ],
+    key: KEYS,
+    lease: [],
+    members: [['0000000000000001', member]],
+    members_removed: [['0000000000000002', 'removed']],
+    meta: [
+      ['confState', '{"voters":[1],"auto_leave":false}'],
+      ['consistent_index', count(77n)],
+      ['finishedCompactRev', encodeRevisionKey({ revision: 2, sub: 0, tombstone: false })],
+      ['scheduledCompactRev', encodeRevisionKey({ revision: 2, sub: 0, tombstone: false })],
+      ['storageVersion', '3.6.0'],
+      ['term', count(9n)],
+    ],
+  }
+}
+
+t.test('a file as etcd 3.5 and 3.6 write it: users and alarms, and nothing of the old members', async t => {
+  const { restore, dataDir } = rig(t)
+  t.same(await restore(database(ofEtcd35())), { revision: 4, compactRevision: 2, leases: 0 })
+  const engine = await LevelEngine.open(join(dataDir, 'store-0', 'state'))
+  const row = (await engine.fetch({ gets: [META_ROW], scans: [] })).values[0]
+  await engine.close()
+  const meta = decodeMetaState(row!)
+  t.strictSame(meta.alarms, {
+    version: 1,
+    active: [
+      { member: 0x1234n, alarm: 'noSpace' },
+      { member: 0xfedc_ba98_7654_3210n, alarm: 'corrupt' },
+    ],
+  })
+  t.match(meta.auth, { enabled: true, revision: 5 })
+  t.strictSame([...meta.auth.users.keys()], ['root'])
+  t.strictSame(
+    meta.nodes.map(({ peerUrls }) => peerUrls),
+    [['http://127.0.0.1:1']],
+  )
 })
 
 t.test('the revision can be raised', async t => {

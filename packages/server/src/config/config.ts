@@ -47,6 +47,7 @@ export interface ServerConfig {
   readonly catchUpEntries: number
   readonly watchProgressMs: number
   readonly slowRequestMs: number
+  readonly slowApplyMs: number
   readonly maintenance: MaintenanceOptions
   readonly corsOrigins: readonly string[]
   /** Holds '*' where any host will do. */

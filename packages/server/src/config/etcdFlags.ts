@@ -57,10 +57,6 @@ export const ETCD_FLAGS = {
   ),
   'experimental-txn-mode-write-with-shared-buffer': meaningless('bool', 'reads never copy the buffer'),
   'experimental-bootstrap-defrag-threshold-megabytes': meaningless('value', 'there is nothing to defragment'),
-  'experimental-warning-apply-duration': meaningless(
-    'value',
-    'a request is judged as a whole and logged with its parts, see --warning-unary-request-duration',
-  ),
   'experimental-enable-lease-checkpoint': meaningless('bool', NEW_LEASE_TIME),
   'experimental-enable-lease-checkpoint-persist': meaningless('bool', NEW_LEASE_TIME),
   'experimental-wait-cluster-ready-timeout': meaningless(

@@ -125,6 +125,7 @@ const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, 
 const ALIASES: Readonly<Record<string, keyof typeof FLAGS>> = {
   'experimental-watch-progress-notify-interval': 'watch-progress-notify-interval',
   'experimental-warning-unary-request-duration': 'warning-unary-request-duration',
+  'warning-apply-duration': 'experimental-warning-apply-duration',
   'corrupt-check-time': 'experimental-corrupt-check-time',
   'compact-hash-check-time': 'experimental-compact-hash-check-time',
   'experimental-snapshot-catchup-entries': 'snapshot-catchup-entries',

@@ -51,4 +51,9 @@ export const MAINTENANCE_FLAGS = {
     1,
     'How often the leader looks whether there was a compaction.',
   ),
+  'experimental-warning-apply-duration': duration(
+    '100ms',
+    1,
+    'Commands that take longer to be applied are logged.',
+  ),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>

@@ -88,6 +88,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     catchUpEntries: values['snapshot-catchup-entries'],
     watchProgressMs: values['watch-progress-notify-interval'],
     slowRequestMs: values['warning-unary-request-duration'],
+    slowApplyMs: values['experimental-warning-apply-duration'],
     maintenance: {
       quotaBytes: values['quota-backend-bytes'],
       autoDisarmNoSpace: values['auto-disarm-nospace'],

@@ -17,6 +17,17 @@ const READINGS: readonly (readonly [name: string, help: string, read: Reading])[
     'Logical bytes of keys and values.',
     status => status.logicalBytes,
   ],
+  [
+    'etcd_debugging_mvcc_db_total_size_in_bytes',
+    'Bytes of the state store on disk.',
+    status => status.diskBytes,
+  ],
+  [
+    'etcd_debugging_mvcc_compact_revision',
+    'Revision that was compacted last; -1 where none was.',
+    status => Math.max(0, ...status.groups.map(group => group.compactRevision)) || -1,
+  ],
+  ['etcd_server_quota_backend_bytes', 'The quota; 0: there is none.', status => status.quotaBytes],
   ['etcd_debugging_mvcc_current_revision', 'Current revision of the store.', status => status.revision],
   ['kvorum_term', 'Term of the meta group.', status => status.term],
   ['kvorum_ready', 'Whether this node may serve.', status => flag(status.ready)],
@@ -43,16 +54,27 @@ const READINGS: readonly (readonly [name: string, help: string, read: Reading])[
   ],
 ]
 
-/** Counters of the node that etcd has under a name of its own; the others get the prefix `kvorum_`. */
-const ETCD_COUNTERS: Readonly<Record<string, string>> = {
-  leader_changes: 'etcd_server_leader_changes_seen_total',
-  leases_expired: 'etcd_server_lease_expired_total',
-  proposals_failed: 'etcd_server_proposals_failed_total',
-  proposals_pending: 'etcd_server_proposals_pending',
+/** Counters of the node that etcd has under names of its own; the others get the prefix `kvorum_`. */
+const ETCD_NAMES: Readonly<Record<string, readonly string[]>> = {
+  leader_changes: ['etcd_server_leader_changes_seen_total'],
+  leases_expired: ['etcd_server_lease_expired_total', 'etcd_debugging_server_lease_expired_total'],
+  proposals_failed: ['etcd_server_proposals_failed_total'],
+  proposals_pending: ['etcd_server_proposals_pending'],
+  slow_applies: ['etcd_server_slow_apply_total'],
+  mvcc_puts: ['etcd_mvcc_put_total', 'etcd_debugging_mvcc_put_total'],
+  mvcc_put_bytes: ['etcd_debugging_mvcc_total_put_size_in_bytes'],
+  mvcc_deletes: ['etcd_mvcc_delete_total', 'etcd_debugging_mvcc_delete_total'],
+  mvcc_ranges: ['etcd_mvcc_range_total', 'etcd_debugging_mvcc_range_total'],
+  mvcc_txns: ['etcd_mvcc_txn_total', 'etcd_debugging_mvcc_txn_total'],
+  mvcc_compacted_versions: ['etcd_debugging_mvcc_db_compaction_keys_total'],
+  watch_events: ['kvorum_watch_events_total', 'etcd_debugging_mvcc_events_total'],
+  watch_streams: ['etcd_debugging_mvcc_watch_stream_total'],
+  watchers: ['etcd_debugging_mvcc_watcher_total'],
+  slow_watchers: ['etcd_debugging_mvcc_slow_watcher_total'],
 }
 
 /** What does not only grow, or is known under its plain name, is no counter in Prometheus' sense. */
-const GAUGE = /_(max|seconds|bytes|pending|open)$/
+const GAUGE = /_(max|seconds|bytes|pending|open|streams)$|watchers$/
 
 export interface NodeMetrics {
   /** Takes a fresh reading of the node into the registry. */
@@ -107,18 +129,19 @@ export function createNodeMetrics(
 function metricOf(registry: Registry, counter: string): (value: number) => void {
   const snake = counter.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`).replace(/[^a-z0-9_]/g, '_')
   const plain = GAUGE.test(snake) ? `kvorum_${snake}` : `kvorum_${snake}_total`
-  const options = {
-    name: ETCD_COUNTERS[snake] ?? plain,
-    help: `The node's ${snake.replaceAll('_', ' ')}.`,
-    registers: [registry],
-  }
-  if (GAUGE.test(snake)) {
-    const gauge = new Gauge(options)
-    return value => gauge.set(value)
-  }
-  const total = new Counter(options)
+  const help = `The node's ${snake.replaceAll('_', ' ')}.`
+  const setters = (ETCD_NAMES[snake] ?? [plain]).map(name => {
+    const options = { name, help, registers: [registry] }
+    return GAUGE.test(snake) ? setGauge(new Gauge(options)) : setTotal(new Counter(options))
+  })
   return value => {
-    total.reset()
-    total.inc(value)
+    for (const set of setters) set(value)
   }
+}
+
+const setGauge = (gauge: Gauge) => (value: number) => gauge.set(value)
+
+const setTotal = (total: Counter) => (value: number) => {
+  total.reset()
+  total.inc(value)
 }

@@ -88,6 +88,7 @@ async function startRuntime(
         progressNotifyMs: config.watchProgressMs,
         limits: { ...LIMITS, snapshotEntries: config.snapshotCount, catchUpEntries: config.catchUpEntries },
         maintenance: config.maintenance,
+        slowApplyMs: config.slowApplyMs,
         checksum: (bytes, seed) => crc32(bytes, seed),
       },
       initial,

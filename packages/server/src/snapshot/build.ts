@@ -25,6 +25,7 @@ import {
 import { decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
 import { codec } from '@kvorum/protocol'
 import { addEntry, closeBucket, openBucket } from '@kvorum/storage'
+import { alarmEntries } from './alarmBucket.js'
 import { authEntries, type BucketEntry, roleEntries, userEntries } from './authBuckets.js'
 import {
   BUCKETS,
@@ -86,6 +87,7 @@ type Fill = (file: SnapshotFile, source: Source) => Promise<void> | void
 const leaveEmpty: Fill = () => undefined
 
 const FILLED: Partial<Readonly<Record<BucketName, Fill>>> = {
+  alarm: (file, { meta }) => addAll(file, alarmEntries(meta.alarms)),
   auth: (file, { meta }) => addAll(file, authEntries(meta.auth)),
   authRoles: (file, { meta }) => addAll(file, roleEntries(meta.auth)),
   authUsers: (file, { meta }) => addAll(file, userEntries(meta.auth)),

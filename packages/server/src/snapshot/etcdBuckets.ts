@@ -10,6 +10,7 @@ import { BboltError } from '@kvorum/storage'
  *     meta   consistent_index, term: u64; the two compact revisions: as in `key`
  *     members  id in hexadecimal -> JSON
  *     auth   authEnabled: one byte; authRevision: u64
+ *     alarm  etcdserverpb.AlarmMember -> nothing
  *
  * All integers are big-endian.
  */

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assert, type AuthState, groupId, incarnation, MalformedError, NO_REPLICA } from '@kvorum/model'
-import { createMetaState, encodeMetaState, META_ROW } from '@kvorum/placement'
+import { assert, groupId, incarnation, MalformedError, NO_REPLICA } from '@kvorum/model'
+import { createMetaState, encodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
 import { encodeConfig } from '@kvorum/raft'
 import { BboltError, createStore, FileDisk, LevelEngine } from '@kvorum/storage'
 import type { ServerConfig } from '../config/config.js'
@@ -10,6 +10,7 @@ import { prepareDataDirectory } from '../dataDirectory.js'
 import { SILENT } from '../logging.js'
 import { bootstrapOf } from '../node/bootstrap.js'
 import { nodeSetup, type NodeSetup } from '../wiring.js'
+import { readAlarms } from './alarmBucket.js'
 import { readAuth } from './authBuckets.js'
 import { restoreRows } from './restoreRows.js'
 import { checkHash, openSource, SnapshotError, type SourceFile } from './sourceFile.js'
@@ -47,10 +48,10 @@ export async function restoreSnapshot(request: RestoreRequest): Promise<Restored
   const source = await openSource(file)
   try {
     if (!request.skipHashCheck) await checkHash(source)
-    const auth = await readAuth(source)
+    const known = { auth: await readAuth(source), alarms: await readAlarms(source) }
     await claimDirectory(config.dataDir)
     const setup = nodeSetup(config, SILENT, () => undefined)
-    const restored = await build(source, setup, auth, request.bumpRevision)
+    const restored = await build(source, setup, known, request.bumpRevision)
     await rename(join(config.dataDir, RESTORING), join(config.dataDir, STORE))
     await syncDirectory(config.dataDir)
     return restored
@@ -80,7 +81,7 @@ async function claimDirectory(path: string): Promise<void> {
 async function build(
   source: SourceFile,
   setup: NodeSetup,
-  auth: AuthState,
+  { auth, alarms }: Pick<MetaState, 'auth' | 'alarms'>,
   bumpRevision: number,
 ): Promise<Restored> {
   const { nodes, metaConfig, shards } = bootstrapOf(setup)
@@ -93,6 +94,7 @@ async function build(
     config,
     configIndex: BASE.index,
     auth,
+    alarms,
   })
   const directory = join(setup.config.dataDir, RESTORING)
   const [stateDirectory, logDirectory] = [join(directory, 'state'), join(directory, 'log')]
