@@ -91,6 +91,9 @@ export const LIMITS = {
   /** Recent events kept for watchers that are nearly up to date, per shard. */
   recentEventsBytesMax: 4 * MiB,
 
+  /** Writes that one question to the oracle asks revisions for; the others are in the next one. */
+  revisionsPerAskMax: 4_096,
+
   /** Alarms that may be up at once; each is a line of the meta group's state. */
   alarmsMax: 256,
   /** Hashes of the whole store that one node computes at a time; each holds a view of the store open. */

@@ -1,0 +1,118 @@
+import { replaceAt, type Agent, type World } from './world.js'
+import type { Emit } from './oracleSteps.js'
+import { POINTS } from './keys.js'
+import type { Applied, Entry } from './replica.js'
+import type { Context } from './rules.js'
+import { applyNext, nameOf, setAgent } from './shardSteps.js'
+import { tellCoordinator, tellAsker, waitForLocks } from './transactionSteps.js'
+
+/** A leader, of the day or of an earlier one, applies the next committed entry and answers for what it proposed. */
+export function applySteps(context: Context, world: World, emit: Emit): void {
+  for (const [s, shard] of world.shards.entries())
+    for (const [i, agent] of shard.agents.entries()) {
+      if (!agent.leader.open || agent.applied >= shard.committed) continue
+      if (agent.term !== shard.term && isIdle(agent)) continue
+      const entry = shard.log[agent.applied]!
+      emit(`${nameOf(world, s, i)} applies ${describe(entry)}`, () => applyHere(context, world, s, i))
+    }
+}
+
+/** A deposed leader to which nothing can happen any more: where it stays behind makes no difference. */
+const isIdle = ({ leader }: Agent): boolean =>
+  [leader.asks, leader.pending, leader.resolves, leader.drains].every(list => list.length === 0)
+
+function applyHere(context: Context, world: World, s: number, i: number): World {
+  const shard = world.shards[s]!
+  const agent = shard.agents[i]!
+  const entry = shard.log[agent.applied]!
+  const { replica, applied } = applyNext(context, shard, agent)
+  const leader = noteApplied(context, agent, entry, applied)
+  const kept =
+    context.plan.breach === 'refusedKeepsRevision' && applied.kind === 'refused' && isOwn(agent, entry)
+      ? [...agent.kept, { write: entry.write, revision: entry.stamp! }]
+      : agent.kept
+  const next = setAgent(world, s, i, { ...agent, applied: agent.applied + 1, replica, leader, kept })
+  return entry.term === agent.term ? answer(context, next, s, entry, applied) : next
+}
+
+type OwnWrite = Extract<Entry, { kind: 'write' }>
+const isOwn = (agent: Agent, entry: Entry): entry is OwnWrite =>
+  entry.kind === 'write' && entry.term === agent.term
+
+function noteApplied(context: Context, agent: Agent, entry: Entry, applied: Applied): Agent['leader'] {
+  const { rules, plan } = context
+  const { leader } = agent
+  switch (applied.kind) {
+    case 'written':
+      return rules.revisionApplied(leader, applied.revision)
+    case 'refused':
+      if (!isOwn(agent, entry) || plan.breach === 'refusedKeepsRevision') return leader
+      return entry.stamp === null
+        ? rules.queueWrite(leader, { write: entry.write, ranges: [POINTS[entry.key]] })
+        : rules.writeRefused(leader, entry.stamp)
+    case 'moved':
+      return isOwn(agent, entry) && entry.stamp !== null ? rules.writeMoved(leader, entry.stamp) : leader
+    case 'ended': {
+      const { outcome } = applied.ended
+      return outcome?.kind === 'commit' ? rules.revisionApplied(leader, outcome.revision) : leader
+    }
+    case 'vote':
+      return leader
+    case 'nothing':
+      return entry.kind === 'split' ? rules.splitApplied(leader) : leader
+  }
+}
+
+/** The proposer answers: a client, or a coordinator, in the same step. A lost answer is a coordinator that dies. */
+function answer(context: Context, world: World, s: number, entry: Entry, applied: Applied): World {
+  switch (entry.kind) {
+    case 'write': {
+      const op = world.writes[entry.write]!
+      if (applied.kind === 'moved')
+        return { ...world, writes: replaceAt(world.writes, entry.write, { ...op, stage: 'new' }) }
+      if (applied.kind !== 'written') return world
+      const writes = replaceAt(world.writes, entry.write, { ...op, stage: 'done' as const })
+      return { ...world, writes, acked: Math.max(world.acked, applied.revision) }
+    }
+    case 'prepare': {
+      if (applied.kind !== 'vote') return world
+      const { transaction } = entry
+      if (applied.vote.kind === 'wait') return waitForLocks(world, s, transaction)
+      const { vote } = applied
+      return tellCoordinator(context, world, transaction, (rules, coordinator) =>
+        rules.voteArrived(coordinator, world.shards[s]!.group, vote),
+      )
+    }
+    case 'decide': {
+      if (applied.kind !== 'ended') return world
+      const { outcome, heirs } = applied.ended
+      if (entry.asker !== null) return tellAsker(world, entry.transaction, entry.asker, outcome)
+      return tellCoordinator(context, world, entry.transaction, (rules, coordinator) =>
+        rules.recordArrived(coordinator, outcome, heirs),
+      )
+    }
+    case 'end': {
+      if (applied.kind !== 'ended') return world
+      const { heirs } = applied.ended
+      return tellCoordinator(context, world, entry.transaction, (rules, coordinator) =>
+        rules.endArrived(coordinator, world.shards[s]!.group, heirs),
+      )
+    }
+    default:
+      return world
+  }
+}
+
+function describe(entry: Entry): string {
+  switch (entry.kind) {
+    case 'write':
+      return `write ${entry.write + 1}, ${entry.key}@${entry.stamp ?? 'next'}`
+    case 'prepare':
+      return `prepare of transaction ${entry.transaction + 1}`
+    case 'decide':
+    case 'end':
+      return `${entry.kind} of transaction ${entry.transaction + 1}, ${entry.outcome.kind}`
+    default:
+      return entry.kind
+  }
+}

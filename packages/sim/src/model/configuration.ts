@@ -1,0 +1,89 @@
+import type { Key } from './keys.js'
+
+/** What there is to happen in one exploration; every order of it is tried. */
+export interface Configuration {
+  readonly name: string
+  /** Each writes one key once. */
+  readonly writes: readonly Key[]
+  readonly reads: readonly PlannedRead[]
+  readonly transactions: readonly PlannedTransaction[]
+  /** One watcher of everything, on a node that leads nothing. */
+  readonly watch: boolean
+  /** Terms that each shard's leadership may go through. Odd and even terms are two nodes. */
+  readonly terms: readonly number[]
+  readonly oracleFailover: boolean
+  /** The oracle learns of a raised ceiling later than it is committed. */
+  readonly slowCeiling: boolean
+  /** A round of leadership takes time: what arrives while one is under way is explored too. */
+  readonly slowRounds: boolean
+  /** Entries are appended first and committed later; what is not committed may be lost with its leader. */
+  readonly tails: boolean
+  /** Commands that a deposed leader had not proposed are routed again. */
+  readonly handBack: boolean
+  readonly coordinatorCrash: boolean
+  /** Deliveries of each prepare and of each outcome. */
+  readonly prepareCopies: number
+  readonly endCopies: number
+  readonly split: boolean
+  /** Begins in dense mode with the first shard alone, and switches. */
+  readonly dense: boolean
+  readonly ceiling: number
+  readonly window: number
+  /** Nothing is lost here, so everything that began must have ended when nothing more can happen. */
+  readonly mustFinish: boolean
+  /** A mistake of the node that calls the rules. */
+  readonly breach: Breach | null
+}
+
+export interface PlannedRead {
+  /** snapshot: at the oracle's current revision. follower: the same, from a follower's state. */
+  readonly kind: 'snapshot' | 'follower' | 'drain' | 'dense'
+  readonly keys: readonly Key[]
+}
+
+export interface PlannedTransaction {
+  readonly writes: readonly Key[]
+  /** Compared and not written. */
+  readonly compares: readonly Key[]
+}
+
+/** Rules that are kept by the caller of the production functions, and not by them. */
+export type Breach =
+  | 'leftoverOfBlockKept'
+  | 'stampForwarded'
+  | 'futureResolved'
+  | 'revisionBeforeVotes'
+  | 'voteBeforeApply'
+  | 'locksNotChecked'
+  | 'comparedNotLocked'
+  | 'refusedKeepsRevision'
+  | 'orphanToldAbort'
+  | 'oracleStartsAtProposal'
+
+const NOTHING: Omit<Configuration, 'name'> = {
+  writes: [],
+  reads: [],
+  transactions: [],
+  watch: false,
+  terms: [1, 1],
+  oracleFailover: false,
+  slowCeiling: false,
+  slowRounds: false,
+  tails: false,
+  handBack: false,
+  coordinatorCrash: false,
+  prepareCopies: 1,
+  endCopies: 1,
+  split: false,
+  dense: false,
+  ceiling: 4,
+  window: 3,
+  mustFinish: false,
+  breach: null,
+}
+
+export const configuration = (name: string, what: Partial<Omit<Configuration, 'name'>>): Configuration => ({
+  name,
+  ...NOTHING,
+  ...what,
+})

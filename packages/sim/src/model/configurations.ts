@@ -1,0 +1,181 @@
+import { configuration, type Configuration } from './configuration.js'
+import { drain, follower, snapshot, transaction } from './plans.js'
+
+const BOTH = transaction(['a', 'x'])
+
+/** Explored to the end by every `npm test`. Names say what there is, in the order of the keys. */
+export const CLOSED: readonly Configuration[] = [
+  configuration('three writes', { writes: ['a', 'a', 'x'], mustFinish: true }),
+  configuration('two writes, a snapshot of both shards, oracle failover', {
+    writes: ['a', 'x'],
+    reads: [snapshot('a', 'x')],
+    oracleFailover: true,
+  }),
+  configuration('two writes, a snapshot of both shards, a deposed leader', {
+    writes: ['a', 'x'],
+    reads: [snapshot('a', 'x')],
+    terms: [2, 1],
+  }),
+  configuration('a write, a snapshot, three terms', {
+    writes: ['a'],
+    reads: [snapshot('a', 'x')],
+    terms: [3, 1],
+  }),
+  configuration('two writes, a snapshot, oracle failover, ceilings learned late', {
+    writes: ['a', 'x'],
+    reads: [snapshot('a')],
+    oracleFailover: true,
+    slowCeiling: true,
+    ceiling: 1,
+    window: 1,
+  }),
+  configuration('two writes, a snapshot, slow rounds', {
+    writes: ['a', 'x'],
+    reads: [snapshot('a')],
+    slowRounds: true,
+  }),
+  configuration('two writes, a drain read, a deposed leader', {
+    writes: ['a', 'x'],
+    reads: [drain('a')],
+    terms: [2, 1],
+  }),
+  configuration('two writes, a watcher', { writes: ['a', 'x'], watch: true }),
+  configuration('a write, a read at a follower, tails that are lost', {
+    writes: ['a'],
+    reads: [follower('a')],
+    tails: true,
+    terms: [2, 1],
+  }),
+  configuration('a transaction, a write, a snapshot of both shards', {
+    transactions: [BOTH],
+    writes: ['a'],
+    reads: [snapshot('a', 'x')],
+  }),
+  configuration('a transaction, a snapshot, oracle failover, a deposed leader', {
+    transactions: [BOTH],
+    reads: [snapshot('a')],
+    oracleFailover: true,
+    terms: [2, 1],
+  }),
+  configuration('a transaction that compares, a write, a snapshot', {
+    transactions: [transaction(['x'], ['a'])],
+    writes: ['a'],
+    reads: [snapshot('a')],
+  }),
+  configuration('a transaction, a write, a drain read', {
+    transactions: [BOTH],
+    writes: ['x'],
+    reads: [drain('x')],
+  }),
+  configuration('a transaction, its coordinator dies', { transactions: [BOTH], coordinatorCrash: true }),
+  configuration('a transaction, everything comes twice', {
+    transactions: [BOTH],
+    prepareCopies: 2,
+    endCopies: 2,
+    mustFinish: true,
+  }),
+  configuration('two transactions', { transactions: [BOTH, BOTH], mustFinish: true }),
+  configuration('a write, a split, a watcher', { writes: ['c'], watch: true, split: true }),
+  configuration('a transaction, a split while it is prepared, a watcher', {
+    transactions: [transaction(['c', 'x'])],
+    watch: true,
+    split: true,
+  }),
+  configuration('a transaction, a split', {
+    transactions: [transaction(['c', 'x'])],
+    split: true,
+    mustFinish: true,
+  }),
+  configuration('dense mode ends, two writes, a dense read', {
+    writes: ['a', 'x'],
+    reads: [{ kind: 'dense', keys: ['a'] }],
+    dense: true,
+  }),
+]
+
+/** Up to millions of states each: `npm run model`. */
+export const LARGE: readonly Configuration[] = [
+  configuration('a write, a snapshot, oracle failover, three terms', {
+    writes: ['a'],
+    reads: [snapshot('a', 'x')],
+    oracleFailover: true,
+    terms: [3, 1],
+  }),
+  configuration('a transaction, its coordinator dies, prepares come twice', {
+    transactions: [BOTH],
+    coordinatorCrash: true,
+    prepareCopies: 2,
+  }),
+  configuration('a transaction, a split, its coordinator dies', {
+    transactions: [transaction(['c', 'x'])],
+    split: true,
+    coordinatorCrash: true,
+  }),
+  configuration('three writes, a snapshot of both shards, oracle failover, a deposed leader', {
+    writes: ['a', 'a', 'x'],
+    reads: [snapshot('a', 'x')],
+    oracleFailover: true,
+    terms: [2, 1],
+  }),
+  configuration('two writes, a watcher, a deposed leader', {
+    writes: ['a', 'x'],
+    watch: true,
+    terms: [2, 1],
+  }),
+  configuration('three writes, a watcher, oracle failover, a deposed leader', {
+    writes: ['a', 'a', 'x'],
+    watch: true,
+    oracleFailover: true,
+    terms: [2, 1],
+  }),
+  configuration('two writes, reads at a follower, tails that are lost', {
+    writes: ['a', 'a'],
+    reads: [follower('a')],
+    tails: true,
+    terms: [3, 1],
+  }),
+  configuration('a transaction, a write, a watcher', { transactions: [BOTH], writes: ['x'], watch: true }),
+  configuration('a transaction, a write, a snapshot, coordinator dies, oracle failover', {
+    transactions: [BOTH],
+    writes: ['a'],
+    reads: [snapshot('a', 'x')],
+    coordinatorCrash: true,
+    oracleFailover: true,
+  }),
+  configuration('a transaction, its coordinator dies, everything comes twice, deposed leaders', {
+    transactions: [BOTH],
+    coordinatorCrash: true,
+    prepareCopies: 2,
+    endCopies: 2,
+    terms: [2, 2],
+  }),
+  configuration('two transactions, their coordinators die', {
+    transactions: [BOTH, BOTH],
+    coordinatorCrash: true,
+  }),
+  configuration('two transactions, a write, a snapshot', {
+    transactions: [BOTH, BOTH],
+    writes: ['a'],
+    reads: [snapshot('a', 'x')],
+    mustFinish: true,
+  }),
+  configuration('two writes, a split, a watcher', { writes: ['c', 'x'], watch: true, split: true }),
+  configuration('three writes on both sides, a split, a watcher', {
+    writes: ['a', 'c', 'x'],
+    watch: true,
+    split: true,
+  }),
+  configuration('a transaction, a write, a split, a watcher, its coordinator dies', {
+    transactions: [transaction(['c', 'x'])],
+    writes: ['c'],
+    watch: true,
+    split: true,
+    coordinatorCrash: true,
+  }),
+  configuration('dense mode ends, three writes, a dense read, a deposed leader', {
+    writes: ['a', 'a', 'x'],
+    reads: [{ kind: 'dense', keys: ['a'] }],
+    dense: true,
+    terms: [2, 1],
+  }),
+]

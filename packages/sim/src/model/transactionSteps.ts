@@ -1,0 +1,244 @@
+import { incarnation, type GroupId } from '@kvorum/model'
+import type { Coordinator, CoordinatorOrder, Outcome, TransactionId } from '@kvorum/placement'
+import { KEYS, POINTS } from './keys.js'
+import { askOracle, askStaleOracles, withoutAnswer, type Emit } from './oracleSteps.js'
+import type { Context, Rules } from './rules.js'
+import { append, isLeader, nameOf, openLeaderOf, setAgent } from './shardSteps.js'
+import {
+  ownerOf,
+  replaceAt,
+  without,
+  type TransactionMessage,
+  type TransactionOp,
+  type World,
+} from './world.js'
+
+interface CoordinatorStep {
+  readonly coordinator: Coordinator
+  readonly orders: readonly CoordinatorOrder[]
+}
+
+const idOf = (t: number): TransactionId => ({ coordinator: incarnation(1n), sequence: t + 1 })
+
+const setOp = (world: World, t: number, op: TransactionOp): World => ({
+  ...world,
+  transactions: replaceAt(world.transactions, t, op),
+})
+
+const shardOf = (world: World, group: GroupId): number =>
+  world.shards.findIndex(shard => shard.group === group)
+
+/** Gives a coordinator that lives what it has been told, and carries out its orders. */
+export function tellCoordinator(
+  context: Context,
+  world: World,
+  t: number,
+  step: (rules: Rules, coordinator: Coordinator) => CoordinatorStep,
+): World {
+  const op = world.transactions[t]!
+  if (op.coordinator === null) return world
+  const { coordinator, orders } = step(context.rules, op.coordinator)
+  return carryOut(context, setOp(world, t, { ...op, coordinator }), t, orders)
+}
+
+function carryOut(context: Context, world: World, t: number, orders: readonly CoordinatorOrder[]): World {
+  let next = world
+  for (const order of orders) {
+    const op = next.transactions[t]!
+    switch (order.kind) {
+      case 'askRevision':
+        if (context.plan.breach !== 'revisionBeforeVotes') next = askRevision(context, next, t) ?? next
+        break
+      case 'answer': {
+        const { outcome } = order
+        const acked = outcome.kind === 'commit' ? Math.max(next.acked, outcome.revision) : next.acked
+        next = { ...setOp(next, t, { ...op, stage: 'over' }), acked }
+        break
+      }
+      default:
+        next = send(context, next, t, order)
+    }
+  }
+  return next
+}
+
+function send(
+  context: Context,
+  world: World,
+  t: number,
+  order: Exclude<CoordinatorOrder, { kind: 'askRevision' | 'answer' }>,
+): World {
+  const { prepareCopies, endCopies } = context.plan
+  const copies = order.kind === 'prepare' ? prepareCopies : order.kind === 'forget' ? 1 : endCopies
+  return post(world, t, { ...order, copies, waited: false })
+}
+
+function post(world: World, t: number, message: TransactionMessage): World {
+  const op = world.transactions[t]!
+  const alike = op.messages.findIndex(other => other.kind === message.kind && other.group === message.group)
+  if (alike >= 0 && message.kind !== 'prepare') return world
+  return setOp(world, t, { ...op, messages: [...op.messages, message] })
+}
+
+/** Its locks are not free yet: the leader proposes the prepare again later. */
+export const waitForLocks = (world: World, s: number, t: number): World =>
+  post(world, t, { kind: 'prepare', group: world.shards[s]!.group, copies: 1, waited: true })
+
+/** A shard that asked for the record is told. */
+export const tellAsker = (world: World, t: number, asker: GroupId, outcome: Outcome | null): World =>
+  outcome === null ? world : post(world, t, { kind: 'end', group: asker, outcome, copies: 1, waited: false })
+
+function askRevision(context: Context, world: World, t: number): World | null {
+  const op = world.transactions[t]!
+  const request = { kind: 'alloc', from: { kind: 'transaction', transaction: t }, count: 1 } as const
+  return askOracle(context, setOp(world, t, { ...op, asked: true }), request)?.to ?? null
+}
+
+export function transactionSteps(context: Context, world: World, emit: Emit): void {
+  const { plan } = context
+  for (const [t, op] of world.transactions.entries()) {
+    const name = `transaction ${t + 1}`
+    if (op.stage === 'new') emit(`${name} begins`, () => begin(context, world, t))
+    if (op.coordinator !== null && plan.coordinatorCrash && op.coordinator.phase.kind !== 'over') {
+      const dead = { ...op, stage: 'crashed' as const, coordinator: null }
+      emit(`${name}: its coordinator dies`, () => setOp(world, t, dead))
+      if (op.messages.length > 0)
+        emit(`${name}: its coordinator dies, and its messages are lost`, () =>
+          setOp(world, t, { ...dead, messages: [], orphans: [] }),
+        )
+    }
+    const phase = op.coordinator?.phase
+    if (phase?.kind === 'asking' && !op.asked) {
+      const request = { kind: 'alloc', from: { kind: 'transaction', transaction: t }, count: 1 } as const
+      const asked = setOp(world, t, { ...op, asked: true })
+      emit(`${name} asks its revision`, () => askRevision(context, world, t))
+      for (const { to, note } of askStaleOracles(context, asked, request))
+        emit(`${name} asks its revision${note}`, () => to)
+    }
+    for (const m of op.messages.keys()) deliverSteps(context, world, t, m, emit)
+    orphanSteps(context, world, t, emit)
+  }
+}
+
+function begin(context: Context, world: World, t: number): World {
+  const { rules, plan } = context
+  const { writes, compares } = plan.transactions[t]!
+  const keys = [...writes, ...compares]
+  const locked = plan.breach === 'comparedNotLocked' ? writes : keys
+  const id = idOf(t)
+  const age = { ...id, since: 0 }
+  const shards = [...new Set(keys.map(key => ownerOf(world, key)))].sort((p, q) => p - q)
+  const groups = shards.map(s => world.shards[s]!.group)
+  const { coordinator, orders } = rules.beginTransaction(id, age, groups)
+  const parts = shards.map((s, k) => {
+    const locks = KEYS.filter(key => locked.includes(key) && ownerOf(world, key) === s).map(
+      key => POINTS[key],
+    )
+    return { group: groups[k]!, prepare: { id, age, primary: groups[0]!, locks } }
+  })
+  const op = { ...world.transactions[t]!, stage: 'going' as const, born: world.acked, coordinator, parts }
+  const begun = carryOut(context, setOp(world, t, op), t, orders)
+  return plan.breach === 'revisionBeforeVotes' ? (askRevision(context, begun, t) ?? begun) : begun
+}
+
+/** The oracle's answer reaches a coordinator, or finds it dead. */
+export function deliverRevision(
+  context: Context,
+  world: World,
+  at: number,
+  t: number,
+  revision: number,
+): World | null {
+  const op = world.transactions[t]!
+  if (op.coordinator !== null && op.coordinator.phase.kind === 'preparing') return null
+  return tellCoordinator(context, withoutAnswer(world, at), t, (rules, coordinator) =>
+    rules.revisionArrived(coordinator, revision),
+  )
+}
+
+/** A message reaches a leader; a deposed one would propose in vain. */
+function deliverSteps(context: Context, world: World, t: number, m: number, emit: Emit): void {
+  const { rules, plan } = context
+  const op = world.transactions[t]!
+  const message = op.messages[m]!
+  const s = shardOf(world, message.group)
+  for (const [i, agent] of world.shards[s]!.agents.entries()) {
+    if (!agent.leader.open || !isLeader(world, s, i)) continue
+    const { term, leader } = agent
+    const messages =
+      message.copies > 1
+        ? replaceAt(op.messages, m, { ...message, copies: message.copies - 1 })
+        : without(op.messages, m)
+    const label = `transaction ${t + 1}: ${message.kind} reaches ${nameOf(world, s, i)}`
+    const taken = setOp(world, t, { ...op, messages })
+    switch (message.kind) {
+      case 'prepare': {
+        const { prepare } = op.parts.find(({ group }) => group === message.group)!
+        if (message.waited && rules.locksOn(agent.replica.transactions, prepare.locks).length > 0) break
+        emit(label, () => {
+          const after = rules.prepareAfter(leader)
+          const proposed = append(context, taken, s, {
+            kind: 'prepare',
+            term,
+            transaction: t,
+            prepare,
+            after,
+          })
+          if (plan.breach !== 'voteBeforeApply') return proposed
+          return tellCoordinator(context, proposed, t, (_, coordinator) =>
+            rules.voteArrived(coordinator, message.group, { kind: 'prepared', after }),
+          )
+        })
+        break
+      }
+      case 'decide':
+      case 'end':
+        emit(label, () => proposeEnd(context, taken, t, s, i, message.kind, message.outcome, null))
+        break
+      case 'forget':
+        emit(label, () => append(context, taken, s, { kind: 'forget', term, id: idOf(t) }))
+        break
+    }
+  }
+}
+
+function proposeEnd(
+  context: Context,
+  world: World,
+  t: number,
+  s: number,
+  i: number,
+  kind: 'decide' | 'end',
+  outcome: Outcome,
+  asker: GroupId | null,
+): World {
+  const agent = world.shards[s]!.agents[i]!
+  const leader =
+    outcome.kind === 'commit' ? context.rules.commitProposed(agent.leader, outcome.revision) : agent.leader
+  const raised = leader === agent.leader ? world : setAgent(world, s, i, { ...agent, leader })
+  const { writes } = world.transactions[t]!
+  const entry = { kind, term: agent.term, transaction: t, asker, id: idOf(t), outcome, writes } as const
+  return append(context, raised, s, entry)
+}
+
+/** A shard whose leader has applied a prepare grows impatient, at any time, and asks the primary. */
+function orphanSteps(context: Context, world: World, t: number, emit: Emit): void {
+  const { rules, plan } = context
+  if (!plan.coordinatorCrash) return
+  const op = world.transactions[t]!
+  for (const [s, shard] of world.shards.entries()) {
+    const i = openLeaderOf(world, s)
+    if (i < 0 || op.orphans.includes(s)) continue
+    const held = shard.agents[i]!.replica.transactions.prepared.find(({ id }) => id.sequence === t + 1)
+    if (held === undefined) continue
+    const p = shardOf(world, held.primary)
+    const j = openLeaderOf(world, p)
+    if (j < 0) continue
+    const asked = setOp(world, t, { ...op, orphans: [...op.orphans, s].sort((p, q) => p - q) })
+    const label = `transaction ${t + 1}: shard ${s + 1} asks the primary what became of it`
+    const record = rules.recordOf(world.shards[p]!.agents[j]!.replica.transactions, idOf(t))
+    if (plan.breach === 'orphanToldAbort' && record === undefined)
+      emit(`${label}, which has no record`, () => tellAsker(asked, t, shard.group, { kind: 'abort' }))
+    else emit(label, () => proposeEnd(context, asked, t, p, j, 'decide', rules.orphanAsks(), shard.group))
+  }
+}

@@ -1,0 +1,154 @@
+import type { MergedWatch } from '@kvorum/placement'
+import { ALL_KEYS } from '@kvorum/model'
+import { askLeaders, readAtLeader, readDrained, WATCH_RESOLVE } from './clientSteps.js'
+import { keysIn } from './keys.js'
+import type { Emit } from './oracleSteps.js'
+import { must, tellAll, upTo } from './properties.js'
+import { applyEntry, rightHalf } from './replica.js'
+import type { Context } from './rules.js'
+import { nameOf, setAgent } from './shardSteps.js'
+import { replaceAt, without, type WatchEvent, type WatchWorld, type World } from './world.js'
+
+/** Leaders keep the promises they can keep now, whoever they were asked by. */
+export function settleSteps(context: Context, world: World, emit: Emit): void {
+  const { rules } = context
+  for (const [s, shard] of world.shards.entries())
+    for (const [i, agent] of shard.agents.entries()) {
+      const { leader, replica, applied } = agent
+      const { transactions, highest } = replica
+      if (leader.resolves.length > 0)
+        emit(`${nameOf(world, s, i)} resolves`, () => {
+          const { leader: next, resolved } = rules.settleResolves(leader, transactions, applied)
+          let to = setAgent(world, s, i, { ...agent, leader: next })
+          for (const { id, revision, index } of resolved)
+            to = promised(context, to, s, i, id, revision, index)
+          return resolved.length === 0 ? null : to
+        })
+      if (leader.drains.length > 0)
+        emit(`${nameOf(world, s, i)} serves a drain read`, () => {
+          const at = { index: applied, revision: highest }
+          const { leader: next, drained } = rules.settleDrains(leader, transactions, at)
+          let to = setAgent(world, s, i, { ...agent, leader: next })
+          for (const { id, revision } of drained) to = readDrained(context, to, s, i, id, revision)
+          return drained.length === 0 ? null : to
+        })
+    }
+}
+
+function promised(
+  context: Context,
+  world: World,
+  s: number,
+  i: number,
+  id: number,
+  revision: number,
+  index: number,
+): World {
+  if (id !== WATCH_RESOLVE && context.plan.reads[id]!.kind === 'snapshot')
+    return readAtLeader(context, world, s, i, id)
+  const watch = world.watch!
+  const { epoch } = world.shards[s]!.agents[i]!.replica
+  const message = { shard: s, promised: { revision, index, epoch } }
+  const inbox = [...watch.inbox, message].sort(
+    (a, b) => a.shard - b.shard || a.promised.revision - b.promised.revision,
+  )
+  return { ...world, watch: { ...watch, inbox } }
+}
+
+export function watchSteps(context: Context, world: World, emit: Emit): void {
+  const { watch } = world
+  if (watch === null) return
+  const { rules, plan } = context
+  for (const [m, { shard, promised: what }] of watch.inbox.entries()) {
+    const { group } = world.shards[shard]!
+    if (!watch.watch.streams.some(other => other.group === group)) continue
+    emit(`the watcher hears that shard ${shard + 1} is resolved to ${what.revision} at ${what.index}`, () =>
+      come(context, world, {
+        ...watch,
+        watch: rules.watchPromised(watch.watch, group, what),
+        inbox: without(watch.inbox, m),
+      }),
+    )
+  }
+  for (const s of watch.replicas.keys())
+    if (watch.replicas[s]!.applied < world.shards[s]!.committed)
+      emit(`the watcher's replica of shard ${s + 1} applies`, () => applyAtWatcher(context, world, s))
+  if (!plan.watch) return
+  for (const { group, revision } of rules.watchWants(watch.watch)) {
+    const s = world.shards.findIndex(shard => shard.group === group)
+    const wanted = plan.breach === 'futureResolved' ? revision + 1 : revision
+    if (watch.inbox.some(other => other.shard === s && other.promised.revision >= wanted)) continue
+    const held = watch.watch.streams[s]?.stream.held ?? []
+    if (held.some(other => other.revision >= wanted)) continue
+    askLeaders(
+      context,
+      world,
+      s,
+      { id: WATCH_RESOLVE, revision: wanted, ranges: [ALL_KEYS] },
+      'the watcher',
+      emit,
+    )
+  }
+}
+
+/** One committed entry at the watcher's replica of a shard. */
+function applyAtWatcher(context: Context, world: World, s: number): World {
+  const { rules, plan } = context
+  const watch = world.watch!
+  const shard = world.shards[s]!
+  const before = watch.replicas[s]!
+  const entry = shard.log[before.applied]!
+  const index = before.applied + 1
+  const { replica, applied } = applyEntry(rules, plan.breach, before.replica, entry)
+  const replicas = replaceAt(watch.replicas, s, { applied: index, replica })
+  const { group } = shard
+  if (entry.kind === 'split') {
+    const right = { applied: 0, replica: rightHalf(rules, before.replica, entry.heir) }
+    const split = { group, index, epoch: replica.epoch, right: entry.heir }
+    const joined = rules.watchSplit(watch.watch, split)
+    return come(context, world, { ...watch, replicas: [...replicas, right], watch: joined })
+  }
+  const events: WatchEvent[] = []
+  if (applied.kind === 'written' && entry.kind === 'write')
+    events.push({ revision: applied.revision, key: entry.key })
+  if (applied.kind === 'ended' && applied.ended.outcome?.kind === 'commit')
+    for (const key of applied.written) events.push({ revision: applied.ended.outcome.revision, key })
+  return come(context, world, {
+    ...watch,
+    replicas,
+    watch: rules.watchApplied(watch.watch, group, index, events),
+  })
+}
+
+/** What the watcher may rely on now is told, and what can be emitted is. */
+function come(context: Context, world: World, next: WatchWorld): World {
+  let told = world
+  for (const [s, { stream }] of next.watch.streams.entries())
+    if (stream.resolved > (world.watch!.watch.streams[s]?.stream.resolved ?? 0))
+      told = tellAll(told, next.replicas[s]!.replica, stream.resolved)
+  const { watch, emitted } = context.rules.emitMerged(next.watch)
+  const count = judgeEmitted(world.watch!.watch, emitted)
+  const delivered = next.delivered + count
+  if (watch.emitted > next.watch.emitted) {
+    const there = world.shards.reduce((sum, { end }) => sum + countUpTo(end, watch.emitted), 0)
+    must(delivered === there, () => `Watch: ${delivered} events up to ${watch.emitted}, there are ${there}`)
+  }
+  return { ...told, watch: { ...next, watch, delivered } }
+}
+
+function judgeEmitted(
+  before: MergedWatch<WatchEvent>,
+  emitted: readonly { readonly revision: number; readonly events: readonly WatchEvent[] }[],
+): number {
+  let last = before.emitted
+  let count = 0
+  for (const { revision, events } of emitted) {
+    must(revision > last, () => `Watch: events at ${revision} behind ${last}`)
+    last = revision
+    count += events.length
+  }
+  return count
+}
+
+const countUpTo = (replica: World['shards'][number]['end'], revision: number): number =>
+  keysIn(replica.range).reduce((sum, key) => sum + upTo(replica, key, revision), 0)
