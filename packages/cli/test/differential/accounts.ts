@@ -1,6 +1,7 @@
 import type { RpcName } from '@kvorum/protocol'
 import { PASSWORDS } from './generateAuth.js'
-import type { Message, Target } from './target.js'
+import { BACKED_OFF } from './deviations.js'
+import type { Answer, Message, Target } from './target.js'
 
 const AUTH = 'etcdserverpb.Auth'
 
@@ -13,10 +14,23 @@ export async function openDoors(target: Target): Promise<void> {
   await removeAll(target, 'roles', `${AUTH}/RoleList`, role => [`${AUTH}/RoleDelete`, { role }])
 }
 
+const PATIENCE_MS = 180_000
+const POLL_MS = 250
+
+/** Wrong passwords before may have made us wait. */
+async function signIn(target: Target, password: string): Promise<Answer> {
+  for (const end = performance.now() + PATIENCE_MS; ;) {
+    const answer = await target.grpc(`${AUTH}/Authenticate`, { name: 'root', password })
+    const waits = answer.kind === 'refused' && answer.text === BACKED_OFF
+    if (!waits || performance.now() > end) return answer
+    await new Promise(resolve => setTimeout(resolve, POLL_MS))
+  }
+}
+
 async function disable(target: Target): Promise<void> {
   const reasons: string[] = []
   for (const password of PASSWORDS) {
-    const answer = await target.grpc(`${AUTH}/Authenticate`, { name: 'root', password })
+    const answer = await signIn(target, password)
     if (answer.kind !== 'ok') {
       reasons.push(answer.text)
       continue

@@ -1,4 +1,4 @@
-import { drawSequence } from './generate.js'
+import { drawSequence, type ProfileName } from './generate.js'
 import { runSequence } from './run.js'
 import type { Pair } from './servers.js'
 import { shrink, type Shrunk } from './shrink.js'
@@ -7,6 +7,8 @@ import { showStep } from './steps.js'
 export interface Campaign {
   readonly from: number
   readonly seeds: number
+  /** Sequences of this kind alone. */
+  readonly only?: ProfileName
   /** Not only up to the first difference. */
   readonly goOn?: boolean
   readonly say?: (text: string) => void
@@ -20,6 +22,9 @@ export interface Report {
   readonly deviations: Map<string, number>
   readonly found: Shrunk[]
 }
+
+/** Of a sequence whose leases must not run out before all is ready. */
+const PATIENCE_MAX = 8
 
 /** Runs while a sequence is made smaller. */
 const SHRINK_RUNS = 300
@@ -41,15 +46,23 @@ export async function runSeeds(pairs: readonly Pair[], campaign: Campaign): Prom
 }
 
 async function runSeed(pair: Pair, seed: number, campaign: Campaign, report: Report): Promise<void> {
-  const sequence = drawSequence(seed)
-  const outcome = await runSequence(pair, sequence)
+  let sequence = drawSequence(seed, campaign.only)
+  let outcome = await runSequence(pair, sequence)
+  for (let patience = 2; outcome.kind === 'late' && patience <= PATIENCE_MAX; patience++) {
+    sequence = drawSequence(seed, campaign.only, patience)
+    outcome = await runSequence(pair, sequence)
+  }
+  if (outcome.kind === 'late')
+    throw new Error(`seed ${seed}: this machine is too slow for leases that run out`)
   report.sequences++
   report.steps += sequence.steps.length
   if (outcome.kind === 'deviates')
     report.deviations.set(outcome.id, (report.deviations.get(outcome.id) ?? 0) + 1)
   if (outcome.kind !== 'differs') return
   const { difference } = outcome
-  campaign.say?.(`seed ${seed} differs at step ${difference.step}: ${difference.text}`)
+  const step = sequence.steps[difference.step]
+  const what = step === undefined ? 'in the end' : `at step ${difference.step}, ${showStep(step)}`
+  campaign.say?.(`seed ${seed} differs ${what}: ${difference.text}`)
   const smallest = await shrink({ sequence, difference }, smaller => runSequence(pair, smaller), SHRINK_RUNS)
   campaign.say?.(differenceText(smallest))
   report.found.push(smallest)

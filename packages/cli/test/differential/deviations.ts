@@ -3,7 +3,7 @@ import type { Step } from './steps.js'
 import { isSymbolic, type Template } from './symbols.js'
 import type { Answer } from './target.js'
 
-/** What we answer otherwise on purpose. The stores differ from there on, so the sequence ends. */
+/** What we answer otherwise on purpose. The sequence ends there, unless both refused. */
 export interface Deviation {
   /** As docs/compatibility.md calls it. */
   readonly id: string
@@ -36,10 +36,53 @@ export const DEVIATIONS: readonly Deviation[] = [
     id: 'auth-before-checks',
     applies: (_, etcd, kvorum) =>
       etcd.kind === 'refused' &&
-      etcd.code === INVALID_ARGUMENT &&
+      (etcd.code === INVALID_ARGUMENT || etcd.code === NOT_FOUND) &&
       kvorum.kind === 'refused' &&
       etcd.text !== kvorum.text &&
       DENIED.has(kvorum.text),
+  },
+  {
+    id: 'auth-backoff',
+    applies: (step, _, kvorum) =>
+      step.kind === 'call' &&
+      step.rpc === 'etcdserverpb.Auth/Authenticate' &&
+      kvorum.kind === 'refused' &&
+      kvorum.text === BACKED_OFF,
+  },
+  {
+    id: 'auth-no-password',
+    applies: (_, etcd, kvorum) =>
+      etcd.kind === 'refused' &&
+      etcd.text === 'auth: authentication failed, password was given for no password user' &&
+      kvorum.kind === 'refused' &&
+      kvorum.text === 'etcdserver: authentication failed, invalid user ID or password',
+  },
+  {
+    id: 'hash-at-compacted',
+    applies: (step, etcd, kvorum) =>
+      step.kind === 'call' &&
+      step.rpc === 'etcdserverpb.Maintenance/HashKV' &&
+      etcd.kind === 'refused' &&
+      etcd.text === COMPACTED &&
+      kvorum.kind === 'ok',
+  },
+  {
+    id: 'auth-empty-txn',
+    applies: (step, etcd, kvorum) =>
+      isTxn(step) &&
+      etcd.kind === 'ok' &&
+      kvorum.kind === 'refused' &&
+      kvorum.text === 'etcdserver: user name is empty' &&
+      Object.values(step.request).every(field => (field as readonly Template[]).length === 0),
+  },
+  {
+    id: 'auth-role-root',
+    applies: (step, etcd, kvorum) =>
+      step.kind === 'call' &&
+      step.rpc === 'etcdserverpb.Auth/RoleGet' &&
+      step.request['role'] === 'root' &&
+      etcd.kind === 'ok' &&
+      kvorum.kind === 'ok',
   },
   {
     id: 'auth-empty-range',
@@ -52,7 +95,9 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
 ]
 
+export const BACKED_OFF = 'etcdserver: too many requests'
 const INVALID_ARGUMENT = 3
+const NOT_FOUND = 5
 const DENIED: ReadonlySet<string> = new Set([
   'etcdserver: user name is empty',
   'etcdserver: permission denied',

@@ -1,7 +1,7 @@
-import { drawDelete, drawPut, drawRange, type Draw } from './generate.js'
+import { drawDelete, drawPut, drawRange, LEASES, type Draw } from './draw.js'
 import { drawTxn } from './generateTxn.js'
 import { call, type Step } from './steps.js'
-import type { MessageTemplate, Template } from './symbols.js'
+import { revision, type MessageTemplate, type Template } from './symbols.js'
 
 /** Few, so that a user who is gone is asked for, and one who is there added again. */
 const USERS: readonly string[] = ['root', 'ann', 'bob']
@@ -29,6 +29,7 @@ type AuthMethod =
   | 'UserRevokeRole'
   | 'RoleAdd'
   | 'RoleGet'
+  | 'RoleDelete'
   | 'RoleList'
   | 'RoleGrantPermission'
   | 'RoleRevokePermission'
@@ -54,8 +55,10 @@ export function authPrologue(draw: Draw): Step[] {
 const authenticate = (name: string, password: string): Step => auth('Authenticate', { name, password })
 
 export function drawAuthStep(draw: Draw): Step {
-  const as = draw.chance(0.03) ? NO_TOKEN : draw.pick(CALLERS)
   const step = draw.chance(0.55) ? drawKeys(draw) : drawChange(draw)
+  const drawn = draw.chance(0.03) ? NO_TOKEN : draw.pick(CALLERS)
+  // 3.4 asks nobody who he is for a lease, later versions and we do.
+  const as = drawn === undefined && step.rpc.startsWith('etcdserverpb.Lease/') ? 'ann' : drawn
   // Who authenticates needs no token, and an old one must not keep him out; in 3.4 it does.
   return as === undefined || step.rpc === `${AUTH}/Authenticate` ? step : { ...step, as }
 }
@@ -64,9 +67,19 @@ function drawKeys(draw: Draw): Extract<Step, { kind: 'call' }> {
   const at = draw.random.float()
   if (at < 0.35) return call('etcdserverpb.KV/Put', drawPut(draw))
   if (at < 0.65) return call('etcdserverpb.KV/Range', drawRange(draw))
-  if (at < 0.8) return call('etcdserverpb.KV/DeleteRange', drawDelete(draw))
+  if (at < 0.75) return call('etcdserverpb.KV/DeleteRange', drawDelete(draw))
+  if (at < 0.85) return drawLease(draw)
   return call('etcdserverpb.KV/Txn', drawTxn(draw, 2))
 }
+
+/** Who revokes a lease, or puts a key to it, needs to write all its keys. */
+function drawLease(draw: Draw): Extract<Step, { kind: 'call' }> {
+  const id = { ID: draw.pick(AUTH_LEASES) }
+  const method = draw.pick(['LeaseGrant', 'LeaseRevoke'] as const)
+  return call(`etcdserverpb.Lease/${method}`, method === 'LeaseGrant' ? { ...id, TTL: 3600 } : id)
+}
+
+const AUTH_LEASES: readonly bigint[] = LEASES.slice(0, 3)
 
 function drawChange(draw: Draw): Extract<Step, { kind: 'call' }> {
   const [user, role] = [draw.pick(USERS), draw.pick(ROLES)]
@@ -99,8 +112,7 @@ function drawChange(draw: Draw): Extract<Step, { kind: 'call' }> {
     case 10:
       return auth('RoleList', {})
     case 11:
-      // A role that users have is not deleted: here that ends their tokens, in 3.4 it does not.
-      return auth('RoleGet', { role })
+      return auth('RoleDelete', { role })
     case 12:
     case 13:
       return auth('RoleGrantPermission', { name: role, perm: permission(draw) })
@@ -110,6 +122,60 @@ function drawChange(draw: Draw): Extract<Step, { kind: 'call' }> {
       if (draw.chance(0.25)) return auth(draw.chance(0.5) ? 'AuthEnable' : 'AuthDisable', {})
       return auth('Authenticate', { name, password: draw.pick(PASSWORDS) })
   }
+}
+
+const WATCHERS: readonly string[] = ['root', 'ann', 'ann', 'bob']
+
+/** Users and what they may see: nobody loses his token, and root stays who he is. */
+export function authWatchPrologue(draw: Draw): Step[] {
+  const [pw] = PASSWORDS
+  return [
+    auth('UserAdd', { name: 'root', password: pw! }),
+    auth('UserGrantRole', { user: 'root', role: 'root' }),
+    ...['r', 's'].flatMap(name => [
+      auth('RoleAdd', { name }),
+      auth('RoleGrantPermission', { name, perm: permission(draw) }),
+    ]),
+    ...['ann', 'bob'].flatMap(name => [
+      auth('UserAdd', { name, password: pw! }),
+      auth('UserGrantRole', { user: name, role: draw.pick(['r', 's']) }),
+    ]),
+    auth('AuthEnable', {}),
+    ...['root', 'ann', 'bob'].map(name => authenticate(name, pw!)),
+    watchOf('root', draw),
+  ]
+}
+
+/** Every user has a stream of his own. No ranges without an end: 3.4 takes them for the key alone. */
+function watchOf(as: string, draw: Draw): Step {
+  const { key, end } = draw.pick(PERMITTED.filter(({ end }) => end !== '\0'))
+  return {
+    kind: 'watch',
+    stream: USERS.indexOf(as),
+    as,
+    request: {
+      key: Buffer.from(key),
+      ...(end === null ? {} : { range_end: Buffer.from(end) }),
+      ...draw.maybe(0.3, 'start_revision', () => revision('start', draw.int(1, 10))),
+      ...draw.flag(0.4, 'prev_kv'),
+    },
+  }
+}
+
+export function drawAuthWatchStep(draw: Draw): Step {
+  const at = draw.random.float()
+  if (at < 0.2) return watchOf(draw.pick(WATCHERS), draw)
+  if (at < 0.7) return { ...drawKeys(draw), as: draw.pick(WATCHERS) }
+  const role = draw.pick(['r', 's'])
+  const changes = [
+    auth('UserGrantRole', { user: draw.pick(['ann', 'bob']), role }),
+    auth('UserRevokeRole', { name: draw.pick(['ann', 'bob']), role }),
+    auth('RoleAdd', { name: role }),
+    auth('RoleDelete', { role }),
+    auth('RoleGrantPermission', { name: role, perm: permission(draw) }),
+    auth('RoleGrantPermission', { name: role, perm: permission(draw) }),
+  ]
+  return { ...draw.pick(changes), as: 'root' }
 }
 
 const granted = (draw: Draw): MessageTemplate => ({

@@ -1,4 +1,4 @@
-import { drawDelete, drawPut, drawRange, type Draw } from './generate.js'
+import { drawDelete, drawPut, drawRange, type Draw } from './draw.js'
 import type { MessageTemplate, Template } from './symbols.js'
 
 const DEPTH_MAX = 3

@@ -22,18 +22,44 @@ export const RULES: readonly Rule[] = [
     why: 'up to the server; compared are the events of each watch in order, and checked: no revision is split, none comes before its header',
   },
   { what: 'tokens', why: 'secrets' },
+  {
+    what: 'names, addresses and ids of members',
+    why: 'each cluster has its own; compared: which fields are there, and that all members have the same',
+  },
+  { what: 'Status: sizes, indexes, term, leader, version', why: 'its own; compared: whether they are there' },
+  {
+    what: 'fields newer than 3.4: storageVersion, dbSizeQuota, downgradeInfo, hash_revision',
+    why: 'ours are of 3.6',
+  },
+  {
+    what: 'Hash.hash, HashKV.hash',
+    why: 'over the rows of the store, which are not alike; compared: our own members',
+  },
+  { what: 'HTTP status 412', why: '3.4 has it for FailedPrecondition, later versions and ours have 400' },
 ]
 
 /** Lease ids a server chose, by the grant that asked: its name for the comparison. */
 export type LeaseNames = ReadonlyMap<bigint, string>
 
 const OF_CLUSTER: ReadonlySet<string> = new Set(['cluster_id', 'member_id', 'raft_term'])
+/** Of members and of Status: whether there is one. */
+const OWN: ReadonlySet<string> = new Set([
+  ...['name', 'peerURLs', 'clientURLs', 'hash', 'version', 'leader'],
+  ...['dbSize', 'dbSizeInUse', 'raftIndex', 'raftAppliedIndex', 'raftTerm'],
+])
+const NEWER: ReadonlySet<string> = new Set([
+  'storageVersion',
+  'dbSizeQuota',
+  'downgradeInfo',
+  'hash_revision',
+])
 const IDS: ReadonlySet<string> = new Set(['ID', 'lease'])
 const UNORDERED: ReadonlySet<string> = new Set(['keys', 'leases'])
 
 /** A copy in which only what must be equal is left, as plain JSON. */
 export function normalise(value: unknown, names: LeaseNames, field = ''): unknown {
   if (OF_CLUSTER.has(field)) return isZero(value) ? 'none' : 'some'
+  if (field === 'members') return shapesOf(value as Message[])
   if (field === 'token') return typeof value === 'string' && value !== '' ? 'some' : 'none'
   if (IDS.has(field)) return names.get(BigInt(value as bigint | string)) ?? `${value as bigint}`
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
@@ -45,10 +71,25 @@ export function normalise(value: unknown, names: LeaseNames, field = ''): unknow
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
     Object.entries(value)
+      .filter(([name]) => !NEWER.has(name))
       .map(([name, inner]) => [name, normalise(inner, names, name)] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   )
 }
+
+/** Of every member the fields that it has, once. */
+function shapesOf(members: readonly Message[]): unknown[] {
+  const shapes = members.map(({ ID, ...rest }) => ({ ID: isZero(ID) ? 'none' : 'some', ...own(rest) }))
+  return [...new Set(shapes.map(shape => JSON.stringify(shape)))]
+}
+
+const own = (message: Message): Message =>
+  Object.fromEntries(
+    Object.entries(message).map(([name, value]) => [name, OWN.has(name) ? isThere(value) : value]),
+  )
+
+const isThere = (value: unknown): string =>
+  isZero(value) || value === '' || (Array.isArray(value) && value.length === 0) ? 'none' : 'some'
 
 const byText = (a: unknown, b: unknown): number => {
   const [x, y] = [JSON.stringify(a), JSON.stringify(b)]
@@ -59,8 +100,8 @@ const isZero = (value: unknown): boolean => value === 0n || value === 0 || value
 
 export const normaliseAnswer = (answer: Answer, names: LeaseNames): unknown =>
   answer.kind === 'ok'
-    ? { kind: 'ok', message: normalise(answer.message, names) }
-    : { kind: 'refused', code: answer.code, text: answer.text }
+    ? { kind: 'ok', message: normalise(own(answer.message), names) }
+    : { kind: 'refused', code: answer.code, text: answer.text, http: answer.http === 412 ? 400 : answer.http }
 
 /** Where two normalised values differ first; null: nowhere. */
 export function difference(etcd: unknown, kvorum: unknown, path = ''): string | null {

@@ -1,7 +1,9 @@
 import type { RpcName } from '@kvorum/protocol'
 import { openDoors } from './accounts.js'
 import { DEVIATIONS } from './deviations.js'
+import { SHORT_TTL, sureMs, takeExpiry } from './expiry.js'
 import { difference, normaliseAnswer } from './normalise.js'
+import { expectRevocations } from './revocation.js'
 import type { Pair } from './servers.js'
 import { isRead, type Sequence, type Step } from './steps.js'
 import { resolve, type Bindings, type RevisionMark } from './symbols.js'
@@ -31,17 +33,35 @@ export interface Run {
   readonly marks: Record<RevisionMark, number>
   /** Authentication is on: 3.4 looks at tokens also where it is not, later versions and we do not. */
   guarded: boolean
+  /** What was answered otherwise on purpose, first. */
   deviation: string | null
+  /** By that the stores have become different: there is nothing more to compare. */
+  parted: boolean
+  /** Something took so long that leases may have run out before their time to do so. */
+  late: boolean
+  /** Until then, on the clock of this process, no lease can have run out that is not to. */
+  sureUntil: number
 }
 
+const AUTH = 'etcdserverpb.Auth'
 const KV = 'etcdserverpb.KV'
 const LEASE = 'etcdserverpb.Lease'
 const READS_AT_ONCE = 8
+const MAINTENANCE = 'etcdserverpb.Maintenance'
+const LOCAL: ReadonlySet<RpcName> = new Set([
+  `${LEASE}/LeaseLeases`,
+  'etcdserverpb.Cluster/MemberList',
+  `${MAINTENANCE}/Status`,
+  `${MAINTENANCE}/Hash`,
+  `${MAINTENANCE}/HashKV`,
+])
 
 /** How a sequence ended: both answered alike, up to a deviation that is on purpose, or they did not. */
 export type Outcome =
   | { readonly kind: 'equal' }
   | { readonly kind: 'deviates'; readonly id: string }
+  /** The machine was too slow for it. */
+  | { readonly kind: 'late' }
   | { readonly kind: 'differs'; readonly difference: Difference }
 
 /** Runs it on both, from a clean state. */
@@ -61,18 +81,27 @@ export async function runSequence(pair: Pair, sequence: Sequence): Promise<Outco
     marks: { now: start, compacted: start, start },
     guarded: false,
     deviation: null,
+    parted: false,
+    late: false,
+    sureUntil: Infinity,
   }
   try {
-    if (sequence.steps.some(({ kind }) => kind === 'watch')) {
+    if (sequence.steps.some(({ kind }) => kind === 'watch') && !isGuarded(sequence)) {
       const unlike = await watching.openLedgers(run)
       if (unlike !== null) return differs(0, unlike)
     }
-    return (await takeSteps(run)) ?? (await compareEnds(run))
+    const unlike = (await takeSteps(run)) ?? (run.parted || run.late ? null : await compareEnds(run))
+    if (run.late) return { kind: 'late' }
+    if (unlike !== null) return unlike
+    return run.deviation === null ? { kind: 'equal' } : { kind: 'deviates', id: run.deviation }
   } finally {
     watching.closeWatches(run.etcd)
     watching.closeWatches(run.kvorum)
   }
 }
+
+const isGuarded = ({ steps }: Sequence): boolean =>
+  steps.some(step => step.kind === 'call' && step.rpc.startsWith(AUTH))
 
 const differs = (step: number, text: string): Outcome => ({ kind: 'differs', difference: { step, text } })
 
@@ -83,58 +112,86 @@ async function takeSteps(run: Run): Promise<Outcome | null> {
     if (isRead(steps[at]!))
       while (end < steps.length && end - at < READS_AT_ONCE && isRead(steps[end]!)) end++
     const texts = await Promise.all(steps.slice(at, end).map(step => takeStep(run, step)))
-    if (run.deviation !== null) return { kind: 'deviates', id: run.deviation }
+    if (run.parted || run.late) return null
     const first = texts.findIndex(text => text !== null)
-    if (first >= 0) return differs(at + first, texts[first]!)
+    if (first >= 0) run.late ||= performance.now() > run.sureUntil
+    if (first >= 0) return run.late ? null : differs(at + first, texts[first]!)
     at = end
   }
   return null
 }
 
-async function compareEnds(run: Run): Promise<Outcome> {
+async function compareEnds(run: Run): Promise<Outcome | null> {
   const text = await watching.compareWatches(run)
-  return text === null ? { kind: 'equal' } : differs(run.sequence.steps.length, text)
+  return text === null ? null : differs(run.sequence.steps.length, text)
 }
 
 async function takeStep(run: Run, step: Step): Promise<string | null> {
-  if (step.kind === 'watch' || step.kind === 'cancel' || step.kind === 'progress')
-    return watching.takeWatchStep(run, step)
+  if (step.kind === 'watch' || step.kind === 'cancel' || step.kind === 'progress') {
+    const unlike = await watching.openLedgers(run)
+    return unlike ?? watching.takeWatchStep(run, step)
+  }
+  if (step.kind === 'expire') {
+    run.late = performance.now() > run.sureUntil
+    return run.late ? null : takeExpiry(run, step)
+  }
   if (step.kind === 'call' && step.rpc === `${KV}/Compact`) {
     // A watch that is still catching up in one of the servers would be cut off there and not in the other.
     const unlike = await watching.settleWatches(run)
     if (unlike !== null || watching.mayBeBehind(run.etcd)) return unlike
   }
+  const changesRights = isAuthChange(step) && run.etcd.watches.watches.length > 0
+  if (changesRights) {
+    const unlike = await watching.settleWatches(run)
+    if (unlike !== null) return unlike
+  }
   if (isLocal(step)) await catchUp(run, step)
+  const sent = performance.now()
   const [etcd, kvorum] = await Promise.all([ask(run, run.etcd, step), ask(run, run.kvorum, step)])
   if (step.kind === 'call') {
     remember(run.etcd, step, etcd)
     remember(run.kvorum, step, kvorum)
-    noteRevisions(run, step.rpc, step, etcd)
+    noteRevisions(run, step.rpc, step, etcd, sent)
   }
-  run.deviation ??= DEVIATIONS.find(({ applies }) => applies(step, etcd, kvorum))?.id ?? null
-  return difference(normaliseAnswer(etcd, run.etcd.names), normaliseAnswer(kvorum, run.kvorum.names))
+  if (changesRights && etcd.kind === 'ok' && kvorum.kind === 'ok') {
+    const unlike = await expectRevocations(run)
+    if (unlike !== null) return unlike
+  }
+  const deviation = DEVIATIONS.find(({ applies }) => applies(step, etcd, kvorum))
+  if (deviation !== undefined) {
+    run.deviation ??= deviation.id
+    // A read, and what both refused, has changed nothing.
+    run.parted ||= !isRead(step) && (etcd.kind === 'ok' || kvorum.kind === 'ok')
+    return null
+  }
+  const unlike = difference(normaliseAnswer(etcd, run.etcd.names), normaliseAnswer(kvorum, run.kvorum.names))
+  const refusal = [etcd, kvorum].find(answer => answer.kind === 'refused')
+  return unlike === null || refusal?.kind !== 'refused' ? unlike : `${unlike} (${refusal.text})`
 }
+
+const isAuthChange = (step: Step): boolean =>
+  step.kind === 'call' && step.rpc.startsWith(AUTH) && !isRead(step)
 
 /** Answered from what one member has applied, which in a cluster may be behind. */
 const isLocal = (step: Step): step is Extract<Step, { kind: 'call' }> =>
-  step.kind === 'call' && (step.rpc === `${LEASE}/LeaseLeases` || step.request['serializable'] === true)
+  step.kind === 'call' && (LOCAL.has(step.rpc) || step.request['serializable'] === true)
 
 /** A linearizable read through the same member waits until that has applied everything that was acknowledged. */
 async function catchUp(run: Run, step: Extract<Step, { kind: 'call' }>): Promise<void> {
   const { target } = run.kvorum
   const as = !run.guarded ? undefined : target.tokens.has('root') ? 'root' : step.as
-  await target.grpc(`${KV}/Range`, { key: Buffer.from('a'), count_only: true }, as)
+  await target.grpc(`${KV}/Range`, { key: Buffer.from('a'), count_only: true }, as, step.client)
 }
 
 export const bindings = (run: Run, side: Side): Bindings => ({ marks: run.marks, leases: side.leases })
 
 function ask(run: Run, side: Side, step: Extract<Step, { kind: 'call' | 'keepAlive' }>): Promise<Answer> {
   const message = resolve(step.request, bindings(run, side)) as Message
-  if (step.kind === 'keepAlive') return side.target.keepAlive(message)
   const as = run.guarded ? step.as : undefined
+  if (step.kind === 'keepAlive') return side.target.keepAlive(message, as, step.client)
   return run.sequence.transport === 'json'
-    ? side.target.json(step.rpc, message, as)
-    : side.target.grpc(step.rpc, message, as)
+    ? side.target.json(step.rpc, message, as, step.client)
+    : side.target.grpc(step.rpc, message, as, step.client)
 }
 
 /** Keeps the token and the id that the server chose. */
@@ -148,8 +205,17 @@ function remember(side: Side, step: Extract<Step, { kind: 'call' }>, answer: Ans
   side.names.set(id, `lease ${side.names.size}`)
 }
 
-function noteRevisions(run: Run, rpc: RpcName, step: Extract<Step, { kind: 'call' }>, answer: Answer): void {
+function noteRevisions(
+  run: Run,
+  rpc: RpcName,
+  step: Extract<Step, { kind: 'call' }>,
+  answer: Answer,
+  sent: number,
+): void {
   if (answer.kind !== 'ok') return
+  const ttl = Number(step.request['TTL'])
+  if (rpc === `${LEASE}/LeaseGrant` && ttl <= SHORT_TTL)
+    run.sureUntil = Math.min(run.sureUntil, sent + sureMs(ttl))
   if (rpc === 'etcdserverpb.Auth/AuthEnable') run.guarded = true
   if (rpc === 'etcdserverpb.Auth/AuthDisable') run.guarded = false
   const now = revisionOf(answer)
@@ -170,7 +236,8 @@ export async function alignStores(pair: Pair): Promise<number> {
   const targets = [pair.etcd, pair.kvorum]
   const revisions = await Promise.all(targets.map(clear))
   const equal = revisions[0] === revisions[1]
-  const top = Math.max(...revisions) + (equal ? 0 : 2)
+  const behind = Math.max(...revisions) < LEAST_START
+  const top = behind ? LEAST_START + 2 : Math.max(...revisions) + (equal ? 0 : 2)
   await Promise.all(targets.map((target, i) => advance(target, top - revisions[i]!)))
   const found = await Promise.all(targets.map(target => must(target, `${KV}/Compact`, { revision: top })))
   const [a, b] = found.map(revisionOf)
@@ -178,10 +245,14 @@ export async function alignStores(pair: Pair): Promise<number> {
   return top
 }
 
+/** So that a few revisions ago is not before the first. */
+const LEAST_START = 20
+
 async function clear(target: Target): Promise<number> {
   const leases = await must(target, `${LEASE}/LeaseLeases`, {})
   for (const { ID } of (leases.message['leases'] as { ID: bigint }[] | undefined) ?? []) {
-    await must(target, `${LEASE}/LeaseRevoke`, { ID })
+    // One that runs out in this moment is gone as well.
+    await target.grpc(`${LEASE}/LeaseRevoke`, { ID })
   }
   await must(target, `${KV}/Put`, { key: Buffer.from('a') })
   const emptied = await must(target, `${KV}/DeleteRange`, ALL)

@@ -24,14 +24,17 @@ export interface Pair {
 const directoryOf = (name: string): string =>
   mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), `kvorum-${name}-`))
 
-/** Both with an empty store; `nodes` of kvorum, of which the first is asked. */
+/** Both with an empty store; `nodes` of kvorum. */
 export async function startPair(nodes: number): Promise<Pair> {
   const directory = directoryOf('differential')
   const plans = await planServers(directory, { nodes })
   const servers = plans.map(plan => new ServerProcess(plan))
   const etcd = await startEtcd(directory)
   for (const server of servers) server.start()
-  const kvorum = new Target('kvorum', new URL(plans[0]!.clientUrl).host)
+  const kvorum = new Target(
+    'kvorum',
+    plans.map(({ clientUrl }) => new URL(clientUrl).host),
+  )
   const stop = async (): Promise<void> => {
     etcd.target.close()
     kvorum.close()
@@ -72,5 +75,5 @@ async function startEtcd(directory: string): Promise<{ target: Target; child: Ch
     ],
     { stdio: 'ignore' },
   )
-  return { target: new Target('etcd', `127.0.0.1:${client}`), child }
+  return { target: new Target('etcd', [`127.0.0.1:${client}`]), child }
 }

@@ -11,8 +11,15 @@ export type Step =
       readonly slot?: number
       /** Whose token goes with it. */
       readonly as?: string
+      /** Which of several connections it takes; in a cluster each leads to another member. */
+      readonly client?: number
     }
-  | { readonly kind: 'keepAlive'; readonly request: MessageTemplate }
+  | {
+      readonly kind: 'keepAlive'
+      readonly request: MessageTemplate
+      readonly as?: string
+      readonly client?: number
+    }
   | {
       readonly kind: 'watch'
       readonly stream: number
@@ -21,6 +28,14 @@ export type Step =
     }
   | { readonly kind: 'cancel'; readonly stream: number; readonly watchId: bigint }
   | { readonly kind: 'progress'; readonly stream: number }
+  /** Waits until leases have run out, while others are kept alive. */
+  | {
+      readonly kind: 'expire'
+      readonly gone: readonly bigint[]
+      readonly kept: readonly bigint[]
+      /** Seconds that those would live by themselves. */
+      readonly keptTtl: number
+    }
 
 export interface Sequence {
   readonly seed: number
@@ -35,6 +50,14 @@ export const call = (rpc: RpcName, request: MessageTemplate): Extract<Step, { ki
 })
 
 const READS: ReadonlySet<RpcName> = new Set([
+  'etcdserverpb.Auth/RoleGet',
+  'etcdserverpb.Auth/RoleList',
+  'etcdserverpb.Auth/UserGet',
+  'etcdserverpb.Auth/UserList',
+  'etcdserverpb.Cluster/MemberList',
+  'etcdserverpb.Maintenance/Status',
+  'etcdserverpb.Maintenance/Hash',
+  'etcdserverpb.Maintenance/HashKV',
   'etcdserverpb.KV/Range',
   'etcdserverpb.Lease/LeaseTimeToLive',
   'etcdserverpb.Lease/LeaseLeases',
@@ -46,17 +69,21 @@ export const isRead = (step: Step): boolean => step.kind === 'call' && READS.has
 export function showStep(step: Step): string {
   switch (step.kind) {
     case 'call': {
-      const who = step.as === undefined ? '' : ` as ${step.as}`
       const kept = step.slot === undefined ? '' : ` -> <lease ${step.slot}>`
-      return `${step.rpc.split('/')[1]}${who} ${show(step.request)}${kept}`
+      return `${step.rpc.split('/')[1]}${caller(step)} ${show(step.request)}${kept}`
     }
     case 'keepAlive':
-      return `LeaseKeepAlive ${show(step.request)}`
+      return `LeaseKeepAlive${caller(step)} ${show(step.request)}`
     case 'watch':
-      return `Watch on stream ${step.stream}${step.as === undefined ? '' : ` as ${step.as}`} ${show(step.request)}`
+      return `Watch on stream ${step.stream}${caller(step)} ${show(step.request)}`
     case 'cancel':
       return `cancel watch ${step.watchId} on stream ${step.stream}`
+    case 'expire':
+      return `wait until leases ${step.gone.join(', ')} run out, keeping ${step.kept.join(', ')}`
     case 'progress':
       return `ask for progress on stream ${step.stream}`
   }
 }
+
+const caller = ({ as, client = 0 }: { readonly as?: string; readonly client?: number }): string =>
+  `${as === undefined ? '' : ` as ${as}`}${client === 0 ? '' : ` over connection ${client}`}`

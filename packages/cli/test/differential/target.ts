@@ -1,6 +1,7 @@
-import { Agent, request as httpRequest } from 'node:http'
+import { Agent, request as httpRequest, type ClientRequest } from 'node:http'
 import { Client, credentials, Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
 import { codec, rpcNamed, type Codec, type RpcName } from '@kvorum/protocol'
+import { grpcWatch, jsonWatch, type WatchStream } from './watchStream.js'
 
 export type Message = Record<string, unknown>
 
@@ -9,7 +10,11 @@ export type Answer =
   | { readonly kind: 'ok'; readonly message: Message }
   | { readonly kind: 'refused'; readonly code: number; readonly text: string; readonly http?: number }
 
-const PATIENCE_MS = 15_000
+export const PATIENCE_MS = 15_000
+const WATCH = 'etcdserverpb.Watch/Watch'
+
+/** Each has a connection of its own. */
+export const CLIENTS = 3
 
 /** Codecs with their types forgotten. */
 interface AnyCodec {
@@ -36,23 +41,28 @@ const encode = (name: RpcName, message: Message): Buffer => {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** One connection to one server, over both of its doors. */
+/** Connections of several clients to one server or cluster, over both of its doors. */
 export class Target {
   readonly name: string
-  readonly #address: string
-  readonly #client: Client
+  readonly #addresses: readonly string[]
+  readonly #clients: readonly Client[]
   readonly #agent = new Agent({ keepAlive: true })
   /** By the user who holds it. */
   readonly tokens = new Map<string, string>()
 
-  constructor(name: string, address: string) {
+  /** Takes the members in turn. */
+  constructor(name: string, members: readonly string[]) {
     this.name = name
-    this.#address = address
-    this.#client = new Client(address, credentials.createInsecure(), {
-      'grpc.max_receive_message_length': -1,
-      'grpc.initial_reconnect_backoff_ms': 50,
-      'grpc.max_reconnect_backoff_ms': 200,
-    })
+    this.#addresses = Array.from({ length: CLIENTS }, (_, i) => members[i % members.length]!)
+    this.#clients = this.#addresses.map(
+      address =>
+        new Client(address, credentials.createInsecure(), {
+          'grpc.max_receive_message_length': -1,
+          'grpc.initial_reconnect_backoff_ms': 50,
+          'grpc.max_reconnect_backoff_ms': 200,
+          'grpc.use_local_subchannel_pool': 1,
+        }),
+    )
   }
 
   #metadata(as: string | undefined): Metadata {
@@ -62,10 +72,10 @@ export class Target {
     return metadata
   }
 
-  grpc(name: RpcName, message: Message, as?: string): Promise<Answer> {
+  grpc(name: RpcName, message: Message, as?: string, client = 0): Promise<Answer> {
     const { response } = codecsOf(name)
     return new Promise(resolve => {
-      this.#client.makeUnaryRequest(
+      this.#clients[client]!.makeUnaryRequest(
         `/${name}`,
         (bytes: Buffer) => bytes,
         bytes => response.decode(bytes) as Message,
@@ -82,38 +92,40 @@ export class Target {
     })
   }
 
-  json(name: RpcName, message: Message, as?: string): Promise<Answer> {
+  json(name: RpcName, message: Message, as?: string, client = 0): Promise<Answer> {
     const body = JSON.stringify(codecsOf(name).request.toJson(message))
-    return this.post(rpcNamed(name).gateway[0]!, body, as)
+    return this.post(rpcNamed(name).gateway[0]!, body, as, client)
   }
 
   /** Of the gateway's streams, the first message. */
-  post(path: string, body: string, as?: string): Promise<Answer> {
-    const token = as === undefined ? {} : { authorization: this.tokens.get(as) ?? as }
+  post(path: string, body: string, as?: string, client = 0): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const [host, port] = this.#address.split(':')
-      const sent = httpRequest(
-        { host, port, path, method: 'POST', agent: this.#agent, timeout: PATIENCE_MS, headers: token },
-        answer => {
-          const chunks: Buffer[] = []
-          answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-          answer.on('end', () => {
-            const text = Buffer.concat(chunks).toString()
-            resolve(jsonAnswer(answer.statusCode ?? 0, text))
-          })
-          answer.on('error', reject)
-        },
+      const sent = this.#post(path, body, as, client)
+      sent.on('response', answer => {
+        const chunks: Buffer[] = []
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+        answer.on('end', () => resolve(jsonAnswer(answer.statusCode ?? 0, Buffer.concat(chunks).toString())))
+        answer.on('error', reject)
+      })
+      sent.setTimeout(PATIENCE_MS, () =>
+        sent.destroy(new Error(`${this.name}: no answer to ${path} ${body}`)),
       )
-      sent.on('timeout', () => sent.destroy(new Error(`${this.name}: no answer to ${path} ${body}`)))
       sent.on('error', reject)
-      sent.end(body)
     })
   }
 
-  keepAlive(message: Message, as?: string): Promise<Answer> {
+  #post(path: string, body: string, as: string | undefined, client: number): ClientRequest {
+    const token = as === undefined ? {} : { authorization: this.tokens.get(as) ?? as }
+    const [host, port] = this.#addresses[client]!.split(':')
+    const sent = httpRequest({ host, port, path, method: 'POST', agent: this.#agent, headers: token })
+    sent.end(body)
+    return sent
+  }
+
+  keepAlive(message: Message, as?: string, client = 0): Promise<Answer> {
     const name = 'etcdserverpb.Lease/LeaseKeepAlive'
     return new Promise(resolve => {
-      const stream = this.#duplex(name, as)
+      const stream = this.#duplex(name, as, client)
       let answer: Answer = { kind: 'refused', code: 0, text: 'the stream ended without an answer' }
       stream.on('data', (decoded: Message) => (answer = { kind: 'ok', message: decoded }))
       stream.on('error', (error: ServiceError) =>
@@ -125,9 +137,9 @@ export class Target {
     })
   }
 
-  #duplex(name: RpcName, as: string | undefined): ClientDuplexStream<Buffer, Message> {
+  #duplex(name: RpcName, as: string | undefined, client: number): ClientDuplexStream<Buffer, Message> {
     const { response } = codecsOf(name)
-    return this.#client.makeBidiStreamRequest(
+    return this.#clients[client]!.makeBidiStreamRequest(
       `/${name}`,
       (bytes: Buffer) => bytes,
       bytes => response.decode(bytes) as Message,
@@ -135,12 +147,21 @@ export class Target {
     )
   }
 
-  watchStream(as?: string): WatchStream {
-    return new WatchStream(this.#duplex('etcdserverpb.Watch/Watch', as))
+  watchStream(as?: string, client = 0): WatchStream {
+    return grpcWatch(this.#duplex(WATCH, as, client), request => encode(WATCH, request))
+  }
+
+  /** Over the gateway: takes one request. */
+  jsonWatch(as?: string, client = 0): WatchStream {
+    const { request, response } = codecsOf(WATCH)
+    return jsonWatch(
+      body => this.#post(rpcNamed(WATCH).gateway[0]!, JSON.stringify(request.toJson(body)), as, client),
+      message => response.fromJson(message) as Message,
+    )
   }
 
   close(): void {
-    this.#client.close()
+    for (const client of this.#clients) client.close()
     this.#agent.destroy()
   }
 }
@@ -155,60 +176,4 @@ function jsonAnswer(http: number, text: string): Answer {
   const body = parsed as Message
   if (http === 200) return { kind: 'ok', message: body }
   return { kind: 'refused', code: Number(body['code'] ?? 0), text: String(body['error']), http }
-}
-
-/** A watch stream and everything it has said so far. */
-export class WatchStream {
-  readonly #stream: ClientDuplexStream<Buffer, Message>
-  readonly said: Message[] = []
-  ended: string | null = null
-  #wake: (() => void)[] = []
-
-  constructor(stream: ClientDuplexStream<Buffer, Message>) {
-    this.#stream = stream
-    stream.on('data', (message: Message) => {
-      this.said.push(message)
-      this.#notify()
-    })
-    stream.on('error', (error: ServiceError) => {
-      this.ended ??= `${error.code} ${error.details}`
-      this.#notify()
-    })
-    stream.on('end', () => {
-      this.ended ??= 'end'
-      this.#notify()
-    })
-  }
-
-  #notify(): void {
-    const woken = this.#wake
-    this.#wake = []
-    for (const wake of woken) wake()
-  }
-
-  send(request: Message): void {
-    if (this.ended === null) this.#stream.write(encode('etcdserverpb.Watch/Watch', request))
-  }
-
-  /** Waits until `condition` holds; false: it does not, for a long time. */
-  async until(condition: () => boolean, patienceMs = PATIENCE_MS): Promise<boolean> {
-    const deadline = performance.now() + patienceMs
-    while (!condition() && this.ended === null) {
-      const left = deadline - performance.now()
-      if (left <= 0) return false
-      await new Promise<void>(resolve => {
-        const timer = setTimeout(resolve, left)
-        this.#wake.push(() => {
-          clearTimeout(timer)
-          resolve()
-        })
-      })
-    }
-    return condition()
-  }
-
-  close(): void {
-    this.ended ??= 'closed'
-    this.#stream.cancel()
-  }
 }

@@ -1,5 +1,6 @@
 import { compareBytes } from '@kvorum/model'
-import type { Message, WatchStream } from './target.js'
+import type { Message } from './target.js'
+import type { WatchStream } from './watchStream.js'
 
 /** One watch at one server. */
 export interface Watch {
@@ -16,6 +17,10 @@ export interface Watch {
   /** Where on its stream what was said to it begins. */
   readonly from: number
   ended: boolean
+  /** Whose it is. */
+  readonly as?: string
+  /** Ended by us because its user may not read there any more: nothing to compare. */
+  revoked?: true
 }
 
 export const WHOLE_LEDGER = { key: Buffer.from([0]), range_end: Buffer.from([0]), prev_kv: true }

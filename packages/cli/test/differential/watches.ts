@@ -2,7 +2,8 @@ import { difference, normalise } from './normalise.js'
 import { bindings, type Run, type Side } from './run.js'
 import type { Step } from './steps.js'
 import { resolve } from './symbols.js'
-import type { Message, WatchStream } from './target.js'
+import { CLIENTS, type Message } from './target.js'
+import type { WatchStream } from './watchStream.js'
 import { eventsOf, expectedEvents, groupedByRevision, WHOLE_LEDGER, type Watch } from './watchEvents.js'
 
 /** The watches of a sequence at one server, by stream and id. */
@@ -24,8 +25,10 @@ type WatchStep = Extract<Step, { kind: 'watch' | 'cancel' | 'progress' }>
 const LEDGER = -1
 const NEVER_MS = 10_000
 
+/** Before the first watch, or, where that is one of the prologue, with it: users come first. */
 export async function openLedgers(run: Run): Promise<string | null> {
-  const step = { kind: 'watch', stream: LEDGER, request: WHOLE_LEDGER } as const
+  if (run.etcd.watches.watches.length > 0) return null
+  const step = { kind: 'watch', stream: LEDGER, request: WHOLE_LEDGER, as: 'root' } as const
   return takeWatchStep(run, step)
 }
 
@@ -38,7 +41,7 @@ export async function takeWatchStep(run: Run, step: WatchStep): Promise<string |
 
 /** What the server says to it, normalised. */
 async function take(run: Run, side: Side, step: WatchStep): Promise<unknown> {
-  const stream = streamOf(side, step)
+  const stream = streamOf(run, side, step)
   switch (step.kind) {
     case 'watch':
       return create(run, side, step, stream)
@@ -49,13 +52,19 @@ async function take(run: Run, side: Side, step: WatchStep): Promise<unknown> {
   }
 }
 
-function streamOf(side: Side, step: WatchStep): WatchStream {
+function streamOf(run: Run, side: Side, step: WatchStep): WatchStream {
   const known = side.watches.streams.get(step.stream)
   if (known !== undefined && known.ended === null) return known
-  const opened = side.target.watchStream(step.kind === 'watch' ? step.as : undefined)
+  const { target } = side
+  const client = Math.max(0, step.stream) % CLIENTS
+  const as = step.kind === 'watch' && run.guarded ? step.as : undefined
+  const isJson = run.sequence.transport === 'json' && step.stream !== LEDGER
+  const opened = isJson ? target.jsonWatch(as, client) : target.watchStream(as, client)
   side.watches.streams.set(step.stream, opened)
   return opened
 }
+
+const NO_ANSWER: Message = { answer: 'none' }
 
 const isCreated = (message: Message): boolean => message['created'] === true
 
@@ -82,20 +91,21 @@ async function create(
       compacted: run.marks.compacted,
       from: stream.said.indexOf(answer) + 1,
       ended: false,
+      ...(step.as === undefined ? {} : { as: step.as }),
     })
   }
-  return normalise(answer, side.names)
+  return normalise(stream.asItCame(answer), side.names)
 }
 
-async function cancel(side: Side, stream: number, watchId: bigint, on: WatchStream): Promise<unknown> {
-  const watch = side.watches.watches.find(one => one.stream === stream && one.id === watchId && !one.ended)
-  on.send({ cancel_request: { watch_id: watchId } })
+async function cancel(side: Side, number: number, watchId: bigint, stream: WatchStream): Promise<unknown> {
+  const watch = side.watches.watches.find(one => one.stream === number && one.id === watchId && !one.ended)
+  stream.send({ cancel_request: { watch_id: watchId } })
   if (watch === undefined) return 'not heard of'
   const isEnd = (message: Message): boolean => message['canceled'] === true && message['watch_id'] === watchId
-  const last = (): Message | undefined => on.said.slice(watch.from).find(isEnd)
-  await on.until(() => last() !== undefined)
+  const last = (): Message | undefined => stream.said.slice(watch.from).find(isEnd)
+  await stream.until(() => last() !== undefined)
   watch.ended = true
-  return normalise(last() ?? 'no answer', side.names)
+  return normalise(stream.asItCame(last() ?? NO_ANSWER), side.names)
 }
 
 const isProgress = (message: Message): boolean => message['watch_id'] === -1n && !isCreated(message)
@@ -104,7 +114,7 @@ async function askProgress(side: Side, stream: WatchStream): Promise<unknown> {
   const before = stream.said.filter(isProgress).length
   stream.send({ progress_request: {} })
   await stream.until(() => stream.said.filter(isProgress).length > before)
-  return normalise(stream.said.filter(isProgress)[before] ?? 'no answer', side.names)
+  return normalise(stream.said.filter(isProgress)[before] ?? NO_ANSWER, side.names)
 }
 
 /** Waits until every watch has seen all there is for it, and compares what they saw. */
@@ -138,7 +148,7 @@ async function settleSide(run: Run, side: Side): Promise<string[]> {
   return late
 }
 
-const canceled = (watch: Watch, stream: WatchStream): boolean =>
+export const canceled = (watch: Watch, stream: WatchStream): boolean =>
   stream.said
     .slice(watch.from)
     .some(message => message['canceled'] === true && message['watch_id'] === watch.id)
@@ -152,17 +162,19 @@ export const mayBeBehind = (side: Side): boolean =>
 
 /** Per watch: its events in order, and how it ended. */
 function seen(side: Side): unknown {
-  return side.watches.watches.map(watch => {
-    const stream = side.watches.streams.get(watch.stream)!
-    const end = stream.said
-      .slice(watch.from)
-      .find(message => message['canceled'] === true && message['watch_id'] === watch.id)
-    return {
-      watch: `${watch.stream}/${watch.id}`,
-      events: eventsOf(watch, stream).map(({ event }) => normalise(event, side.names)),
-      end: end === undefined ? null : normalise(end, side.names),
-    }
-  })
+  return side.watches.watches
+    .filter(({ revoked }) => revoked !== true)
+    .map(watch => {
+      const stream = side.watches.streams.get(watch.stream)!
+      const end = stream.said
+        .slice(watch.from)
+        .find(message => message['canceled'] === true && message['watch_id'] === watch.id)
+      return {
+        watch: `${watch.stream}/${watch.id}`,
+        events: eventsOf(watch, stream).map(({ event }) => normalise(stream.asItCame(event), side.names)),
+        end: end === undefined ? null : normalise(stream.asItCame(end), side.names),
+      }
+    })
 }
 
 /** Messages that no watch may be told, alike or not. */
@@ -177,7 +189,9 @@ function irregular(side: Side): string[] {
 export async function compareWatches(run: Run): Promise<string | null> {
   const unlike = await settleWatches(run)
   if (unlike !== null) return unlike
-  for (const watch of run.etcd.watches.watches.filter(({ ended }) => !ended)) {
+  // Over the gateway only the end of the connection ends a watch.
+  const left = run.sequence.transport === 'json' ? [] : run.etcd.watches.watches
+  for (const watch of left.filter(({ ended }) => !ended)) {
     const step = { kind: 'cancel', stream: watch.stream, watchId: watch.id } as const
     const [etcd, kvorum] = await Promise.all([take(run, run.etcd, step), take(run, run.kvorum, step)])
     const text = difference(etcd, kvorum)

@@ -100,7 +100,7 @@ function deleteUser(state: AuthState, name: string): Result<AuthOutcome> {
   if (!state.users.has(name)) return refuse('userNotFound')
   const users = new Map(state.users)
   users.delete(name)
-  return changed(state, { users, tokens: withoutTokens(state, user => user === name) })
+  return changed(state, { users, tokens: withoutTokens(state, name) })
 }
 
 function changePassword(state: AuthState, name: string, password: Uint8Array): Result<AuthOutcome> {
@@ -110,7 +110,7 @@ function changePassword(state: AuthState, name: string, password: Uint8Array): R
   const kept = user.password.length === 0 ? user.password : password
   return changed(state, {
     users: withUser(state, { ...user, password: kept, credentialRevision: state.revision + 1 }),
-    tokens: withoutTokens(state, owner => owner === name),
+    tokens: withoutTokens(state, name),
   })
 }
 
@@ -129,7 +129,6 @@ function revokeRole(state: AuthState, name: string, role: string): Result<AuthOu
   if (!user.roles.includes(role)) return refuse('roleNotGranted')
   return changed(state, {
     users: withUser(state, { ...user, roles: user.roles.filter(each => each !== role) }),
-    tokens: withoutTokens(state, owner => owner === name),
   })
 }
 
@@ -145,14 +144,12 @@ function deleteRole(state: AuthState, role: string): Result<AuthOutcome> {
   if (!state.roles.has(role)) return refuse('roleNotFound')
   const roles = new Map(state.roles)
   roles.delete(role)
-  const losers = new Set<string>()
   const users = new Map(state.users)
   for (const user of state.users.values()) {
     if (!user.roles.includes(role)) continue
-    losers.add(user.name)
     users.set(user.name, { ...user, roles: user.roles.filter(each => each !== role) })
   }
-  return changed(state, { roles, users, tokens: withoutTokens(state, owner => losers.has(owner)) })
+  return changed(state, { roles, users })
 }
 
 /** One permission for each range: another one for the same range takes its place. */
@@ -222,11 +219,9 @@ function withoutExpired({ tokens }: AuthState, now: number): Map<string, IssuedT
   return new Map([...tokens].filter(([, token]) => token.expires > now))
 }
 
-function withoutTokens(
-  { tokens }: AuthState,
-  isGone: (user: string) => boolean,
-): ReadonlyMap<string, IssuedToken> {
-  return new Map([...tokens].filter(([, token]) => !isGone(token.user)))
+/** A token stands for the user and his password, not for his roles: those are looked up at every request. */
+function withoutTokens({ tokens }: AuthState, user: string): ReadonlyMap<string, IssuedToken> {
+  return new Map([...tokens].filter(([, token]) => token.user !== user))
 }
 
 const withUser = ({ users }: AuthState, user: AuthUser): ReadonlyMap<string, AuthUser> =>
