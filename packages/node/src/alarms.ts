@@ -49,19 +49,24 @@ export const createAlarmDuty = (): AlarmDuty => ({
 
 export const alarmsOf = (state: NodeState): Alarms | null => metaOf(state)?.alarms ?? null
 
-/** Asks the meta group to raise an alarm, unless it is up or was asked for a moment ago. */
-export function changeOwnAlarm(turn: Turn, change: 'raise' | 'clear', alarm: MemberAlarm): void {
+/**
+ * Asks the meta group to raise or clear an alarm, unless it is so already. False: the same was asked for a moment ago,
+ * and may have been undone since; try again.
+ */
+export function changeOwnAlarm(turn: Turn, change: 'raise' | 'clear', alarm: MemberAlarm): boolean {
   const { state, now } = turn
   const alarms = alarmsOf(state)
-  if (alarms === null || isUp(alarms, alarm) === (change === 'raise')) return
+  if (alarms === null) return false
+  if (isUp(alarms, alarm) === (change === 'raise')) return true
   const name = `${change} ${alarm.alarm} ${alarm.member}`
-  if (now < (state.alarms.askedUntil.get(name) ?? 0)) return
+  if (now < (state.alarms.askedUntil.get(name) ?? 0)) return false
   const due = now + state.options.electionTimeoutMs * 2
   state.alarms.askedUntil.set(name, due)
   // The node's own judgement: nobody's rights are asked.
   const request = { kind: 'alarm' as const, change, ...alarm, authority: TRUSTED }
   const call = openCall(turn, { kind: 'self' }, request, due)
   if (call !== null) routeCall(turn, call)
+  return true
 }
 
 const isUp = (alarms: Alarms, { member, alarm }: MemberAlarm): boolean =>
@@ -142,8 +147,8 @@ export function tendAlarms(turn: Turn): void {
   }
   settleAlarms(turn)
   if (state.alarms.spaceRanOut) {
-    state.alarms.spaceRanOut = false
-    changeOwnAlarm(turn, 'raise', { member: state.options.self, alarm: 'noSpace' })
+    const asked = changeOwnAlarm(turn, 'raise', { member: state.options.self, alarm: 'noSpace' })
+    state.alarms.spaceRanOut = !asked
   }
   disarmByItself(turn)
 }
