@@ -45,9 +45,12 @@ const OF_CLUSTER: ReadonlySet<string> = new Set(['cluster_id', 'member_id', 'raf
 /** Of members and of Status: whether there is one. */
 const OWN: ReadonlySet<string> = new Set([
   ...['name', 'peerURLs', 'clientURLs', 'hash', 'version', 'leader'],
-  ...['dbSize', 'dbSizeInUse', 'raftIndex', 'raftAppliedIndex', 'raftTerm'],
+  ...['raftIndex', 'raftAppliedIndex', 'raftTerm'],
 ])
-const NEWER: ReadonlySet<string> = new Set([
+const LEFT_OUT: ReadonlySet<string> = new Set([
+  // Ours are zero while there is nothing.
+  'dbSize',
+  'dbSizeInUse',
   'storageVersion',
   'dbSizeQuota',
   'downgradeInfo',
@@ -71,7 +74,7 @@ export function normalise(value: unknown, names: LeaseNames, field = ''): unknow
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([name]) => !NEWER.has(name))
+      .filter(([name]) => !LEFT_OUT.has(name))
       .map(([name, inner]) => [name, normalise(inner, names, name)] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   )
