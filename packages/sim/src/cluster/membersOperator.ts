@@ -75,7 +75,10 @@ export class MembersOperator {
     for (const { node, urls } of observer.members.latest.members) {
       world.addresses.move(urls[0]!, stationOf(node))
       const member = nodes.find(({ id }) => id === node)
-      if (member !== undefined && !member.wiped) member.revive()
+      if (member === undefined || member.wiped) continue
+      // Whether it was turned away or nobody came to start it: its addition may have been decided only now.
+      member.revive()
+      member.start()
     }
   }
 
