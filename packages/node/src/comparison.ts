@@ -39,10 +39,9 @@ function askMembers(turn: Turn, group: Group, comparison: Comparison, own: Store
   for (const node of members) {
     const origin = { kind: 'hash', node, answers: comparison.answers } as const
     const request = { kind: 'hashKv', revision: own.revision } as const
-    const call =
-      state.peers.get(node)?.connected === true
-        ? openCall(turn, origin, request, turn.now + LIMITS.hashMsMax)
-        : null
+    // One that has not welcomed this start does not listen yet: the question would be lost, and waited for.
+    const listens = state.peers.get(node)?.connected === true && state.admission.welcomedBy.has(node)
+    const call = listens ? openCall(turn, origin, request, turn.now + LIMITS.hashMsMax) : null
     if (call === null) {
       comparison.answers.set(node, null)
       continue

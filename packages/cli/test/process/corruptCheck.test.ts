@@ -23,12 +23,29 @@ async function change({ plan }: ServerProcess, key: string): Promise<void> {
   await engine.close()
 }
 
+/**
+ * Until this member's state store has the key: a follower learns a moment later than the client that it is committed,
+ * and what is in its log goes to the store in the background.
+ */
+async function stored(node: ServerProcess, key: string): Promise<void> {
+  const client = new KvorumClient({ endpoints: node.plan.clientUrl })
+  await holds(`${key} at the follower`, async () => (await client.get(key, { serializable: true })) !== null)
+  const before = await flushes(node)
+  await client.put('later', '')
+  await holds('a flush', async () => (await flushes(node)) > before)
+  await client.close()
+}
+
+const flushes = async (node: ServerProcess): Promise<number> =>
+  Number(/^kvorum_flushes\w* (\d+)$/m.exec((await node.get('/metrics')).body)![1])
+
 t.test('a member whose data was changed on disk does not serve, and says why', async t => {
   const cluster = await Cluster.start(t, { flags: ['--experimental-initial-corrupt-check'] })
   const client = new KvorumClient({ endpoints: cluster.endpoints.join() })
   t.teardown(() => client.close())
   for (let i = 0; i < 20; i++) await client.put(`k${i}`, 'value')
   const odd = cluster.others(await cluster.leader())[0]!
+  await stored(odd, 'k7')
   await odd.stop('SIGTERM')
   await change(odd, 'k7')
   await refused(t, odd, /The data of this member differs from that of the other members/)
@@ -45,6 +62,7 @@ t.test('a running cluster finds the member that differs, and nobody answers any 
   t.teardown(() => client.close())
   await client.put('k', 'value')
   const odd = cluster.others(await cluster.leader())[0]!
+  await stored(odd, 'k')
   await odd.stop('SIGTERM')
   await change(odd, 'k')
   odd.start()
