@@ -1,6 +1,6 @@
 import { isJudged, META_GROUP, prefixRange, utf8, type MemberAlarm } from '@kvorum/model'
 import { Violation } from '../invariants/violation.js'
-import { MILLISECOND } from '../schedule.js'
+import { MILLISECOND, SECOND } from '../schedule.js'
 import type { QuotaOptions } from '../swarmAccess.js'
 import { Client } from './client.js'
 import type { Cluster } from './cluster.js'
@@ -40,7 +40,10 @@ export class Operator {
     this.#filling = true
   }
 
-  /** Writes until the quota refuses; then there has to be an alarm, by itself. */
+  /**
+   * Writes until the quota refuses; then there has to be an alarm, by itself. An earlier alarm refuses as well, and may
+   * be taken back because there is room: then it goes on.
+   */
   fill(done: () => void): void {
     const { dataGroups, histories, schedule } = this.#cluster
     const group = dataGroups[0]!
@@ -48,7 +51,8 @@ export class Operator {
     const value = `operator ${++this.#serial}`.padEnd(Math.floor(this.#options.bytes / 20), 'x')
     const op = put(`${keyPrefix(group)}full`, value)
     this.#client.askKv(group, histories.get(group)!, { kind: 'write', op }, outcome => {
-      if (outcome.kind === 'fail' && outcome.code === 'noSpace') done()
+      if (outcome.kind === 'fail' && outcome.code === 'noSpace')
+        schedule.after(2 * SECOND, 'fill', () => (this.isAlarmed ? done() : this.fill(done)))
       else schedule.after(10 * MILLISECOND, 'fill', () => this.fill(done))
     })
   }
