@@ -2,6 +2,7 @@ import {
   assert,
   type AuthFence,
   EMPTY,
+  type Guard,
   type Index,
   type KeyValue,
   NO_LEASE,
@@ -12,7 +13,7 @@ import {
 } from '@kvorum/model'
 import { chainDigest } from './digest.js'
 import { chargeOf } from './entryWrites.js'
-import { authFenceRow, configRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
+import { authFenceRow, configRow, guardRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
 import { createMachine, type Lease, type Machine, type MachineOptions } from './machine.js'
 import { type Overlay, overlayPut, overlaySnapshot } from './overlay.js'
 import { decodeCurrent, encodeCurrent, encodeHistory, encodePast, encodeTombstone } from './record.js'
@@ -45,6 +46,8 @@ export interface RestoreOptions extends MachineOptions {
   readonly leases: readonly Lease[]
   /** What the users and roles that are restored beside it demand. */
   readonly authFence?: AuthFence
+  /** What the alarms that are restored beside it refuse, before a leader says so. */
+  readonly guard?: Guard
 }
 
 export function beginRestore(overlay: Overlay, options: RestoreOptions): Restore {
@@ -54,6 +57,11 @@ export function beginRestore(overlay: Overlay, options: RestoreOptions): Restore
   if (options.authFence !== undefined) {
     machine.authFence = options.authFence
     const { write, crc } = authFenceRow(machine, options.authFence)
+    put(restore, write, crc)
+  }
+  if (options.guard !== undefined) {
+    machine.guard = options.guard
+    const { write, crc } = guardRow(machine, options.guard)
     put(restore, write, crc)
   }
   for (const lease of options.leases) {
@@ -142,7 +150,8 @@ function restoreDelete(restore: Restore, change: NumberedChange, old: KeyValue |
   const key = pastKey(kv.key, revision)
   const { value, crc } = encodeTombstone(machine.checksum, key, kv.key, revision)
   put(restore, { key, value }, crc)
-  machine.logicalBytes += versionCharge(kv.key.length, 0)
+  // One at the compact revision has been given back with it, as after any other compaction.
+  if (revision > machine.compactRevision) machine.logicalBytes += versionCharge(kv.key.length, 0)
   remember(restore, change, old)
 }
 
@@ -189,7 +198,9 @@ export function finishRestore(restore: Restore, at: RestoredAt): Machine {
   assert(at.revision >= restore.revision, () => 'a restored shard is not older than its rows')
   machine.revision = at.revision
   // What is compacted here is still there, and goes like after any other compaction.
-  machine.purge = { ...machine.purge, target: machine.compactRevision }
+  const { compactRevision } = machine
+  const counted = compactRevision > 0 ? historyStart(compactRevision + 1) : EMPTY
+  machine.purge = { ...machine.purge, target: compactRevision, counted }
   if (at.compacted) {
     const cursor = historyStart(machine.compactRevision)
     machine.purge = { ...machine.purge, target: at.revision, cursor }

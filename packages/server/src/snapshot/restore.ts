@@ -1,8 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { assert, groupId, incarnation, MalformedError, NO_REPLICA } from '@kvorum/model'
-import { createMetaState, encodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
+import {
+  assert,
+  groupId,
+  incarnation,
+  MalformedError,
+  NO_REPLICA,
+  type AlarmKind,
+  type Guard,
+} from '@kvorum/model'
+import { createMetaState, encodeMetaState, META_ROW, type Alarms, type MetaState } from '@kvorum/placement'
 import { encodeConfig } from '@kvorum/raft'
 import { BboltError, createStore, FileDisk, LevelEngine } from '@kvorum/storage'
 import type { ServerConfig } from '../config/config.js'
@@ -106,6 +114,7 @@ async function build(
         group: shard.group,
         range: shard.range,
         epoch: shard.epoch,
+        ...(alarms.active.length > 0 ? { guard: guardOf(alarms) } : {}),
         ...(auth.fence > 0 ? { authFence: { revision: auth.fence, enabled: auth.enabled } } : {}),
       },
       bumpRevision,
@@ -119,6 +128,12 @@ async function build(
     await engine.close()
     for (const path of [stateDirectory, logDirectory, directory]) await syncDirectory(path)
   }
+}
+
+/** The quota is the flag of whoever leads, and comes from there. */
+function guardOf({ version, active }: Alarms): Guard {
+  const isUp = (kind: AlarmKind): boolean => active.some(({ alarm }) => alarm === kind)
+  return { version, quota: 0, noSpace: isUp('noSpace'), corrupt: isUp('corrupt') }
 }
 
 async function writeLog(
