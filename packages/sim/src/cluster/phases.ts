@@ -52,9 +52,10 @@ export function demandProgress(
   watchers: Watchers,
   access: AccessWorkload,
 ): void {
-  const { electionTimeoutMs } = cluster.plan.swarm.cluster
-  const elections = 10 * electionTimeoutMs * MILLISECOND + 2 * SECOND
-  demand(cluster, 'a leader in every group', elections, () =>
+  const { cluster: timing, faults } = cluster.plan.swarm
+  const elections = 10 * timing.electionTimeoutMs * MILLISECOND + 2 * SECOND
+  // A sync that began while disks were slow ends in its own time, and the votes of too many may wait for one.
+  demand(cluster, 'a leader in every group', elections + faults.disk.slowSyncMax, () =>
     cluster.plan.groups.every(group => leads(cluster, group)),
   )
   workload.stop()
