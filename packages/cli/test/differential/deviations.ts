@@ -93,6 +93,16 @@ export const DEVIATIONS: readonly Deviation[] = [
       'request' in step &&
       hasEmptyRange(step.request),
   },
+  {
+    id: 'auth-empty-key',
+    applies: (step, etcd, kvorum) =>
+      step.kind === 'call' &&
+      step.rpc === 'etcdserverpb.Auth/RoleGrantPermission' &&
+      etcd.kind === 'ok' &&
+      kvorum.kind === 'refused' &&
+      kvorum.text === 'etcdserver: invalid auth management' &&
+      lacksKey(step.request['perm']),
+  },
 ]
 
 export const BACKED_OFF = 'etcdserver: too many requests'
@@ -103,6 +113,11 @@ const DENIED: ReadonlySet<string> = new Set([
   'etcdserver: permission denied',
   'etcdserver: invalid auth token',
 ])
+
+const lacksKey = (perm: Template | undefined): boolean => {
+  const key = typeof perm === 'object' && 'key' in perm ? perm.key : undefined
+  return key === undefined || (key instanceof Uint8Array && key.length === 0)
+}
 
 /** Whether somewhere in it a range ends before it begins. */
 const hasEmptyRange = (template: Template): boolean =>

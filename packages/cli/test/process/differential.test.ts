@@ -49,6 +49,10 @@ t.test('deviations are as they are written down', { skip }, async t => {
     byRoot(call(`${AUTH}/RoleAdd`, { name: 'root' })),
     byRoot(call(`${AUTH}/RoleGet`, { role: 'root' })),
   ]
+  const emptyGrant = [
+    byRoot(call(`${AUTH}/RoleAdd`, { name: 'empty' })),
+    byRoot(call(`${AUTH}/RoleGrantPermission`, { name: 'empty', perm: {} })),
+  ]
   const nothing = { key: Buffer.from('b'), range_end: key }
   const open = { request_delete_range: { key, range_end: Buffer.from([0]) } }
   const nested = (op: Template): Template => ({ request_txn: { success: [op] } })
@@ -76,6 +80,7 @@ t.test('deviations are as they are written down', { skip }, async t => {
     ['auth-empty-txn', guarded(call('etcdserverpb.KV/Txn', {}))],
     ['auth-role-root', guarded(...rootRole)],
     ['auth-empty-range', guarded({ ...call('etcdserverpb.KV/DeleteRange', nothing), as: 'ann' })],
+    ['auth-empty-key', guarded(login, ...emptyGrant)],
   ]
   for (const [id, sequence] of cases)
     t.strictSame(await runSequence(pair, sequence), { kind: 'deviates', id })
