@@ -4,7 +4,6 @@ import {
   encodeShardCommand,
   groupId,
   leaseId,
-  NO_LEASE,
   nodeId,
   pointRange,
   utf8,
@@ -15,42 +14,17 @@ import {
 } from '@kvorum/model'
 import { statusOf } from '@kvorum/node'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
+import { get, put as putValue } from './requests.js'
 
 const write = (op: Op): ClientRequest => ({
   kind: 'write',
   ranges: [op.kind === 'put' ? pointRange(op.key) : pointRange(utf8('k'))],
   command: encodeShardCommand({ kind: 'write', op }),
 })
-const put = (key: string, bytes = 100): ClientRequest =>
-  write({
-    kind: 'put',
-    key: utf8(key),
-    value: Buffer.alloc(bytes, 'v'),
-    lease: NO_LEASE,
-    prevKv: false,
-    ignoreValue: false,
-    ignoreLease: false,
-  })
+const put = (key: string, bytes = 100): ClientRequest => putValue(key, 'v'.repeat(bytes))
 const remove = (key: string): ClientRequest =>
   write({ kind: 'delete', range: pointRange(utf8(key)), prevKv: false })
-const read: ClientRequest = {
-  kind: 'read',
-  serializable: false,
-  op: {
-    kind: 'range',
-    range: pointRange(utf8('k')),
-    limit: 0,
-    revision: 0,
-    order: 'none',
-    target: 'key',
-    keysOnly: false,
-    countOnly: false,
-    minMod: 0,
-    maxMod: 0,
-    minCreate: 0,
-    maxCreate: 0,
-  },
-}
+const read = get(pointRange(utf8('k')))
 
 const alarm = (change: 'raise' | 'clear', member: number, kind: AlarmKind = 'noSpace'): ClientRequest => ({
   kind: 'alarm',

@@ -1,7 +1,5 @@
 import {
-  encodeShardCommand,
   leaseId,
-  NO_LEASE,
   pointRange,
   utf8,
   type ClientRequest,
@@ -12,45 +10,15 @@ import {
 import { encodeMetaCommand, type AuthCommand } from '@kvorum/placement'
 import t from 'tap'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
+import { get as getRange, put as putValue } from './requests.js'
 
 /** By `fence`; null: as a node does that knows of no authentication. */
 const by = (fence: number | null, request: ClientRequest): ClientRequest =>
   fence === null ? request : { ...request, authority: { fence, writable: null } }
 
-const put = (key: string): ClientRequest => ({
-  kind: 'write',
-  ranges: [pointRange(utf8(key))],
-  command: encodeShardCommand({
-    kind: 'write',
-    op: {
-      kind: 'put',
-      key: utf8(key),
-      value: utf8('v'),
-      lease: NO_LEASE,
-      prevKv: false,
-      ignoreValue: false,
-      ignoreLease: false,
-    },
-  }),
-})
-const get = (key: string, serializable = false): ClientRequest => ({
-  kind: 'read',
-  serializable,
-  op: {
-    kind: 'range',
-    range: pointRange(utf8(key)),
-    limit: 0,
-    revision: 0,
-    order: 'none',
-    target: 'key',
-    keysOnly: false,
-    countOnly: false,
-    minMod: 0,
-    maxMod: 0,
-    minCreate: 0,
-    maxCreate: 0,
-  },
-})
+const put = (key: string): ClientRequest => putValue(key, 'v')
+const get = (key: string, serializable = false): ClientRequest =>
+  getRange(pointRange(utf8(key)), serializable)
 const change = (command: AuthCommand): ClientRequest => ({
   kind: 'meta',
   command: encodeMetaCommand({ kind: 'auth', command }),
