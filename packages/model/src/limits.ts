@@ -71,6 +71,8 @@ export const LIMITS = {
   waitingCallsMax: 10_000,
   /** Requests, messages and completions of one turn; the next takes the rest. */
   turnInputsMax: 128,
+  /** Long turns, and pauses of the garbage collector, until it is known which fell into which. */
+  longTurnsMax: 256,
   /** Committed entries handed to the state machine at a time. */
   applyBytesMax: 64 * KiB,
   /** Rows and bytes of one page of a state store scan; a step of a long command works on one page. */

@@ -1,3 +1,5 @@
+import { LIMITS } from '@kvorum/model'
+
 /** A turn that was long enough to have been interrupted; times in milliseconds of one clock. */
 interface LongTurn {
   readonly start: number
@@ -13,9 +15,6 @@ interface Pause {
 
 /** The garbage collector's pauses are told some rounds of the event loop after they happened. */
 const TOLD_AFTER_MS = 1_000
-
-/** Turns that wait to be judged, and pauses kept to judge them by. */
-const KEPT_MAX = 256
 
 /**
  * Takes the garbage collector's pauses out of the turns they fell into: the collector runs when the whole process
@@ -35,12 +34,12 @@ export class CollectorPauses {
   paused(start: number, duration: number): void {
     this.longestMs = Math.max(this.longestMs, duration)
     this.#pauses.push({ start, end: start + duration })
-    if (this.#pauses.length > KEPT_MAX) this.#pauses.shift()
+    if (this.#pauses.length > LIMITS.longTurnsMax) this.#pauses.shift()
   }
 
   turn(turn: LongTurn): void {
     this.#turns.push(turn)
-    if (this.#turns.length > KEPT_MAX) this.#judge(this.#turns.shift()!)
+    if (this.#turns.length > LIMITS.longTurnsMax) this.#judge(this.#turns.shift()!)
   }
 
   /** Judges the turns whose pauses must have been told by now. */
