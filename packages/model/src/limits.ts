@@ -69,8 +69,10 @@ export const LIMITS = {
   stageMarksMax: 1_024,
   /** Calls of lock and election services that wait for their turn; each holds a watch. */
   waitingCallsMax: 10_000,
-  /** Requests, messages and completions of one turn; the next takes the rest. */
+  /** Requests, messages and completions of one turn, and bytes of committed entries that it applies; the next takes
+   * the rest. A turn is to end well before 20 ms. */
   turnInputsMax: 128,
+  turnApplyBytesMax: 192 * KiB,
   /** Long turns, and pauses of the garbage collector, until it is known which fell into which. */
   longTurnsMax: 256,
   /** Committed entries handed to the state machine at a time. */

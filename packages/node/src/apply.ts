@@ -54,10 +54,9 @@ import { publish } from './watch/publish.js'
  */
 
 /**
- * What one turn may apply, over all groups: an operation takes some 10 to 20 microseconds, and a turn is to end
- * well before 20 ms. Operations are not counted, but every one of them takes up bytes of its entry.
+ * What an entry takes of the bytes that one turn may apply, over all groups, besides its own: an operation takes some
+ * 10 to 20 microseconds. Operations are not counted, but every one of them takes up bytes of its entry.
  */
-export const APPLY_BYTES_PER_TURN = 192 * 1024
 const ENTRY_CHARGE_BYTES = 512
 const chargeOf = (entry: Entry): number => ENTRY_CHARGE_BYTES + entry.data.length
 

@@ -1,5 +1,5 @@
-import { unreachable, type GroupId, type NodeId } from '@kvorum/model'
-import { APPLY_BYTES_PER_TURN, driveApply, driveHidden } from './apply.js'
+import { LIMITS, unreachable, type GroupId, type NodeId } from '@kvorum/model'
+import { driveApply, driveHidden } from './apply.js'
 import { expireCalls, nextDeadline } from './calls.js'
 import { receiveRaft, stepGroup } from './consensus.js'
 import { settleGroup } from './settle.js'
@@ -45,7 +45,8 @@ export function firstTurn(state: NodeState, bootstrap: Bootstrap, input: TurnInp
   return runTurn(state, input, it => loadGroups(it, bootstrap))
 }
 
-function runTurn(state: NodeState, { now, wall, inputs }: TurnInput, begin: (it: Turn) => void): Orders {
+function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void): Orders {
+  const { now, wall, inputs, applyBytes = LIMITS.turnApplyBytesMax } = input
   const it: Turn = {
     state,
     now,
@@ -53,12 +54,12 @@ function runTurn(state: NodeState, { now, wall, inputs }: TurnInput, begin: (it:
     out: noOrders(),
     touched: new Set(),
     outbox: new Map(),
-    applyBytesLeft: APPLY_BYTES_PER_TURN,
+    applyBytesLeft: applyBytes,
   }
   state.counters.turns++
   begin(it)
   noticeStall(it)
-  for (const input of inputs) take(it, input)
+  for (const each of inputs) take(it, each)
   for (const group of state.unsettled) it.touched.add(group)
   state.unsettled.clear()
   fireTimers(it)

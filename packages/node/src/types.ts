@@ -77,6 +77,8 @@ export interface TurnInput {
   /** Wall clock, stamped into entries and used for nothing else. */
   readonly wall: Millis
   readonly inputs: readonly Input[]
+  /** Bytes of committed entries that the turn may apply: `turnApplyBytesMax` unless less is asked for. */
+  readonly applyBytes?: number
 }
 
 /** One write and one sync for everything in it. */

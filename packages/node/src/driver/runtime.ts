@@ -1,5 +1,4 @@
 import {
-  LIMITS,
   refuse,
   type AuthState,
   type ClientRequest,
@@ -25,10 +24,12 @@ import { isLearnerMember, membersOf } from '../membership.js'
 import type { NodeState } from '../state.js'
 import { statusOf } from '../status.js'
 import { firstTurn, turn } from '../turn.js'
-import type { Input, NodeInitial, NodeOptions, Orders, Parcel } from '../types.js'
+import type { Input, NodeInitial, NodeOptions, Orders, Parcel, TurnInput } from '../types.js'
+import { Inbox } from './inbox.js'
 import { addTimes, type Reply } from './stageTimes.js'
 import type { ClockPort, LogPort, NodeLogger, StorePort, TransportPort } from './ports.js'
 import { TurnMeter } from './turnMeter.js'
+import { TurnPace } from './turnPace.js'
 import { Views } from './views.js'
 
 export interface RuntimeOptions {
@@ -76,7 +77,8 @@ export class NodeRuntime implements KvNode {
   readonly #streams = new Map<number, (response: WatchResponse) => void>()
   readonly #holds = new Map<number, (held: HeldState | null) => void>()
   #transport: TransportPort | null = null
-  readonly #inbox: Input[] = []
+  readonly #inbox = new Inbox()
+  readonly #pace = new TurnPace()
   #nextRequest = 1
   #nextStream = 1
   #nextHold = 1
@@ -216,7 +218,7 @@ export class NodeRuntime implements KvNode {
 
   #put(input: Input): void {
     if (this.#closed || this.#failed) return
-    this.#inbox.push(input)
+    this.#inbox.put(input)
     this.#scheduled ??= setImmediate(() => this.#round())
   }
 
@@ -234,11 +236,14 @@ export class NodeRuntime implements KvNode {
   }
 
   /** One turn and its orders; whether it wants another at once. */
-  #run(take: (input: { now: Millis; wall: Millis; inputs: readonly Input[] }) => Orders): boolean {
+  #run(take: (input: TurnInput) => Orders): boolean {
     const { clock } = this.#options
-    const inputs = this.#inbox.splice(0, LIMITS.turnInputsMax)
+    const bounds = this.#pace.bounds()
+    const inputs = this.#inbox.take(bounds.inputs)
     try {
-      const orders = this.meter.measure(() => take({ now: clock.monotonic(), wall: clock.wall(), inputs }))
+      const input = { now: clock.monotonic(), wall: clock.wall(), inputs, applyBytes: bounds.applyBytes }
+      const { value: orders, microseconds } = this.meter.measure(() => take(input))
+      this.#pace.took(microseconds, orders.again || this.#inbox.length > 0)
       this.#carryOut(orders)
       return orders.again
     } catch (error) {
