@@ -103,6 +103,15 @@ export const DEVIATIONS: readonly Deviation[] = [
       kvorum.text === 'etcdserver: invalid auth management' &&
       lacksKey(step.request['perm']),
   },
+  {
+    id: 'auth-nested-txn',
+    applies: (step, etcd, kvorum) =>
+      isTxn(step) &&
+      etcd.kind === 'ok' &&
+      kvorum.kind === 'refused' &&
+      kvorum.text === 'etcdserver: permission denied' &&
+      hasMessage(step.request, 'request_txn', () => true),
+  },
 ]
 
 export const BACKED_OFF = 'etcdserver: too many requests'

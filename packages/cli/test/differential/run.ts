@@ -1,5 +1,6 @@
 import type { RpcName } from '@kvorum/protocol'
 import { openDoors } from './accounts.js'
+import { catchUp } from './catchUp.js'
 import { DEVIATIONS } from './deviations.js'
 import { SHORT_TTL, sureMs, takeExpiry } from './expiry.js'
 import { difference, normaliseAnswer } from './normalise.js'
@@ -145,7 +146,7 @@ async function takeStep(run: Run, step: Step): Promise<string | null> {
     const unlike = await watching.settleWatches(run)
     if (unlike !== null) return unlike
   }
-  if (isLocal(step)) await catchUp(run, step)
+  if (isLocal(step)) await catchUp(run, step.as, step.client)
   const sent = performance.now()
   const [etcd, kvorum] = await Promise.all([ask(run, run.etcd, step), ask(run, run.kvorum, step)])
   if (step.kind === 'call') {
@@ -175,13 +176,6 @@ const isAuthChange = (step: Step): boolean =>
 /** Answered from what one member has applied, which in a cluster may be behind. */
 const isLocal = (step: Step): step is Extract<Step, { kind: 'call' }> =>
   step.kind === 'call' && (LOCAL.has(step.rpc) || step.request['serializable'] === true)
-
-/** A linearizable read through the same member waits until that has applied everything that was acknowledged. */
-async function catchUp(run: Run, step: Extract<Step, { kind: 'call' }>): Promise<void> {
-  const { target } = run.kvorum
-  const as = !run.guarded ? undefined : target.tokens.has('root') ? 'root' : step.as
-  await target.grpc(`${KV}/Range`, { key: Buffer.from('a'), count_only: true }, as, step.client)
-}
 
 export const bindings = (run: Run, side: Side): Bindings => ({ marks: run.marks, leases: side.leases })
 

@@ -1,3 +1,4 @@
+import { catchUp } from './catchUp.js'
 import { difference, normalise } from './normalise.js'
 import { bindings, type Run, type Side } from './run.js'
 import type { Step } from './steps.js'
@@ -35,6 +36,7 @@ export async function openLedgers(run: Run): Promise<string | null> {
 export async function takeWatchStep(run: Run, step: WatchStep): Promise<string | null> {
   const unlike = step.kind === 'watch' ? null : await settleWatches(run)
   if (unlike !== null) return unlike
+  if (step.kind === 'watch') await catchUp(run, step.as, clientOf(step))
   const [etcd, kvorum] = await Promise.all([take(run, run.etcd, step), take(run, run.kvorum, step)])
   return difference(etcd, kvorum)
 }
@@ -52,11 +54,13 @@ async function take(run: Run, side: Side, step: WatchStep): Promise<unknown> {
   }
 }
 
+const clientOf = ({ stream }: WatchStep): number => Math.max(0, stream) % CLIENTS
+
 function streamOf(run: Run, side: Side, step: WatchStep): WatchStream {
   const known = side.watches.streams.get(step.stream)
   if (known !== undefined && known.ended === null) return known
   const { target } = side
-  const client = Math.max(0, step.stream) % CLIENTS
+  const client = clientOf(step)
   const as = step.kind === 'watch' && run.guarded ? step.as : undefined
   const isJson = run.sequence.transport === 'json' && step.stream !== LEDGER
   const opened = isJson ? target.jsonWatch(as, client) : target.watchStream(as, client)
