@@ -48,6 +48,11 @@ export type ErrorCode =
   | 'electionNoLeader'
   | 'electionNotLeader'
   | 'leaderKeyMissing'
+  // shards
+  | 'shardNotFound'
+  | 'shardBusy'
+  | 'splitKeyInvalid'
+  | 'tooManyShards'
   // users, roles and who may do what
   | 'authNotEnabled'
   | 'authFailed'

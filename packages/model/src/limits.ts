@@ -98,6 +98,10 @@ export const LIMITS = {
   /** Writes that one question to the oracle asks revisions for; the others are in the next one. */
   revisionsPerAskMax: 4_096,
 
+  /** Shards of a cluster, and operations on shards that are under way. */
+  shardsMax: 4_096,
+  shardOperationsMax: 64,
+
   /** Alarms that may be up at once; each is a line of the meta group's state. */
   alarmsMax: 256,
   /** Hashes of the whole store that one node computes at a time; each holds a view of the store open. */

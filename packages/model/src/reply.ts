@@ -3,9 +3,11 @@ import { unreachable } from './assert.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
 import type { Member } from './handle.js'
 import {
+  groupId,
   leaseId,
   nodeId,
   sessionId,
+  type GroupId,
   type Index,
   type LeaseId,
   type NodeId,
@@ -22,6 +24,8 @@ import type { KeyValue, OpReply } from './ops.js'
 export type Reply =
   | { readonly kind: 'op'; readonly op: OpReply }
   | { readonly kind: 'done' }
+  /** The right half of the split, when there is one: a group with this number. */
+  | { readonly kind: 'splitBegun'; readonly right: GroupId }
   | { readonly kind: 'leaseGranted'; readonly id: LeaseId; readonly ttl: number }
   /** `ttl` 0: there is no such lease (not an error, as in etcd). */
   | { readonly kind: 'leaseRenewed'; readonly id: LeaseId; readonly ttl: number }
@@ -66,6 +70,7 @@ const REPLIES = {
   members: 16,
   alarms: 20,
   hashed: 21,
+  splitBegun: 40,
 } as const
 /** `txnWithoutBefore` is read and no longer written. */
 const OPS = { put: 1, delete: 2, range: 3, txnWithoutBefore: 4, txn: 5 } as const
@@ -109,6 +114,9 @@ export function encodeReply(reply: Reply): Uint8Array {
       out.u32(reply.hash).varint(reply.revision).varint(reply.compactRevision)
       out.varint(reply.applied).u32(reply.digest)
       break
+    case 'splitBegun':
+      out.varint(reply.right)
+      break
     default:
       unreachable(reply)
   }
@@ -131,6 +139,8 @@ function readReply(input: ByteReader): Reply {
       return { kind: 'op', op: readOpReply(input, 0) }
     case REPLIES.done:
       return { kind: 'done' }
+    case REPLIES.splitBegun:
+      return { kind: 'splitBegun', right: groupId(input.varint()) }
     case REPLIES.leaseGranted:
       return { kind: 'leaseGranted', id: leaseId(input.u64()), ttl: input.varint() }
     case REPLIES.leaseRenewed:

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
+import { groupId, leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
 import type {
   AlarmKind,
   Compare,
@@ -142,6 +142,7 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
     keys: fc.array(key, { maxLength: 4 }),
   }),
   fc.record({ kind: fc.constant('leases'), ids: fc.array(lease, { maxLength: 4 }) }),
+  fc.record({ kind: fc.constant('splitBegun'), right: fc.integer({ min: 1, max: 2 ** 31 }).map(groupId) }),
   fc.record({ kind: fc.constant('sessionOpened'), id: fc.bigInt(0n, 2n ** 64n - 1n).map(sessionId) }),
   fc.record({ kind: fc.constant('tokenIssued'), index: fc.maxSafeNat() }),
   fc.record({

@@ -153,6 +153,7 @@ const REPLIES: Record<string, Reply> = {
     keys: [utf8('k'), utf8('l')],
   },
   'reply.leases': { kind: 'leases', ids: [leaseId(1n), leaseId(-1n)] },
+  'reply.splitBegun': { kind: 'splitBegun', right: groupId(300) },
   'reply.sessionOpened': { kind: 'sessionOpened', id: sessionId(9n) },
   'reply.tokenIssued': { kind: 'tokenIssued', index: 300 },
   'reply.members': {

@@ -12,3 +12,11 @@ export * from './metaCommand.js'
 export * from './metaState.js'
 export * from './revisions/index.js'
 export * from './shardMap.js'
+export {
+  applyShardCommand,
+  halvesOf,
+  operationOn,
+  type ShardCommandOfMeta,
+  type ShardOperation,
+  type SplitOperation,
+} from './shardOperations.js'

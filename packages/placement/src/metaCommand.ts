@@ -3,8 +3,10 @@ import {
   alarmKind,
   ByteReader,
   ByteWriter,
+  groupId,
   incarnation,
   MalformedError,
+  META_GROUP,
   nodeId,
   ok,
   refuse,
@@ -18,6 +20,7 @@ import { applyAuthCommand } from './auth/applyAuth.js'
 import { readAuthCommand, writeAuthCommand, type AuthCommand } from './auth/authCommand.js'
 import { applyMemberCommand, type MemberCommand } from './members.js'
 import { changeAlarm } from './alarms.js'
+import { applyShardCommand, type ShardCommandOfMeta } from './shardOperations.js'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
 
 /** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
@@ -35,6 +38,7 @@ export type MetaCommand =
   /** A change of users, roles or tokens. */
   | { readonly kind: 'auth'; readonly command: AuthCommand }
   | MemberCommand
+  | ShardCommandOfMeta
   | ({ readonly kind: 'alarm'; readonly change: 'raise' | 'clear' } & MemberAlarm)
 
 const META_COMMAND_FORMAT = 1
@@ -48,6 +52,9 @@ const KINDS = {
   promoteMember: 19,
   bindMember: 20,
   alarm: 30,
+  splitShard: 40,
+  finishSplit: 41,
+  abandonSplit: 42,
 } as const
 /** Behind the flags: the fence of the users and roles by which the command was allowed. */
 const FLAG_AUTH = 1
@@ -88,6 +95,13 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
         .bool(command.change === 'raise')
         .u64(command.member)
         .u8(ALARM_KINDS.indexOf(command.alarm))
+      break
+    case 'splitShard':
+      out.varint(command.group ?? META_GROUP).bytes(command.at)
+      break
+    case 'finishSplit':
+    case 'abandonSplit':
+      out.varint(command.right)
       break
     default:
       unreachable(command)
@@ -162,6 +176,14 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
       const member = nodeId(input.u64())
       return { kind: 'alarm', change, member, alarm: alarmKind(input.u8()) }
     }
+    case KINDS.splitShard: {
+      const group = input.varint()
+      return { kind: 'splitShard', group: group === META_GROUP ? null : groupId(group), at: input.bytes() }
+    }
+    case KINDS.finishSplit:
+      return { kind: 'finishSplit', right: groupId(input.varint()) }
+    case KINDS.abandonSplit:
+      return { kind: 'abandonSplit', right: groupId(input.varint()) }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
@@ -172,6 +194,8 @@ const OWN_COMMANDS: ReadonlySet<MetaCommand['kind']> = new Set([
   'announce',
   'setClusterVersion',
   'bindMember',
+  'finishSplit',
+  'abandonSplit',
 ])
 
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
@@ -208,6 +232,10 @@ export function applyMetaCommand(
       state.auth = outcome.value.state
       return ok(outcome.value.reply)
     }
+    case 'splitShard':
+    case 'finishSplit':
+    case 'abandonSplit':
+      return applyShardCommand(state, command)
     default:
       return applyMemberCommand(state, command)
   }

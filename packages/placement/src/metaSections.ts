@@ -2,6 +2,7 @@ import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
 import { decodeAuthState, encodeAuthState, type EncodedAuth } from './auth/authState.js'
 import { MEMBERSHIP_SECTION } from './members.js'
 import { decodeAlarms, encodeAlarms } from './alarms.js'
+import { OPERATIONS_SECTION } from './shardOperations.js'
 import type { MetaState } from './metaState.js'
 
 /**
@@ -28,6 +29,7 @@ const SECTIONS: readonly MetaSection[] = [
     },
   },
   { tag: 3, encode: encodeAlarms, decode: decodeAlarms },
+  OPERATIONS_SECTION,
 ]
 
 export function writeSections(out: ByteWriter, state: MetaState, encoded: EncodedAuth): void {

@@ -17,6 +17,7 @@ import { createEncodedAuth, EMPTY_AUTH, type EncodedAuth } from './auth/authStat
 import { foundingMembership, type Membership } from './members.js'
 import { NO_ALARMS, type Alarms } from './alarms.js'
 import { readSections, writeSections } from './metaSections.js'
+import type { ShardOperation } from './shardOperations.js'
 import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
 /** A member of the cluster as the meta group's log knows it. */
@@ -50,6 +51,8 @@ export interface MetaState {
   auth: AuthState
   membership: Membership
   alarms: Alarms
+  /** Begun and not finished, at most one on a shard. */
+  operations: readonly ShardOperation[]
 }
 
 const META_FORMAT = 1
@@ -72,6 +75,7 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
     auth: EMPTY_AUTH,
     membership: foundingMembership(sorted, shards),
     alarms: NO_ALARMS,
+    operations: [],
   }
 }
 
@@ -114,6 +118,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     auth: EMPTY_AUTH,
     membership: { nextReplica: 0, seats: [], removed: [] },
     alarms: NO_ALARMS,
+    operations: [],
   }
   state.membership = foundingMembership(state.nodes, state.shards.shards)
   readSections(input, state)

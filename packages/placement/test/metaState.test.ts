@@ -55,6 +55,16 @@ const alarms = fc.oneof(
   fc.constant(NO_ALARMS),
   fc.record({ version: fc.integer({ min: 1 }), active: fc.array(alarm, { maxLength: 3 }) }),
 )
+const operations = fc.array(
+  fc.record({
+    kind: fc.constant('split' as const),
+    group: position.map(groupId),
+    right: position.map(groupId),
+    at: fc.uint8Array({ minLength: 1, maxLength: 4 }),
+    epoch: position,
+  }),
+  { maxLength: 3 },
+)
 const state: fc.Arbitrary<MetaState> = fc
   .record({
     applied: position,
@@ -65,6 +75,7 @@ const state: fc.Arbitrary<MetaState> = fc
     clusterVersion: text,
     nextGroup: position,
     alarms,
+    operations,
     version: position,
     ranges,
     shard: fc.record({ group: position.map(groupId), epoch: position, replicas }),
@@ -110,6 +121,15 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
     strict: fc.boolean(),
   }),
   fc.record({ kind: fc.constantFrom('removeMember', 'promoteMember'), node: id, strict: fc.boolean() }),
+  fc.record({
+    kind: fc.constant('splitShard'),
+    at: fc.uint8Array({ maxLength: 4 }),
+    group: fc.option(fc.integer({ min: 1, max: 2 ** 31 }).map(groupId)),
+  }),
+  fc.record({
+    kind: fc.constantFrom('finishSplit', 'abandonSplit'),
+    right: fc.integer({ min: 1, max: 2 ** 31 }).map(groupId),
+  }),
   fc.record({ kind: fc.constant('updateMember'), node: id, peerUrls: texts }),
   fc.record({ kind: fc.constant('bindMember'), node: id, incarnation: id.map(incarnation) }),
   fc.record({
@@ -222,6 +242,10 @@ t.test('bytes of format 1', async t => {
       '010100ffffffffffffffff016e05332e362e310208687474703a2f2f6200',
     ],
     [{ kind: 'setClusterVersion', version: '3.6.0' }, '01020005332e362e30'],
+    [{ kind: 'splitShard', at: Buffer.from('m'), group: null }, '01280000016d'],
+    [{ kind: 'splitShard', at: Buffer.from('m'), group: groupId(300) }, '012800ac02016d'],
+    [{ kind: 'finishSplit', right: groupId(3) }, '01290003'],
+    [{ kind: 'abandonSplit', right: groupId(3) }, '012a0003'],
   ]
   for (const [command, hex] of commands) {
     t.equal(toHex(encodeMetaCommand(command)), hex, command.kind)

@@ -122,6 +122,10 @@ export const ERRORS: Readonly<
   deadlineExceeded: etcd('deadlineExceeded', 'context deadline exceeded'),
   responseTooLarge: own('resourceExhausted', 'answer is too large, ask for it in pages'),
 
+  shardNotFound: own('notFound', 'no such shard'),
+  shardBusy: own('failedPrecondition', 'an operation on this shard is under way'),
+  splitKeyInvalid: own('invalidArgument', 'the key must lie inside the shard, behind its first key'),
+  tooManyShards: own('resourceExhausted', 'the cluster has as many shards as it may'),
   staleRoute: own('unavailable', 'the shard has moved, try again'),
   authOutdated: own('unavailable', 'users and roles are changing, try again'),
   crossShard: own('unimplemented', 'transaction over several shards'),

@@ -43,7 +43,8 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
     case 'op':
       return toOpResponse(header, reply.op)
     case 'done':
-    // Of no RPC by itself: the handler makes the token of it.
+    // Of no RPC by themselves: their handlers make the answer of them.
+    case 'splitBegun':
     case 'tokenIssued':
       return { header }
     case 'leaseGranted':

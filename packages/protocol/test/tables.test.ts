@@ -110,7 +110,11 @@ t.test('our own errors say more, and never pose as etcd', async t => {
     'sequenceAcknowledged',
     'sessionExists',
     'sessionNotFound',
+    'shardBusy',
+    'shardNotFound',
+    'splitKeyInvalid',
     'staleRoute',
+    'tooManyShards',
     'unimplemented',
   ])
   for (const code of own) {
