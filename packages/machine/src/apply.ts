@@ -38,7 +38,7 @@ import {
   writeDelete,
 } from './entryWrites.js'
 import { chainDigest } from './digest.js'
-import { authFenceRow, configRow, guardRow, leaseRow, metaRow } from './groupRows.js'
+import { authFenceRow, configRow, guardRow, leaseRow, metaRow, revisionsRow } from './groupRows.js'
 import type { Machine } from './machine.js'
 import { countPlan } from './operationCounts.js'
 import { type Overlay, overlayPut } from './overlay.js'
@@ -69,12 +69,17 @@ export interface CommittedEntry {
   readonly data: Uint8Array
   /** The same, where the owner has decoded it already; null or absent: it has not. */
   readonly command?: ShardCommand | null
+  /**
+   * The revision that the oracle gave the command, above all that this shard has applied of its own; absent or null:
+   * the command takes the shard's next one, if it changes a key.
+   */
+  readonly stamp?: Revision | null
 }
 
 export interface Applied {
   /** The encoded Reply, or why the command was refused. A refused command has no effect. */
   readonly result: Result<Uint8Array>
-  /** Of the shard after the entry, for the answer's header. */
+  /** For the answer's header: the stamp, or the shard's revision after the entry. */
   readonly revision: Revision
   /** Whether the entry changed a key, and so made that revision. */
   readonly changed: boolean
@@ -114,11 +119,11 @@ export function* workCommand(
     return { entry, show: () => notAgain(entry, at, claimed) }
   }
   const view = commandView(machine, overlay, prefetched)
-  const entry = openEntry(machine, overlay)
+  const entry = openEntry(machine, overlay, at.stamp)
   const outcome = yield* carryOut(entry, view, command, header, at)
   if (!('error' in outcome) && isFull(entry)) becomeLong(entry)
   const remember = (result: Result<Uint8Array>): void => {
-    if (claimed !== null) rememberReply(entry, claimed, tag!.acknowledgedBelow, result)
+    if (claimed !== null) rememberReply(entry, at, claimed, tag!.acknowledgedBelow, result)
   }
   return { entry, show: () => finish(entry, at, outcome, remember) }
 }
@@ -157,6 +162,7 @@ function notAgain(
 /** In the same layer as what the write did: with it, or not at all. */
 function rememberReply(
   entry: EntryWrites,
+  at: Stamped,
   { session, sequence }: Extract<Claim, { kind: 'first' }>,
   acknowledgedBelow: number,
   result: Result<Uint8Array>,
@@ -174,14 +180,16 @@ function rememberReply(
     write(entry, row.key, row.value)
     addToSum(entry, row.crc)
   }
-  const reply = toKeep(machine.revision, result)
+  const reply = toKeep(at.stamp ?? machine.revision, result)
   keepReply(sessions, session, sequence, reply)
   const row = replyRow(machine, session, sequence, reply)
   write(entry, row.key, row.value)
   addToSum(entry, row.crc)
 }
 
-/** What a leader appends first: it moves the applied index like any other entry. */
+type Stamped = Pick<CommittedEntry, 'stamp'>
+
+/** What a leader appends first, or what is not to be carried out: it moves the applied index like any other entry. */
 export function applyNoop(machine: Machine, overlay: Overlay, at: Omit<CommittedEntry, 'data'>): void {
   assertNext(machine, at.index)
   finish(openEntry(machine, overlay), at, { reply: { kind: 'done' } })
@@ -207,6 +215,34 @@ export function applyConfig(
   const row = configRow(machine)
   write(entry, row.key, row.value)
   finish(entry, at, { reply: { kind: 'done' } })
+}
+
+/** An entry that changes what the owner remembers of revisions, and nothing else. */
+export function applyRevisions(
+  machine: Machine,
+  overlay: Overlay,
+  at: Omit<CommittedEntry, 'data'>,
+  revisions: Uint8Array,
+): void {
+  assertNext(machine, at.index)
+  const entry = openEntry(machine, overlay)
+  writeRevisions(entry, revisions)
+  finish(entry, at, { reply: { kind: 'done' } })
+}
+
+/** In the same layer as whatever else the entry writes, and part of the digest. */
+export function writeRevisions(entry: EntryWrites, revisions: Uint8Array): void {
+  const { machine } = entry
+  machine.revisions = revisions
+  const row = revisionsRow(machine, revisions)
+  write(entry, row.write.key, row.write.value)
+  addToSum(entry, row.crc)
+}
+
+/** What a group begins with, before its first entry. */
+export function foundRevisions(machine: Machine, overlay: Overlay, revisions: Uint8Array): void {
+  machine.revisions = revisions
+  overlayPut(overlay, revisionsRow(machine, revisions).write)
 }
 
 function assertNext(machine: Machine, index: Index): void {
@@ -248,6 +284,9 @@ function* carryOut(
       return applyGuard(entry, command.guard)
     case 'reclaim':
       return applyReclaim(entry.machine, command)
+    case 'endDense':
+      // Where revisions come from is the owner's: it carries this command out itself.
+      assert(false, () => 'a command of the owner reached the state machine')
     default:
       return unreachable(command)
   }
@@ -257,7 +296,8 @@ function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<Outcome> {
   const { machine } = entry
   // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
   if (op.kind === 'txn' && hasDuplicateKey(op)) return refuse('duplicateKey')
-  const source = { view, revision: machine.revision, compactRevision: machine.compactRevision }
+  // Everything below the entry's own revision that touches its keys has been applied, whatever else was handed out.
+  const source = { view, revision: entry.revision - 1, compactRevision: machine.compactRevision }
   const plan = yield* planOp({ ...source, own: null }, op)
   const run = openRun(source, plan, entry, machine.responseBytesMax)
   const error = yield* checkPlan(run, put => machine.leases.has(put.lease))
@@ -418,7 +458,7 @@ function finish(
       logicalDelta: 0,
     })
   else outcome.commit?.()
-  if (entry.changed) machine.revision = entry.revision
+  if (entry.changed) machine.revision = Math.max(machine.revision, entry.revision)
   machine.logicalBytes += entry.logicalDelta
   const result = refused ? { ok: false as const, error: outcome.error } : ok(encodeReply(outcome.reply))
   remember(result)
@@ -428,5 +468,5 @@ function finish(
   closeEntry(entry, [metaRow(machine)])
   const events =
     entry.changed && entry.events !== null ? { revision: entry.revision, events: entry.events } : null
-  return { result, revision: machine.revision, changed: entry.changed, events }
+  return { result, revision: at.stamp ?? machine.revision, changed: entry.changed, events }
 }

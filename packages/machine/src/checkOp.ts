@@ -42,6 +42,7 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
     case 'publish':
     case 'guard':
     case 'reclaim':
+    case 'endDense':
       return null
   }
 }

@@ -37,10 +37,15 @@ export interface EntryWrites {
   events: WatchEvent[] | null
 }
 
-export const openEntry = (machine: Machine, overlay: Overlay): EntryWrites => ({
+/** `stamp`: the revision that the oracle gave the entry; null: the next one of the shard. */
+export const openEntry = (
+  machine: Machine,
+  overlay: Overlay,
+  stamp: Revision | null = null,
+): EntryWrites => ({
   machine,
   overlay,
-  revision: machine.revision + 1,
+  revision: stamp ?? machine.revision + 1,
   pending: [],
   pendingBytes: 0,
   long: machine.applying !== 0,

@@ -57,6 +57,15 @@ export function readConfig(machine: Machine, row: Uint8Array): { config: Uint8Ar
   return { config: body.subarray(body.length - input.remaining), index }
 }
 
+export function revisionsRow(machine: Machine, revisions: Uint8Array): { write: StoreWrite; crc: number } {
+  const key = groupKey(machine.group, 'revisions')
+  const { value, crc } = sealedRow(machine.checksum, key, revisions)
+  return { write: { key, value }, crc }
+}
+
+export const readRevisions = (machine: Machine, row: Uint8Array): Uint8Array =>
+  Buffer.from(openRow(machine.checksum, groupKey(machine.group, 'revisions'), row))
+
 /** Durable with the first writes of a long command: after a crash they are known to be half of it. */
 export function applyingRow(machine: Machine, revision: Revision): StoreWrite {
   const key = groupKey(machine.group, 'applying')

@@ -15,12 +15,14 @@ export {
   applyCommand,
   applyConfig,
   applyNoop,
+  applyRevisions,
   type CommittedEntry,
   isLong,
   showCommand,
   workCommand,
   type Worked,
   foundConfig,
+  foundRevisions,
 } from './apply.js'
 export { leaseKeys } from './attachments.js'
 export { checkCommand, checkOp, type OpLimits } from './checkOp.js'
@@ -37,6 +39,7 @@ export {
   type MachineOptions,
   type Purge,
 } from './machine.js'
+export { mergeRanges, partOfRange } from './mergeRanges.js'
 export {
   createOverlay,
   type Overlay,

@@ -8,6 +8,7 @@ import {
   readLeaseTtl,
   readMeta,
   readPurge,
+  readRevisions,
 } from './groupRows.js'
 import { createMachine, type Machine, type MachineOptions } from './machine.js'
 import { type GROUP_ROWS, groupKey, groupRows, parseLeaseKey } from './rowKeys.js'
@@ -20,9 +21,18 @@ import type { Step } from './step.js'
  */
 export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   const { group } = options
-  const names = ['meta', 'config', 'applying', 'purge', 'installing', 'authFence', 'guard'] as const
+  const names = [
+    'meta',
+    'config',
+    'applying',
+    'purge',
+    'installing',
+    'authFence',
+    'guard',
+    'revisions',
+  ] as const
   const { values } = yield { gets: names.map(name => groupKey(group, name)), scans: [] }
-  const [meta, config, applying, purge, installing, authFence, guard] = values
+  const [meta, config, applying, purge, installing, authFence, guard, revisions] = values
   const machine = createMachine(options)
   if (installing) {
     machine.installing = true
@@ -36,6 +46,7 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   if (purge) machine.purge = readPurge(machine, purge)
   if (authFence) machine.authFence = readAuthFence(machine, authFence)
   if (guard) machine.guard = readGuardRow(machine, guard)
+  if (revisions) machine.revisions = readRevisions(machine, revisions)
   yield* loadRows(machine, 'lease', loadLease)
   yield* loadRows(machine, 'session', loadSession)
   yield* loadRows(machine, 'sessionReply', loadReply)

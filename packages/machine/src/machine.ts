@@ -73,6 +73,8 @@ export interface Machine {
   /** The group's configuration, encoded by the owner, and the index of the entry it came with. */
   config: Uint8Array
   configIndex: Index
+  /** Where revisions come from, and transactions over several shards, encoded by the owner; empty: nothing special. */
+  revisions: Uint8Array
   purge: Purge
   /** A snapshot was being installed: what the store has of this shard is not a state. */
   installing: boolean
@@ -122,6 +124,7 @@ export const createMachine = (options: MachineOptions): Machine => ({
   digest: 0,
   config: EMPTY,
   configIndex: 0,
+  revisions: EMPTY,
   purge: { target: 0, cursor: EMPTY, counted: EMPTY, freed: 0 },
   installing: false,
   quarantined: null,

@@ -35,6 +35,7 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'publish':
     case 'guard':
     case 'reclaim':
+    case 'endDense':
       return NO_NEED
   }
 }

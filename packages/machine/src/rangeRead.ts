@@ -68,7 +68,7 @@ const matches = (op: RangeOp, kv: KeyValue): boolean =>
   (op.minCreate === 0 || kv.create >= op.minCreate) &&
   (op.maxCreate === 0 || kv.create <= op.maxCreate)
 
-const isFiltered = (op: RangeOp): boolean =>
+export const isFiltered = (op: RangeOp): boolean =>
   op.minMod !== 0 || op.maxMod !== 0 || op.minCreate !== 0 || op.maxCreate !== 0
 
 const shown = (op: RangeOp, kv: KeyValue): KeyValue => (op.keysOnly ? { ...kv, value: EMPTY } : kv)

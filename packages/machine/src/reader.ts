@@ -27,18 +27,23 @@ export interface Reader {
   readonly view: View
 }
 
-export function createReader(machine: Machine, snapshot: OverlaySnapshot): Reader {
-  const { group, checksum, range, responseBytesMax, revision, compactRevision, applying } = machine
+/** `at`: the revision of what is read, and of its header; the owner knows that nothing at or below it is missing. */
+export function createReader(
+  machine: Machine,
+  snapshot: OverlaySnapshot,
+  at: Revision = machine.revision,
+): Reader {
+  const { group, checksum, range, responseBytesMax, compactRevision, applying } = machine
   const { layers } = snapshot
   const view: View = {
     checksum,
-    revision,
+    revision: machine.revision,
     past: () => applying !== 0,
     lookup: key => layersGet(layers, key),
     layers: () => layers,
     ahead: null,
   }
-  return { group, checksum, range, responseBytesMax, revision, compactRevision, applying, view }
+  return { group, checksum, range, responseBytesMax, revision: at, compactRevision, applying, view }
 }
 
 /** What a command sees: the state before it, whatever it has written of itself already. */

@@ -29,6 +29,7 @@ export const GROUP_ROWS = {
   purge: 0x50,
   sessionReply: 0x52,
   session: 0x53,
+  revisions: 0x56,
   applying: 0x57,
 } as const
 

@@ -27,6 +27,8 @@ export type ShardCommand =
   | { readonly kind: 'guard'; readonly guard: Guard }
   /** The history before `revision` is gone from disks; `bytes` is all that compactions have freed so far. */
   | { readonly kind: 'reclaim'; readonly revision: Revision; readonly bytes: number }
+  /** From here on the oracle gives this shard's revisions. Proposed by leaders, once; a second one has no effect. */
+  | { readonly kind: 'endDense' }
 
 /** Replicated, so that every replica refuses the same commands. */
 export interface Guard {
@@ -51,6 +53,8 @@ export interface CommandHeader {
   readonly session: SessionTag | null
   /** Where the user may write; looked at for the keys of leases. Absent: everywhere, or no lease is concerned. */
   readonly writable?: readonly KeyRange[]
+  /** The revision that the oracle gave the command; absent: none, and where it needs one, apply gives the next. */
+  readonly stamp?: Revision
 }
 
 /** One write of a session. Sequences count from 1. */
@@ -67,7 +71,8 @@ export const COMMAND_FORMAT = 1
 const FLAG_AUTH = 1
 const FLAG_SESSION = 2
 const FLAG_WRITABLE = 4
-const FLAGS = FLAG_AUTH | FLAG_SESSION | FLAG_WRITABLE
+const FLAG_STAMP = 8
+const FLAGS = FLAG_AUTH | FLAG_SESSION | FLAG_WRITABLE | FLAG_STAMP
 
 /** Numbers on disk. Retired ones stay, commented out, so that none is used twice. */
 const KINDS = {
@@ -77,6 +82,7 @@ const KINDS = {
   leaseRevoke: 4,
   sessionOpen: 5,
   publish: 6,
+  endDense: 7,
   authFence: 10,
   guard: 20,
   reclaim: 21,
@@ -122,6 +128,8 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
     case 'reclaim':
       out.varint(command.revision).varint(command.bytes)
       break
+    case 'endDense':
+      break
     default:
       unreachable(command)
   }
@@ -156,6 +164,14 @@ export function publishedBy(bytes: Uint8Array): Index | null {
   return command.kind === 'publish' ? command.index : null
 }
 
+/** Whether the command may change keys, and so needs a revision. Looks at no more than it must. */
+export const takesRevision = (bytes: Uint8Array): boolean =>
+  bytes[1] === KINDS.write || bytes[1] === KINDS.leaseRevoke
+
+/** The same command with the revision that the oracle gave it. */
+export const stamped = (bytes: Uint8Array, stamp: Revision): Uint8Array =>
+  withHeader(bytes, { ...commandHeader(bytes), stamp })
+
 /** The same command behind another header. */
 export function withHeader(bytes: Uint8Array, header: CommandHeader): Uint8Array {
   const input = new ByteReader(bytes)
@@ -166,17 +182,20 @@ export function withHeader(bytes: Uint8Array, header: CommandHeader): Uint8Array
   return out.raw(bytes.subarray(bytes.length - input.remaining)).finish()
 }
 
-function writeHeader(out: ByteWriter, { authRevision, session, writable }: CommandHeader): void {
+function writeHeader(out: ByteWriter, { authRevision, session, writable, stamp }: CommandHeader): void {
   out.u8(
     (authRevision === null ? 0 : FLAG_AUTH) |
       (session === null ? 0 : FLAG_SESSION) |
-      (writable === undefined ? 0 : FLAG_WRITABLE),
+      (writable === undefined ? 0 : FLAG_WRITABLE) |
+      (stamp === undefined ? 0 : FLAG_STAMP),
   )
   if (authRevision !== null) out.varint(authRevision)
   if (session !== null) out.u64(session.session).varint(session.sequence).varint(session.acknowledgedBelow)
-  if (writable === undefined) return
-  out.varint(writable.length)
-  for (const range of writable) writeRange(out, range)
+  if (writable !== undefined) {
+    out.varint(writable.length)
+    for (const range of writable) writeRange(out, range)
+  }
+  if (stamp !== undefined) out.varint(stamp)
 }
 
 function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
@@ -194,9 +213,11 @@ function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
           acknowledgedBelow: input.varint(),
         }
       : null
-  const header = { authRevision, session }
-  if ((flags & FLAG_WRITABLE) === 0) return { kind, header }
-  return { kind, header: { ...header, writable: readList(input, () => readRange(input)) } }
+  const plain = { authRevision, session }
+  if ((flags & (FLAG_WRITABLE | FLAG_STAMP)) === 0) return { kind, header: plain }
+  const header =
+    (flags & FLAG_WRITABLE) === 0 ? plain : { ...plain, writable: readList(input, () => readRange(input)) }
+  return { kind, header: flags & FLAG_STAMP ? { ...header, stamp: input.varint() } : header }
 }
 
 function readBody(kind: number, input: ByteReader): ShardCommand {
@@ -219,6 +240,8 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
       return { kind: 'guard', guard: readGuard(input) }
     case KINDS.reclaim:
       return { kind: 'reclaim', revision: input.varint(), bytes: input.varint() }
+    case KINDS.endDense:
+      return { kind: 'endDense' }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }

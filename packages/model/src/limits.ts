@@ -97,6 +97,8 @@ export const LIMITS = {
 
   /** Writes that one question to the oracle asks revisions for; the others are in the next one. */
   revisionsPerAskMax: 4_096,
+  /** Revisions that one write of the meta group's log lets the oracle hand out; as many may be left out after it. */
+  oracleWindow: 10_000,
 
   /** Shards of a cluster, and operations on shards that are under way. */
   shardsMax: 4_096,

@@ -46,6 +46,10 @@ export type Reply =
   /** Alarms that a change raised or took back; none where it changed nothing. */
   | { readonly kind: 'alarms'; readonly alarms: readonly MemberAlarm[] }
   | ({ readonly kind: 'hashed' } & StoreHash)
+  /** Of the oracle: `count` revisions from `first` on. */
+  | { readonly kind: 'block'; readonly first: Revision; readonly count: number }
+  /** Of a shard's leader: everything at or below the header's revision is applied at `index`. */
+  | { readonly kind: 'resolved'; readonly index: Index }
 
 /** A replica's data, to be compared with that of others. */
 export interface StoreHash {
@@ -70,6 +74,8 @@ const REPLIES = {
   members: 16,
   alarms: 20,
   hashed: 21,
+  block: 22,
+  resolved: 23,
   splitBegun: 40,
 } as const
 /** `txnWithoutBefore` is read and no longer written. */
@@ -116,6 +122,12 @@ export function encodeReply(reply: Reply): Uint8Array {
       break
     case 'splitBegun':
       out.varint(reply.right)
+      break
+    case 'block':
+      out.varint(reply.first).varint(reply.count)
+      break
+    case 'resolved':
+      out.varint(reply.index)
       break
     default:
       unreachable(reply)
@@ -172,6 +184,10 @@ function readReply(input: ByteReader): Reply {
         applied: input.varint(),
         digest: input.u32(),
       }
+    case REPLIES.block:
+      return { kind: 'block', first: input.varint(), count: input.varint() }
+    case REPLIES.resolved:
+      return { kind: 'resolved', index: input.varint() }
     default:
       throw new MalformedError(`reply kind ${kind} is not known`)
   }

@@ -1,7 +1,7 @@
 import type { AlarmKind } from './alarm.js'
 import type { AuthFence, Authority } from './auth.js'
 import type { Result } from './errors.js'
-import type { GroupId, LeaseId, NodeId, Revision, Term } from './ids.js'
+import type { GroupId, Index, LeaseId, NodeId, Revision, Term } from './ids.js'
 import type { RangeOp, TxnOp } from './ops.js'
 import type { KeyRange } from './range.js'
 import type { WatchEvent } from './event.js'
@@ -28,6 +28,8 @@ export type RequestBody =
        * that the range goes on, `count` counts the answer. Transactions have no pages.
        */
       readonly pageBytes?: number
+      /** From nodes only: the part of a read that one replica serves, when it has applied `index`. */
+      readonly at?: { readonly revision: Revision; readonly index: Index }
     }
   /** `physical`: answer when the history is really gone from this node's disk. */
   | { readonly kind: 'compact'; readonly revision: Revision; readonly physical: boolean }
@@ -52,8 +54,19 @@ export type RequestBody =
   | { readonly kind: 'barrier' }
   /** To every shard after a change of users or roles, from a node itself. */
   | { readonly kind: 'authFence'; readonly group: GroupId; readonly fence: AuthFence }
+  /** To the oracle, from nodes only: `alloc` revisions for writes that wait, or the `current` one for a read. */
+  | { readonly kind: 'oracle'; readonly ask: OracleAsk }
+  /** To a shard's leader, from nodes only: nothing at or below `revision` will touch `ranges` any more. */
+  | {
+      readonly kind: 'resolve'
+      readonly group: GroupId
+      readonly revision: Revision
+      readonly ranges: readonly KeyRange[]
+    }
   /** The cluster's leadership goes to this member. Only its present leader does it. */
   | { readonly kind: 'moveLeader'; readonly to: NodeId }
+
+export type OracleAsk = { readonly kind: 'alloc'; readonly count: number } | { readonly kind: 'current' }
 
 export interface ReplyHeader {
   readonly revision: Revision

@@ -93,6 +93,7 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
     guard: fc.record({ version: revision, quota: revision, noSpace: fc.boolean(), corrupt: fc.boolean() }),
   }),
   fc.record({ kind: fc.constant('reclaim'), revision, bytes: revision }),
+  fc.record({ kind: fc.constant('endDense') }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({
@@ -132,6 +133,8 @@ const opReply: fc.Arbitrary<OpReply> = fc.letrec<{ reply: OpReply }>(tie => ({
 export const reply: fc.Arbitrary<Reply> = fc.oneof(
   fc.record({ kind: fc.constant('op'), op: opReply }),
   fc.record({ kind: fc.constant('done') }),
+  fc.record({ kind: fc.constant('block'), first: revision, count: revision }),
+  fc.record({ kind: fc.constant('resolved'), index: revision }),
   fc.record({ kind: fc.constant('leaseGranted'), id: lease, ttl: fc.nat() }),
   fc.record({ kind: fc.constant('leaseRenewed'), id: lease, ttl: fc.nat() }),
   fc.record({

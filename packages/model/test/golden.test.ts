@@ -103,6 +103,7 @@ const COMMANDS: Record<string, ShardCommand> = {
     guard: { version: 300, quota: 2 ** 31, noSpace: true, corrupt: false },
   },
   'command.reclaim': { kind: 'reclaim', revision: 70, bytes: 2 ** 40 },
+  'command.endDense': { kind: 'endDense' },
 }
 
 const kv: KeyValue = {
@@ -179,6 +180,8 @@ const REPLIES: Record<string, Reply> = {
     applied: 400,
     digest: 5,
   },
+  'reply.block': { kind: 'block', first: 300, count: 5 },
+  'reply.resolved': { kind: 'resolved', index: 400 },
 }
 
 /** Written by earlier versions only. */
@@ -202,6 +205,8 @@ t.test('headers have the bytes they always had', async t => {
     ['0102020102030405060708ac020207', { authRevision: null, session }],
     ['010203050102030405060708ac020207', { authRevision: 5, session }],
     ['0102050501016101016207', { authRevision: 5, session: null, writable: [A_TO_B] }],
+    ['010208ac0207', { authRevision: null, session: null, stamp: 300 }],
+    ['01020d050101610101620907', { authRevision: 5, session: null, writable: [A_TO_B], stamp: 9 }],
   ]
   for (const [bytes, header] of headers) {
     t.equal(toHex(encodeShardCommand(command, header)), bytes)

@@ -1,27 +1,25 @@
 import {
   assert,
+  commandHeader,
   decodeShardCommand,
   encodeReply,
   ok,
   type Entry,
   type Reply,
+  type Revision,
   type ShardCommand,
   type StoreAnswer,
   type StoreNeed,
 } from '@kvorum/model'
 import {
-  applyConfig,
-  applyNoop,
   overlayBytes,
   overlayPut,
   overlaySnapshot,
   isLong,
   prefetch,
   showCommand,
-  workCommand,
   type Applied,
   type OverlaySnapshot,
-  type Worked,
 } from '@kvorum/machine'
 import {
   applyMetaCommand,
@@ -32,13 +30,17 @@ import {
 } from '@kvorum/placement'
 import { committedEntries, decodeConfig } from '@kvorum/raft'
 import { resetApplying, type Pending } from './applying.js'
+import { applyShardEntry, NOTHING_CAME, type ShardOutcome } from './shardApply.js'
 import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
 import { alarmsChanged, answerAlarm, settleAlarms } from './alarms.js'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { noticeNoSpace } from './guard.js'
 import { armLeases, leaseApplied } from './leases.js'
+import { revisionEntryApplied, writeAgain } from './leaderRevisions.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
+import { oracleTerm } from './membership.js'
+import { oracleEntryApplied } from './oracle.js'
 import { serveReads } from './reads.js'
 import { rosterApplied } from './roster.js'
 import { noticeSlowApply } from './slowApply.js'
@@ -162,17 +164,18 @@ function applyBatch(turn: Turn, group: Group): void {
     runTask(turn, {
       ...applyingWork(group),
       step: applyEntry(turn, group, pending),
-      done: (later, worked) => {
+      done: (later, outcome) => {
         noticeSlowApply(later, group, pending, applying.since)
-        const hidden = worked !== null && isLong(worked) ? hiddenCommand(group) : null
-        if (hidden !== null) {
+        const isHidden = outcome.kind === 'worked' && isLong(outcome.worked)
+        const hidden = isHidden ? hiddenCommand(group) : null
+        if (hidden !== null && isHidden) {
           // Nothing behind it is applied before it is shown; `driveHidden` goes on from here.
-          hidden.worked = worked
+          hidden.worked = outcome.worked
           hidden.workedAt = later.now
           later.touched.add(group)
           return
         }
-        entryWorked(later, group, pending, worked)
+        entryWorked(later, group, pending, outcome)
         progress.done = true
         // What needed more rows comes back in a later turn, and takes the rest of the batch with it.
         if (!progress.inLoop) applyBatch(later, group)
@@ -192,7 +195,7 @@ export function driveHidden(turn: Turn, group: Group): void {
   if (mayShow(hidden)) {
     const { applying } = group
     applying.hidden = null
-    entryWorked(turn, group, applying.batch[applying.at]!, hidden.worked)
+    entryWorked(turn, group, applying.batch[applying.at]!, { kind: 'worked', worked: hidden.worked! })
     applyBatch(turn, group)
     return
   }
@@ -213,34 +216,23 @@ function* applyEntry(
   turn: Turn,
   group: Group,
   pending: Pending,
-): Generator<StoreNeed, Worked | null, StoreAnswer> {
-  const { entry, command, prefetched } = pending
+): Generator<StoreNeed, ShardOutcome, StoreAnswer> {
+  const { entry } = pending
   const { machine } = group
-  const { overlay } = turn.state
   assert(entry.index === machine.applied + 1, () => `entry ${entry.index} after applied ${machine.applied}`)
   // The meta group's commands are small, and have no effect before `entryWorked`.
-  if (machine.meta !== null) return null
-  const { shard } = machine
-  assert(shard !== null, () => `group ${group.id} applies without a state machine`)
-  switch (entry.kind) {
-    case 'noop':
-      applyNoop(shard, overlay, entry)
-      return null
-    case 'config':
-      applyConfig(shard, overlay, entry, entry.data)
-      return null
-    case 'normal':
-      return yield* workCommand(shard, overlay, { ...entry, command }, prefetched)
-  }
+  if (machine.meta !== null) return NOTHING_CAME
+  return yield* applyShardEntry(machine, turn.state.overlay, pending)
 }
 
 /** The entry's work is done and may be seen. */
-function entryWorked(turn: Turn, group: Group, pending: Pending, worked: Worked | null): void {
+function entryWorked(turn: Turn, group: Group, pending: Pending, outcome: ShardOutcome): void {
   const { applying, machine } = group
   applying.waiting = false
   applying.at++
   const meta = machine.meta === null ? null : applyToMeta(turn, group, pending.entry)
-  entryApplied(turn, group, pending, worked === null ? meta : showCommand(worked))
+  const applied = outcome.kind === 'worked' ? showCommand(outcome.worked) : meta
+  entryApplied(turn, group, pending, applied, outcome.kind === 'again')
 }
 
 function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
@@ -252,10 +244,9 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
     meta.configIndex = entry.index
   }
   const alarms = meta.alarms.version
-  const outcome =
-    entry.kind === 'normal'
-      ? applyMetaCommand(meta, decodeMetaCommand(entry.data), metaAuthRevision(entry.data))
-      : DONE
+  const command = entry.kind === 'normal' ? decodeMetaCommand(entry.data) : null
+  const outcome = command === null ? DONE : applyMetaCommand(meta, command, metaAuthRevision(entry.data))
+  oracleEntryApplied(turn, group, entry, command)
   turn.state.shards = meta.shards
   rosterApplied(turn, meta)
   const value = encodeMetaState(meta, group.machine.encodedAuth)
@@ -267,13 +258,20 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
 
 const DONE = ok<Reply>({ kind: 'done' })
 
-function entryApplied(turn: Turn, group: Group, { entry, command }: Pending, applied: Applied | null): void {
+function entryApplied(
+  turn: Turn,
+  group: Group,
+  { entry, command }: Pending,
+  applied: Applied | null,
+  again: boolean,
+): void {
   const { machine, raft } = group
   machine.applied = entry.index
   machine.appliedTerm = entry.term
   if (entry.kind === 'config') machine.config = { index: entry.index, value: decodeConfig(entry.data) }
   turn.state.counters.entriesApplied++
   if (raft !== null && raft.role === 'leader' && entry.term === raft.term) armLeases(turn, group)
+  if (machine.kind === 'shard') revisionEntryApplied(turn, group, entry, stampIn(entry, command), again)
   if (applied !== null && applied.changed) publish(turn, group, applied.revision, applied.events)
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
     leaseApplied(turn, group, command.id)
@@ -282,10 +280,19 @@ function entryApplied(turn: Turn, group: Group, { entry, command }: Pending, app
   if (command?.kind === 'authFence') driveAuthChanges(turn)
   if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
   if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)
-  answerProposal(turn, group, entry, applied)
+  answerProposal(turn, group, entry, applied, again)
 }
 
-function answerProposal(turn: Turn, group: Group, entry: Entry, applied: Applied | null): void {
+const stampIn = (entry: Entry, command: ShardCommand | null): Revision | null =>
+  command === null ? null : (commandHeader(entry.data).stamp ?? null)
+
+function answerProposal(
+  turn: Turn,
+  group: Group,
+  entry: Entry,
+  applied: Applied | null,
+  again: boolean,
+): void {
   const proposal = group.proposals.get(entry.index)
   if (proposal === undefined) return
   group.proposals.delete(entry.index)
@@ -295,7 +302,12 @@ function answerProposal(turn: Turn, group: Group, entry: Entry, applied: Applied
     proposalLost(turn, group, call)
     return
   }
-  const header = { revision: applied?.revision ?? 0, term: entry.term }
+  if (again) {
+    writeAgain(turn, group, call)
+    return
+  }
+  const isOracle = group.machine.revisions.mode.kind === 'oracle'
+  const header = { revision: applied?.revision ?? 0, term: isOracle ? oracleTerm(turn.state) : entry.term }
   if (applied === null) answerCall(turn, call, header, encodeReply({ kind: 'done' }))
   else if (applied.result.ok && call.request.kind === 'compact' && call.request.physical) {
     group.compacting.waiting.push({ call, revision: applied.revision })
@@ -310,6 +322,7 @@ function answerProposal(turn: Turn, group: Group, entry: Entry, applied: Applied
 function proposalLost(turn: Turn, group: Group, call: Call): void {
   if (call.done) return
   call.mayHaveEffect = false
+  call.stamp = null
   if (call.origin.kind === 'peer') failCall(turn, call, 'leaderChanged')
   else awaitLeader(turn, group, call)
 }

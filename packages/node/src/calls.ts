@@ -13,6 +13,7 @@ import {
   type Outcome,
   type ReplyHeader,
   type RequestId,
+  type Revision,
   type Stage,
   type StageTimes,
   type StoreHash,
@@ -45,6 +46,10 @@ export interface Call {
   mayHaveEffect: boolean
   /** An earlier sending of it was lost on the way: what refuses a later one says nothing about that. */
   sentBefore: boolean
+  /** The revision that the oracle gave it, on its way into the log of this leadership; null: none. */
+  stamp: Revision | null
+  /** Calls that were made to answer this one; see gather.ts. */
+  parts: Call[]
   done: boolean
 }
 
@@ -55,6 +60,14 @@ export type Origin =
   | { readonly kind: 'self' }
   /** A group's leader wants to know that it knows the members; see membershipDuty.ts. */
   | { readonly kind: 'members'; readonly group: GroupId; readonly term: Term }
+  /** A part of what this node does to answer another call; it ends with it. See gather.ts. */
+  | {
+      readonly kind: 'part'
+      readonly parent: Call
+      readonly done: (turn: Turn, result: ClientResult) => void
+    }
+  /** A question of the node's own; whoever asked it hears of its end. */
+  | { readonly kind: 'own'; readonly done: (turn: Turn, result: ClientResult) => void }
   /** The hash of another node's data, for a comparison of this node's; see comparison.ts. */
   | { readonly kind: 'hash'; readonly node: NodeId; readonly answers: Map<NodeId, StoreHash | null> }
 
@@ -91,6 +104,8 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     forward: null,
     mayHaveEffect: false,
     sentBefore: false,
+    stamp: null,
+    parts: [],
     done: false,
   }
   calls.open++
@@ -125,6 +140,7 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
   const { calls } = turn.state
   calls.open--
   if (call.forward !== null) calls.forwarded.delete(call.forward)
+  if (call.parts.length > 0) endParts(turn, call)
   switch (call.origin.kind) {
     case 'client':
       calls.byRequest.delete(call.origin.id)
@@ -136,6 +152,12 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
       return
     case 'members':
       if (result.ok) membersKnown(turn.state, call.origin.group, call.origin.term)
+      return
+    case 'part':
+      if (!call.origin.parent.done) call.origin.done(turn, result)
+      return
+    case 'own':
+      call.origin.done(turn, result)
       return
     case 'hash':
       call.origin.answers.set(call.origin.node, hashIn(result))
@@ -149,6 +171,18 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
       if (!result.ok && result.error.outcome === 'unknown') {
         note(turn, 'info', 'A request of the node itself has no answer yet', { request: call.request.kind })
       }
+  }
+}
+
+/** Nobody wants to hear of them any more. */
+function endParts(turn: Turn, { parts }: Call): void {
+  const { calls } = turn.state
+  for (const part of parts) {
+    if (part.done) continue
+    part.done = true
+    calls.open--
+    if (part.forward !== null) calls.forwarded.delete(part.forward)
+    endParts(turn, part)
   }
 }
 

@@ -2,6 +2,7 @@ import { compactPhysically, hasPhysicalCompaction, overlayBytes, reclaimable } f
 import { encodeReply } from '@kvorum/model'
 import { driveReclaim } from './alarms.js'
 import { answerCall, type Call } from './calls.js'
+import { termOf } from './membership.js'
 import type { Group, Turn } from './state.js'
 import { runTask } from './tasks.js'
 
@@ -52,6 +53,6 @@ function answerWaiting(turn: Turn, group: Group): void {
   if (waiting.length === 0) return
   group.compacting.waiting = []
   for (const { call, revision } of waiting) {
-    answerCall(turn, call, { revision, term: group.raft?.term ?? 0 }, encodeReply({ kind: 'done' }))
+    answerCall(turn, call, { revision, term: termOf(turn.state, group) }, encodeReply({ kind: 'done' }))
   }
 }

@@ -13,6 +13,7 @@ import { createFlushing } from './flush.js'
 import { createGroupMachine, loadGroup } from './groupMachine.js'
 import { considerAdmission, createPeer } from './identity.js'
 import { createLeaseClock } from './leases.js'
+import { createStamping } from './leaderRevisions.js'
 import { createLogBytes } from './logBytes.js'
 import { createPersisting } from './persisting.js'
 import { createReads } from './reads.js'
@@ -62,6 +63,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     holds: [],
     nextId: firstIdOf(initial.identity.boot),
     highestTerm: 0,
+    oracleTerm: 0,
     lastTurnAt: 0,
     graceUntil: 0,
     dutiesAt: 0,
@@ -123,6 +125,9 @@ const emptyGroup = (
   proposing: [],
   waiting: [],
   leases: range === null ? null : createLeaseClock(),
+  revisions: null,
+  stamping: createStamping(),
+  oracle: null,
   marks: createProgressMarks(),
   own: { guard: null, reclaim: null, compact: null },
   checking: createChecking(maintenance),

@@ -7,6 +7,7 @@ import { driveAutoCompaction } from './autoCompaction.js'
 import { openCall } from './calls.js'
 import { driveChecks } from './corruptChecks.js'
 import { handOver, stepGroup } from './consensus.js'
+import { losePatienceWithOracle } from './leaderRevisions.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { bindCommand, driveMembership } from './membershipDuty.js'
 import { driveMoves } from './moveLeader.js'
@@ -28,6 +29,8 @@ export function doDuties(turn: Turn): void {
     retryWaiting(turn, group)
     driveInstall(turn, group)
     driveMembership(turn, group)
+    losePatienceWithOracle(turn, group)
+    if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)
     if (mustNotLead) handOver(turn, group)
   }
   tendAlarms(turn)

@@ -6,14 +6,18 @@ import {
   type StoreNeed,
   type Term,
 } from '@kvorum/model'
-import { createMachine, foundConfig, loadMachine, type Machine } from '@kvorum/machine'
+import { createMachine, foundConfig, foundRevisions, loadMachine, type Machine } from '@kvorum/machine'
 import {
   createEncodedAuth,
   createMetaState,
   decodeMetaState,
+  decodeRevisions,
+  encodeRevisions,
   META_ROW,
+  PLAIN_REVISIONS,
   type EncodedAuth,
   type MetaState,
+  type ShardRevisions,
 } from '@kvorum/placement'
 import { decodeConfig, encodeConfig } from '@kvorum/raft'
 import type { Group, NodeState } from './state.js'
@@ -23,6 +27,8 @@ import type { Bootstrap } from './types.js'
 export interface GroupMachine {
   readonly kind: 'shard' | 'meta'
   shard: Machine | null
+  /** Of a shard: where its revisions come from, and transactions over several shards. Replicated. */
+  revisions: ShardRevisions
   meta: MetaState | null
   /** Of the meta group: what need not be encoded again for its row. */
   readonly encodedAuth: EncodedAuth
@@ -37,6 +43,7 @@ export interface GroupMachine {
 export const createGroupMachine = (kind: GroupMachine['kind']): GroupMachine => ({
   kind,
   shard: null,
+  revisions: PLAIN_REVISIONS,
   meta: null,
   encodedAuth: createEncodedAuth(),
   applied: 0,
@@ -67,6 +74,7 @@ function* loadMeta(machine: GroupMachine, bootstrap: Bootstrap): Generator<Store
   }
   if (row === null) {
     machine.meta = createMetaState(bootstrap.nodes, bootstrap.shards)
+    if (bootstrap.oracle === true) machine.meta.ceiling = FIRST_REVISION
     machine.meta.config = encodeConfig(bootstrap.metaConfig)
   } else machine.meta = decodeMetaState(row)
   machine.applied = machine.meta.applied
@@ -100,10 +108,20 @@ function* loadShard(
   machine.shard = loaded ?? createMachine(options)
   // From the first row on the state says with whom it began: a snapshot of it is for those who cannot know.
   if (loaded === null && first !== null) foundConfig(machine.shard, state.overlay, encodeConfig(first))
+  if (loaded === null && bootstrap.oracle === true)
+    foundRevisions(machine.shard, state.overlay, encodeRevisions(ORACLE_FROM_THE_START))
+  machine.revisions = decodeRevisions(machine.shard.revisions)
   machine.installing = machine.shard.installing
   machine.applied = machine.shard.applied
   machine.appliedTerm = machine.shard.appliedTerm
   machine.config = configOr(machine.shard.config, machine.shard.configIndex, first)
+}
+
+/** A shard begins with it, and no write has it. */
+const FIRST_REVISION = 1
+const ORACLE_FROM_THE_START: ShardRevisions = {
+  ...PLAIN_REVISIONS,
+  mode: { kind: 'oracle', denseUpTo: FIRST_REVISION },
 }
 
 /** A node that joined has nothing: what the groups began with is written down nowhere but in snapshots. */
@@ -134,6 +152,7 @@ export function votersOf(replicas: GroupConfig['replicas']): GroupConfig {
 /** What a snapshot left behind, before it is loaded again. */
 export function forgetState(machine: GroupMachine): void {
   machine.shard = null
+  machine.revisions = PLAIN_REVISIONS
   machine.meta = null
   machine.applied = 0
   machine.appliedTerm = 0

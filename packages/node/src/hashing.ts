@@ -1,6 +1,7 @@
 import { encodeReply, LIMITS, ok, type Result, type Revision, type StoreHash } from '@kvorum/model'
 import { hashKv, type Reader, type Step } from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
+import { termOf } from './membership.js'
 import { takeReadView } from './readView.js'
 import type { Group, Turn } from './state.js'
 import { runTask } from './tasks.js'
@@ -14,7 +15,7 @@ export function hashForCall(turn: Turn, group: Group, call: Call, revision: Revi
     if (result === null) failCall(later, call, 'unhealthy')
     else if (!result.ok) finishCall(later, call, result)
     else {
-      const header = { revision: group.machine.shard?.revision ?? 0, term: group.raft?.term ?? 0 }
+      const header = { revision: group.machine.shard?.revision ?? 0, term: termOf(later.state, group) }
       answerCall(later, call, header, encodeReply({ kind: 'hashed', ...result.value }))
     }
   })

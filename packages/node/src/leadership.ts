@@ -1,4 +1,6 @@
 import { disarmLeases } from './leases.js'
+import { beginStamping, endStamping } from './leaderRevisions.js'
+import { beginOracle, endOracle } from './oracle.js'
 import { awaitLeader } from './stages.js'
 import { note, type Group, type Turn } from './state.js'
 
@@ -8,11 +10,15 @@ export function leadershipWon(turn: Turn, group: Group): void {
   // Leases are armed once the first entry of this term has been applied (apply.ts): only then is the state
   // machine known to hold everything that earlier leaders promised.
   if (group.leases !== null) disarmLeases(group.leases)
+  beginStamping(group)
+  beginOracle(group)
 }
 
 export function leadershipLost(turn: Turn, group: Group): void {
   note(turn, 'info', 'This node no longer leads', { group: group.id })
   if (group.leases !== null) disarmLeases(group.leases)
+  endStamping(turn, group)
+  endOracle(turn, group)
   for (const call of group.proposing) awaitLeader(turn, group, call)
   group.proposing = []
 }

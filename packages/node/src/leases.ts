@@ -3,7 +3,7 @@ import { leaseKeys } from '@kvorum/machine'
 import { answerCall, finishCall, openCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
-import { leads } from './membership.js'
+import { leads, termOf } from './membership.js'
 import { awaitLeader } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { takeReadView } from './readView.js'
@@ -122,7 +122,7 @@ export function renewLease(turn: Turn, group: Group, call: Call, id: LeaseId): v
   answerCall(
     turn,
     call,
-    { revision: shard?.revision ?? 0, term: group.raft?.term ?? 0 },
+    { revision: shard?.revision ?? 0, term: termOf(turn.state, group) },
     encodeReply({ kind: 'leaseRenewed', id, ttl }),
   )
 }
@@ -131,7 +131,7 @@ export function timeToLive(turn: Turn, group: Group, call: Call, id: LeaseId, ke
   const shard = shardOfGroup(group)
   const lease = shard?.leases.get(id)
   const due = group.leases?.deadlines.get(id)
-  const header = { revision: shard?.revision ?? 0, term: group.raft?.term ?? 0 }
+  const header = { revision: shard?.revision ?? 0, term: termOf(turn.state, group) }
   if (shard === null || lease === undefined) {
     const body = encodeReply({ kind: 'leaseTimeToLive', id, remaining: -1, granted: 0, keys: [] })
     answerCall(turn, call, header, body)

@@ -2,6 +2,7 @@ import {
   encodeReply,
   META_GROUP,
   passesFence,
+  refuse,
   type OpReply,
   type RangeOp,
   type Result,
@@ -10,6 +11,7 @@ import {
 import { readPage, readRange, readTxn, type Reader, type ReadReply, type Step } from '@kvorum/machine'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { shardOfGroup } from './groupMachine.js'
+import { termOf } from './membership.js'
 import { countReads } from './operations.js'
 import { takeReadView } from './readView.js'
 import { awaitLeader, enterStage } from './stages.js'
@@ -36,7 +38,7 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'corrupt')
     return
   }
-  const term = group.raft?.term ?? 0
+  const term = termOf(turn.state, group)
   if (request.kind === 'leaseList') {
     const ids = [...shard.leases.keys()].sort((a, b) => (a < b ? -1 : 1))
     answerCall(turn, call, { revision: shard.revision, term }, encodeReply({ kind: 'leases', ids }))
@@ -46,8 +48,15 @@ export function readLocally(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'internal')
     return
   }
+  const { at } = request
+  if (at !== undefined && at.revision < shard.compactRevision) {
+    // The compaction came in between: the history that the read needs may be gone from here.
+    const { compactRevision } = shard
+    finishCall(turn, call, refuse('compacted', { compactRevision }))
+    return
+  }
   enterStage(call, 'store', turn.now)
-  const { reader, view } = takeReadView(turn, shard)
+  const { reader, view } = takeReadView(turn, shard, at?.revision)
   runTask(turn, {
     group: group.id,
     view,

@@ -36,8 +36,29 @@ export function membersOf(state: NodeState): Member[] {
 export const isLearnerMember = (state: NodeState): boolean =>
   metaOf(state)?.nodes.some(({ id, learner }) => learner && id === state.options.self) ?? false
 
+/** Whether the oracle gives revisions, as far as this node knows. There is no way back. */
+export function inOracleMode(state: NodeState): boolean {
+  if (metaOf(state)?.ceiling != null) return true
+  const first = state.shards.shards[0]
+  if (first === undefined) return false
+  return state.groups.get(first.group)?.machine.revisions.mode.kind === 'oracle'
+}
+
+/** The meta group's term as a confirmation of its leader carried it. */
+export const oracleTerm = (state: NodeState): Term =>
+  Math.max(state.oracleTerm, state.groups.get(META_GROUP)?.machine.appliedTerm ?? 0)
+
+export function noteOracleTerm(state: NodeState, term: Term): void {
+  state.oracleTerm = Math.max(state.oracleTerm, term)
+}
+
+/** The term that the header of an answer of this group carries. */
+export const termOf = (state: NodeState, group: Group): Term =>
+  group.machine.revisions.mode.kind === 'oracle' ? oracleTerm(state) : (group.raft?.term ?? 0)
+
 /** The term that headers carry: the first data shard's while there is only one, so that all nodes tell the same. */
 export function headerTerm(state: NodeState): Term {
+  if (inOracleMode(state)) return oracleTerm(state)
   const first = state.shards.shards[0]
   return first === undefined ? 0 : (state.groups.get(first.group)?.raft?.term ?? 0)
 }

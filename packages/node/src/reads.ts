@@ -1,9 +1,12 @@
 import { encodeReply, passesFence, type ClientRequest, type Index } from '@kvorum/model'
+import { servesDenseReads } from '@kvorum/placement'
 import { readIndex, type ReadState } from '@kvorum/raft'
 import { answerCall, failCall, type Call } from './calls.js'
+import { proofBegins, proofGiven, wantsProof } from './leaderRevisions.js'
 import { mayReadBefore } from './longCommands.js'
 import { renewLease, timeToLive } from './leases.js'
 import { readLocally } from './localReads.js'
+import { readAtOneRevision } from './oracleReads.js'
 import { headerTerm, leads } from './membership.js'
 import { awaitLeader, enterStage } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
@@ -19,9 +22,11 @@ export interface Reads {
   readonly asked: Map<number, readonly Call[]>
   /** Confirmed; waiting for the state machine. Ascending by index. */
   confirmed: { readonly index: Index; readonly calls: readonly Call[] }[]
+  /** Reads of one revision; each waits until everything at or below it is applied here, at its index. */
+  at: { readonly index: Index; readonly call: Call }[]
 }
 
-export const createReads = (): Reads => ({ queued: [], asked: new Map(), confirmed: [] })
+export const createReads = (): Reads => ({ queued: [], asked: new Map(), confirmed: [], at: [] })
 
 export function queueRead(turn: Turn, group: Group, call: Call): void {
   group.reads.queued.push(call)
@@ -31,14 +36,16 @@ export function queueRead(turn: Turn, group: Group, call: Call): void {
 /** Starts one round for everything queued. */
 export function askReads(turn: Turn, group: Group): void {
   const { reads, raft } = group
-  if (raft === null || reads.queued.length === 0) return
+  const proof = wantsProof(group)
+  if (raft === null || (reads.queued.length === 0 && !proof)) return
   const calls = reads.queued.filter(call => !call.done)
   reads.queued = []
-  if (calls.length === 0) return
+  if (calls.length === 0 && !proof) return
   const context = takeId(turn.state)
   const refusal = readIndex(raft, turn.now, context)
   if (refusal === null) {
     reads.asked.set(context, calls)
+    proofBegins(group, context)
     for (const call of calls) enterStage(call, 'confirm', turn.now)
     turn.state.counters.readRounds++
     turn.state.counters.reads += calls.length
@@ -52,11 +59,13 @@ export function readsConfirmed(turn: Turn, group: Group, read: ReadState): void 
   const calls = reads.asked.get(read.context)
   if (calls === undefined) return
   reads.asked.delete(read.context)
+  if (read.index !== null) proofGiven(turn, group, read.context)
   if (read.index === null) {
     for (const call of calls) awaitLeader(turn, group, call)
     return
   }
   if (read.index > group.machine.applied) for (const call of calls) enterStage(call, 'catchUp', turn.now)
+  if (calls.length === 0) return
   reads.confirmed.push({ index: read.index, calls })
   serveReads(turn, group)
 }
@@ -64,7 +73,9 @@ export function readsConfirmed(turn: Turn, group: Group, read: ReadState): void 
 /** Serves what the state machine has caught up with, or what may see it as it was before a long command. */
 export function serveReads(turn: Turn, group: Group): void {
   const { reads, machine } = group
-  if (reads.confirmed.length === 0 || machine.installing) return
+  if (machine.installing) return
+  serveReadsAt(turn, group)
+  if (reads.confirmed.length === 0) return
   const waiting = reads.confirmed
   reads.confirmed = []
   for (const read of waiting) {
@@ -78,6 +89,24 @@ export function serveReads(turn: Turn, group: Group): void {
       reads.confirmed.push(read)
     }
   }
+}
+
+/**
+ * A leader has promised that everything at or below the revision is applied at `index`. A long command that is hidden
+ * here may be one of those: it is waited for.
+ */
+export function readAt(turn: Turn, group: Group, call: Call, index: Index): void {
+  group.reads.at.push({ index, call })
+  if (index <= group.machine.applied) serveReads(turn, group)
+  else enterStage(call, 'catchUp', turn.now)
+}
+
+function serveReadsAt(turn: Turn, group: Group): void {
+  const { reads, machine } = group
+  if (reads.at.length === 0) return
+  const due = reads.at.filter(({ index }) => index <= machine.applied)
+  reads.at = reads.at.filter(({ index, call }) => index > machine.applied && !call.done)
+  for (const { call } of due) serve(turn, group, call)
 }
 
 /**
@@ -99,7 +128,10 @@ function serve(turn: Turn, group: Group, call: Call): void {
   }
   switch (call.request.kind) {
     case 'read':
-      readLocally(turn, group, call)
+      // The switch came in front of this read: the shard's last revision says nothing of other shards.
+      if (call.request.at === undefined && !servesDenseReads(group.machine.revisions.mode))
+        readAtOneRevision(turn, call)
+      else readLocally(turn, group, call)
       return
     case 'barrier':
       answerCall(turn, call, { revision: 0, term: headerTerm(turn.state) }, encodeReply({ kind: 'done' }))

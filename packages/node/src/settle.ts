@@ -1,10 +1,13 @@
+import { stamped, takesRevision } from '@kvorum/model'
 import { hasReady, nextDue, propose, takeReady, type Ready } from '@kvorum/raft'
 import { failCall, type Call } from './calls.js'
 import { commandOf } from './commands.js'
 import { routeMessages } from './consensus.js'
 import { nextLeaseDue } from './leases.js'
+import { driveResolves, driveStamping, queueForRevision, stampUnused } from './leaderRevisions.js'
 import { leadershipLost, leadershipWon } from './leadership.js'
 import { nodeOfReplica } from './membership.js'
+import { driveOracle } from './oracle.js'
 import { askReads, readsConfirmed } from './reads.js'
 import { beginInstall } from './snapshotInstall.js'
 import { beginStream } from './snapshotSend.js'
@@ -38,6 +41,9 @@ export function settleGroup(turn: Turn, group: Group): void {
   if (group.raft === null) return
   markProgress(turn, group)
   proposeCalls(turn, group)
+  driveStamping(turn, group)
+  driveResolves(turn, group)
+  driveOracle(turn, group)
   askReads(turn, group)
   if (hasReady(group.raft, false)) collectReady(turn, group, false)
   if (hasReady(group.raft, true)) persisting.pending.add(group)
@@ -73,10 +79,9 @@ function leadershipChanged(turn: Turn, group: Group): void {
 /** One append for everything that clients asked of this group in this turn. */
 function proposeCalls(turn: Turn, group: Group): void {
   if (group.proposing.length === 0 || group.raft === null) return
-  const calls = group.proposing.filter(call => !call.done)
-  group.proposing = []
+  const calls = takeProposing(turn, group)
   if (calls.length === 0) return
-  const items = calls.map(call => ({ kind: 'normal' as const, data: commandOf(call.request) }))
+  const items = calls.map(call => ({ kind: 'normal' as const, data: entryOf(call) }))
   const proposed = propose(group.raft, turn.wall, items)
   if (!proposed.ok) {
     for (const call of calls) refuseProposal(turn, group, call, proposed.refusal)
@@ -91,7 +96,27 @@ function proposeCalls(turn: Turn, group: Group): void {
   })
 }
 
+/** What can be proposed now. Writes of a shard in oracle mode get their revisions first. */
+function takeProposing(turn: Turn, group: Group): Call[] {
+  const { proposing } = group
+  group.proposing = []
+  const ready: Call[] = []
+  for (const call of proposing) {
+    if (call.done) stampUnused(group, call)
+    else if (group.revisions !== null && call.stamp === null && takesRevision(commandOf(call.request)))
+      queueForRevision(turn, group, call)
+    else ready.push(call)
+  }
+  return ready
+}
+
+function entryOf(call: Call): Uint8Array {
+  const command = commandOf(call.request)
+  return call.stamp === null ? command : stamped(command, call.stamp)
+}
+
 function refuseProposal(turn: Turn, group: Group, call: Call, refusal: string): void {
+  stampUnused(group, call)
   if (refusal === 'busy') failCall(turn, call, 'tooManyRequests')
   else awaitLeader(turn, group, call)
 }

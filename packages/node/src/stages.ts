@@ -20,6 +20,8 @@ export function enterStage(call: Call, stage: Stage, at: Millis): void {
 /** It waits for a leader it can go to. */
 export function awaitLeader(turn: Turn, group: Group, call: Call): void {
   enterStage(call, 'leader', turn.now)
+  // What a leader was given for it is of no use to another, nor to itself later.
+  call.stamp = null
   group.waiting.push(call)
 }
 

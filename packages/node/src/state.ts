@@ -11,7 +11,7 @@ import type {
 } from '@kvorum/model'
 import type { OperationCounts, Overlay } from '@kvorum/machine'
 import type { Raft } from '@kvorum/raft'
-import type { ShardMap } from '@kvorum/placement'
+import type { LeaderRevisions, ShardMap } from '@kvorum/placement'
 import type { AlarmDuty } from './alarms.js'
 import type { Admission, Peer } from './identity.js'
 import type { Applying } from './applying.js'
@@ -25,7 +25,9 @@ import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
 import type { Hold } from './holds.js'
 import type { LeaseClock } from './leases.js'
+import type { Stamping } from './leaderRevisions.js'
 import type { MovingLeader } from './moveLeader.js'
+import type { NodeOracle } from './oracle.js'
 import type { LogBytes } from './logBytes.js'
 import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
@@ -74,6 +76,8 @@ export interface NodeState {
   nextId: number
   /** The highest term seen or sent in a header; see calls.ts. */
   highestTerm: Term
+  /** The meta group's, as the oracle's answers carried it; 0: none has. */
+  oracleTerm: Term
   lastTurnAt: Millis
   /** After a stall: no timer fires before this, so that what waits in the sockets is read first. */
   graceUntil: Millis
@@ -133,6 +137,11 @@ export interface Group {
   /** Wait for a leader they can go to. */
   waiting: Call[]
   readonly leases: LeaseClock | null
+  /** Of a shard in oracle mode, while this node leads it. */
+  revisions: LeaderRevisions | null
+  readonly stamping: Stamping
+  /** Of the meta group, while this node leads it. */
+  oracle: NodeOracle | null
   /** Commands of the node's own that are under way, one of each kind. */
   readonly own: { guard: Call | null; reclaim: Call | null; compact: Call | null }
   readonly checking: Checking
@@ -162,6 +171,8 @@ export interface Turn {
   readonly out: Orders
   /** Groups that were stepped and may have something to say. */
   readonly touched: Set<Group>
+  /** Calls of the node's own, to be routed at the end of what is being done; those with a group go to that one. */
+  readonly routing: Call[]
   readonly outbox: Map<NodeId, Parcel[]>
   /** How much more this turn may apply, over all groups; see apply.ts. */
   applyBytesLeft: number

@@ -27,6 +27,7 @@ import {
   receiveForwarded,
   receiveReply,
   receiveRequest,
+  routeOwn,
 } from './writes.js'
 
 /**
@@ -53,6 +54,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
     wall,
     out: noOrders(),
     touched: new Set(),
+    routing: [],
     outbox: new Map(),
     applyBytesLeft: applyBytes,
   }
@@ -260,7 +262,9 @@ function fireTimers(it: Turn): void {
 
 /** Until no group has anything more to say. Every round consumes what the one before brought, so it ends. */
 function settle(it: Turn): void {
-  while (it.touched.size > 0) {
+  for (;;) {
+    routeOwn(it)
+    if (it.touched.size === 0) return
     const groups = [...it.touched]
     it.touched.clear()
     for (const group of groups) {

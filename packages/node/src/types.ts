@@ -215,6 +215,8 @@ export interface Bootstrap {
   readonly nodes: readonly NodeRecord[]
   readonly metaConfig: GroupConfig
   readonly shards: readonly ShardDescriptor[]
+  /** The cluster begins with the oracle, as one of several shards must; absent: with dense revisions. */
+  readonly oracle?: boolean
   /**
    * Set for a node that joined a cluster: its replica id in every group. It has nothing before it gets a snapshot,
    * and its configurations are empty until then.

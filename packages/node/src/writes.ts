@@ -14,10 +14,13 @@ import { rangesOf } from './commands.js'
 import { forwardCall, takeBack } from './forwarding.js'
 import { noticeNoSpace, refusedByGuard } from './guard.js'
 import { hashForCall } from './hashing.js'
-import { leaderNode, leads } from './membership.js'
+import { queueResolve } from './leaderRevisions.js'
+import { inOracleMode, leaderNode, leads } from './membership.js'
 import { judgeMemberCommand } from './memberJudgement.js'
 import { moveLeader } from './moveLeader.js'
-import { queueRead } from './reads.js'
+import { queueForOracle } from './oracle.js'
+import { readAtOneRevision } from './oracleReads.js'
+import { queueRead, readAt } from './reads.js'
 import { readLocally } from './localReads.js'
 import { awaitLeader, enterStage } from './stages.js'
 import type { Group, Turn } from './state.js'
@@ -47,7 +50,7 @@ export function receiveForwarded(
 ): void {
   const peer = turn.state.peers.get(from)
   if (peer === undefined || !takeRequest(peer.taken, id)) return
-  const anyNode = request.kind === 'hashKv'
+  const anyNode = request.kind === 'hashKv' || (request.kind === 'read' && request.at !== undefined)
   const timeoutMs = anyNode ? LIMITS.hashMsMax : FORWARDED_TIMEOUT_MS
   const due = turn.now + turn.state.options.electionTimeoutMs * 2 + timeoutMs
   const call = openCall(turn, { kind: 'peer', node: from, id }, request, due)
@@ -112,12 +115,35 @@ export function cancelCall(turn: Turn, id: number): void {
   if (call !== undefined) failCall(turn, call, 'canceled', call.mayHaveEffect ? 'unknown' : 'notApplied')
 }
 
+/** Sends on what the node asks on its own account, whom it is for or wherever it belongs. */
+export function routeOwn(turn: Turn): void {
+  for (let call = turn.routing.shift(); call !== undefined; call = turn.routing.shift()) {
+    if (call.done) continue
+    const group = call.group === null ? undefined : turn.state.groups.get(call.group)
+    if (call.group === null) routeCall(turn, call)
+    else if (group === undefined) failCall(turn, call, 'notCapable')
+    else placeCall(turn, group, call)
+  }
+}
+
 /** Finds the group of a call and sends it there. */
 export function routeCall(turn: Turn, call: Call): void {
+  if (isTakenApart(turn.state, call)) {
+    takeApart(turn, call)
+    return
+  }
   const group = groupOf(turn, call)
   if (group === null) return
   call.group = group.id
   placeCall(turn, group, call)
+}
+
+/** Of a client that this node serves: reads of a cluster with an oracle. */
+const isTakenApart = (state: Turn['state'], { origin, request }: Call): boolean =>
+  request.kind === 'read' && origin.kind === 'client' && inOracleMode(state)
+
+function takeApart(turn: Turn, call: Call): void {
+  readAtOneRevision(turn, call)
 }
 
 function groupOf(turn: Turn, call: Call): Group | null {
@@ -129,8 +155,10 @@ function groupOf(turn: Turn, call: Call): Group | null {
     case 'meta':
     case 'moveLeader':
     case 'alarm':
+    case 'oracle':
       id = META_GROUP
       break
+    case 'resolve':
     case 'authFence':
       id = request.group
       break
@@ -166,17 +194,21 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     else awaitLeader(turn, group, call)
   } else if (request.kind === 'hashKv') hashForCall(turn, group, call, request.revision)
   else if (request.kind === 'leaseList') readLocally(turn, group, call)
+  else if (request.kind === 'read' && request.at !== undefined) readAt(turn, group, call, request.at.index)
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
   else if (request.kind === 'moveLeader') moveLeader(turn, group, call, request.to)
   else if (!leads(group)) sendToLeader(turn, group, call)
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
+  else if (request.kind === 'oracle') queueForOracle(turn, group, call, request.ask)
+  else if (request.kind === 'resolve') queueResolve(turn, group, call, request)
   else proposeUnlessRefused(turn, group, call)
 }
 
 /** By somebody who waits for the answer. */
-const isAsked = ({ origin }: Call): boolean => origin.kind === 'client' || origin.kind === 'peer'
+const isAsked = ({ origin }: Call): boolean =>
+  origin.kind === 'client' || origin.kind === 'peer' || origin.kind === 'part'
 
 function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
   const guarded = refusedByGuard(group, call)
@@ -235,6 +267,8 @@ function isIdempotent(request: ClientRequest): boolean {
     case 'leaseList':
     case 'barrier':
     case 'authFence':
+    case 'oracle':
+    case 'resolve':
       return true
     case 'write':
       // The machine recognises a write of a session and answers it as it did the first time.

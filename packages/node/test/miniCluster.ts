@@ -39,6 +39,8 @@ import {
 export interface MiniOptions {
   readonly nodes?: number
   readonly ranges?: readonly KeyRange[]
+  /** Revisions come from the oracle; else every shard counts its own. */
+  readonly oracle?: boolean
   readonly limits?: Partial<NodeLimits>
   readonly maintenance?: Partial<MaintenanceOptions>
   readonly longCommand?: NodeOptions['longCommand']
@@ -74,6 +76,7 @@ export class MiniCluster {
       })),
       metaConfig: votersOf(replicas),
       shards: ranges.map((range, i) => ({ group: (i + 1) as GroupId, range, epoch: 1, replicas })),
+      ...(options.oracle === true ? { oracle: true } : {}),
       joined: null,
     }
     for (const { node } of replicas) this.nodes.push(new MiniNode(this, node, bootstrap, options))

@@ -45,6 +45,8 @@ const REQUESTS = {
   moveLeader: 16,
   alarm: 30,
   hashKv: 31,
+  oracle: 32,
+  resolve: 33,
 } as const
 /** Around a request that says by what it was allowed. */
 const WITH_AUTHORITY = 21
@@ -71,7 +73,9 @@ function bodyToWire(request: ClientRequest): Wire {
       const out = new ByteWriter()
       writeOp(out, request.op)
       const whole = [kind, out.finish(), request.serializable]
-      return request.pageBytes === undefined ? whole : [...whole, request.pageBytes]
+      const { pageBytes, at } = request
+      if (at !== undefined) return [...whole, pageBytes ?? null, at.revision, at.index]
+      return pageBytes === undefined ? whole : [...whole, pageBytes]
     }
     case 'compact':
       return [kind, request.revision, request.physical]
@@ -97,6 +101,10 @@ function bodyToWire(request: ClientRequest): Wire {
       return [kind, request.change === 'raise', request.member, ALARM_KINDS.indexOf(request.alarm)]
     case 'hashKv':
       return [kind, request.revision]
+    case 'oracle':
+      return [kind, request.ask.kind === 'alloc' ? request.ask.count : 0]
+    case 'resolve':
+      return [kind, request.group, request.revision, request.ranges.map(rangeToWire)]
     default:
       return unreachable(request)
   }
@@ -111,8 +119,11 @@ function bodyFromWire(wire: Wire): ClientRequest {
       const op = readOp(input, 0)
       input.end()
       if (op.kind !== 'range' && op.kind !== 'txn') throw new MalformedError(`a ${op.kind} is not a read`)
-      const read = { kind: 'read', op, serializable: bool(wire[2]) } as const
-      return wire[3] === undefined ? read : { ...read, pageBytes: number(wire[3]) }
+      const plain = { kind: 'read', op, serializable: bool(wire[2]) } as const
+      const hasPages = wire[3] !== undefined && wire[3] !== null
+      const read = hasPages ? { ...plain, pageBytes: number(wire[3]!) } : plain
+      if (wire[4] === undefined) return read
+      return { ...read, at: { revision: number(wire[4]), index: number(wire[5]) } }
     }
     case REQUESTS.compact:
       return { kind: 'compact', revision: number(wire[1]), physical: bool(wire[2]) }
@@ -149,6 +160,17 @@ function bodyFromWire(wire: Wire): ClientRequest {
       }
     case REQUESTS.hashKv:
       return { kind: 'hashKv', revision: number(wire[1]) }
+    case REQUESTS.oracle: {
+      const count = number(wire[1])
+      return { kind: 'oracle', ask: count === 0 ? { kind: 'current' } : { kind: 'alloc', count } }
+    }
+    case REQUESTS.resolve:
+      return {
+        kind: 'resolve',
+        group: groupId(number(wire[1])),
+        revision: number(wire[2]),
+        ranges: list(wire[3]).map(rangeFromWire),
+      }
     default:
       throw new MalformedError(`request kind ${String(wire[0])} is not known`)
   }

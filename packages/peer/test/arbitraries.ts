@@ -158,6 +158,7 @@ export const REQUESTS: {
       ),
       serializable: flag,
       pageBytes: position,
+      at: fc.record({ revision: position, index: position }),
     },
     { requiredKeys: ['kind', 'op', 'serializable'] },
   ),
@@ -186,6 +187,19 @@ export const REQUESTS: {
     alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
   }),
   hashKv: fc.record({ kind: kind('hashKv'), revision: position }),
+  oracle: fc.record({
+    kind: kind('oracle'),
+    ask: fc.oneof(
+      fc.record({ kind: fc.constant('alloc' as const), count: fc.integer({ min: 1 }) }),
+      fc.record({ kind: fc.constant('current' as const) }),
+    ),
+  }),
+  resolve: fc.record({
+    kind: kind('resolve'),
+    group: position.map(groupId),
+    revision: position,
+    ranges: fc.array(range, { maxLength: 3 }),
+  }),
 }
 
 const code: Arbitrary<ErrorCode> = fc.constantFrom(

@@ -106,6 +106,21 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
     },
     { kind: 'request', id: 2, group: groupId(1), request: { kind: 'hashKv', revision: 300 } },
   ],
+  revisions: [
+    {
+      kind: 'request',
+      id: 1,
+      group: groupId(0),
+      request: { kind: 'oracle', ask: { kind: 'alloc', count: 300 } },
+    },
+    { kind: 'request', id: 2, group: groupId(0), request: { kind: 'oracle', ask: { kind: 'current' } } },
+    {
+      kind: 'request',
+      id: 3,
+      group: groupId(2),
+      request: { kind: 'resolve', group: groupId(2), revision: 300, ranges: [pointRange(utf8('k'))] },
+    },
+  ],
   requests: [
     {
       kind: 'request',

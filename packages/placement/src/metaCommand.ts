@@ -15,6 +15,7 @@ import {
   type NodeId,
   type Reply,
   type Result,
+  type Revision,
 } from '@kvorum/model'
 import { applyAuthCommand } from './auth/applyAuth.js'
 import { readAuthCommand, writeAuthCommand, type AuthCommand } from './auth/authCommand.js'
@@ -40,6 +41,8 @@ export type MetaCommand =
   | MemberCommand
   | ShardCommandOfMeta
   | ({ readonly kind: 'alarm'; readonly change: 'raise' | 'clear' } & MemberAlarm)
+  /** What the oracle may hand out; the first one begins it. Never goes down. */
+  | { readonly kind: 'raiseCeiling'; readonly ceiling: Revision }
 
 const META_COMMAND_FORMAT = 1
 const KINDS = {
@@ -52,6 +55,7 @@ const KINDS = {
   promoteMember: 19,
   bindMember: 20,
   alarm: 30,
+  raiseCeiling: 31,
   splitShard: 40,
   finishSplit: 41,
   abandonSplit: 42,
@@ -102,6 +106,9 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
     case 'finishSplit':
     case 'abandonSplit':
       out.varint(command.right)
+      break
+    case 'raiseCeiling':
+      out.varint(command.ceiling)
       break
     default:
       unreachable(command)
@@ -184,6 +191,8 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
       return { kind: 'finishSplit', right: groupId(input.varint()) }
     case KINDS.abandonSplit:
       return { kind: 'abandonSplit', right: groupId(input.varint()) }
+    case KINDS.raiseCeiling:
+      return { kind: 'raiseCeiling', ceiling: input.varint() }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
@@ -196,6 +205,7 @@ const OWN_COMMANDS: ReadonlySet<MetaCommand['kind']> = new Set([
   'bindMember',
   'finishSplit',
   'abandonSplit',
+  'raiseCeiling',
 ])
 
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
@@ -226,6 +236,9 @@ export function applyMetaCommand(
       return DONE
     case 'alarm':
       return changeAlarm(state, command.change, { member: command.member, alarm: command.alarm })
+    case 'raiseCeiling':
+      state.ceiling = Math.max(command.ceiling, state.ceiling ?? 0)
+      return DONE
     case 'auth': {
       const outcome = applyAuthCommand(state.auth, command.command, state.applied)
       if (!outcome.ok) return outcome

@@ -29,6 +29,15 @@ const SECTIONS: readonly MetaSection[] = [
     },
   },
   { tag: 3, encode: encodeAlarms, decode: decodeAlarms },
+  {
+    tag: 4,
+    encode: ({ ceiling }) => (ceiling === null ? null : new ByteWriter().varint(ceiling).finish()),
+    decode: (state, bytes) => {
+      const input = new ByteReader(bytes)
+      state.ceiling = input.varint()
+      input.end()
+    },
+  },
   OPERATIONS_SECTION,
 ]
 

@@ -11,6 +11,7 @@ import {
   writeRange,
   type Index,
   type NodeId,
+  type Revision,
   type Term,
 } from '@kvorum/model'
 import { createEncodedAuth, EMPTY_AUTH, type EncodedAuth } from './auth/authState.js'
@@ -53,6 +54,8 @@ export interface MetaState {
   alarms: Alarms
   /** Begun and not finished, at most one on a shard. */
   operations: readonly ShardOperation[]
+  /** Of the revision oracle: what it may hand out. Null: revisions are dense, and there is no oracle. */
+  ceiling: Revision | null
 }
 
 const META_FORMAT = 1
@@ -76,6 +79,7 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
     membership: foundingMembership(sorted, shards),
     alarms: NO_ALARMS,
     operations: [],
+    ceiling: null,
   }
 }
 
@@ -119,6 +123,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     membership: { nextReplica: 0, seats: [], removed: [] },
     alarms: NO_ALARMS,
     operations: [],
+    ceiling: null,
   }
   state.membership = foundingMembership(state.nodes, state.shards.shards)
   readSections(input, state)

@@ -76,6 +76,7 @@ const state: fc.Arbitrary<MetaState> = fc
     nextGroup: position,
     alarms,
     operations,
+    ceiling: fc.option(position),
     version: position,
     ranges,
     shard: fc.record({ group: position.map(groupId), epoch: position, replicas }),
@@ -138,6 +139,7 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
     member: id,
     alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
   }),
+  fc.record({ kind: fc.constant('raiseCeiling'), ceiling: position }),
 )
 
 const plain = (value: unknown): string =>

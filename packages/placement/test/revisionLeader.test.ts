@@ -115,7 +115,7 @@ t.test('a promise waits for its proof, the no-op, stamped writes and prepared tr
   const unproven = askResolve(leaderAt(0), { id: 5, revision: 5, ranges: [ALL_KEYS], patient: false })
   t.strictSame(settle(unproven), [])
   const late = leaderRoundSucceeds(
-    askResolve(leaderRoundStarts(leaderAt(0), 1), { ...unproven.resolves[0]! }),
+    askResolve(leaderRoundStarts(leaderAt(0), 1), { ...unproven.resolves[0]!, patient: false }),
     1,
   )
   t.strictSame(settle(late), [], 'a round that began earlier proves nothing')
@@ -138,6 +138,9 @@ t.test('a promise raises the floor over revisions that are on their way', async 
     patient: true,
   })
   t.strictSame(settleResolves(proven(patient), NO_TRANSACTIONS, 1).resolved, [], 'waits for the write')
+  const first = askResolve(leaderAt(0), { id: 5, revision: 5, ranges: [ALL_KEYS], patient: true })
+  const later = settleResolves(proven(asking(first, 1, 'a')), NO_TRANSACTIONS, 1)
+  t.equal(later.resolved.length, 1, 'what asks after it gets more than that')
   const { leader, resolved } = settleResolves(proven(losePatience(patient, 5)), NO_TRANSACTIONS, 1)
   t.equal(resolved.length, 1)
   t.equal(prepareAfter(leader), 5)

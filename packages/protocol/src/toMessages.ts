@@ -46,6 +46,9 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
     // Of no RPC by themselves: their handlers make the answer of them.
     case 'splitBegun':
     case 'tokenIssued':
+    // Between nodes.
+    case 'block':
+    case 'resolved':
       return { header }
     case 'leaseGranted':
     case 'leaseRenewed':

@@ -147,6 +147,8 @@ export class FakeNode implements KvNode {
       case 'meta':
         return this.#applyMeta(request)
       case 'authFence':
+      case 'oracle':
+      case 'resolve':
       case 'barrier':
       case 'moveLeader':
         return { kind: 'done' }

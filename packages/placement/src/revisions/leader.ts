@@ -55,8 +55,8 @@ export interface Resolve {
   readonly id: number
   readonly revision: Revision
   readonly ranges: readonly KeyRange[]
-  /** Waits for revisions that are asked for and not answered, too. See `losePatience`. */
-  readonly patient: boolean
+  /** Waits for the answers to asks below this one, too: those sent before it arrived. See `losePatience`. */
+  readonly asksBelow: number
   readonly proof: Proof
 }
 

@@ -10,27 +10,34 @@ export interface Resolved {
   readonly index: Index
 }
 
+/** `patient`: it waits for revisions that were asked for before, and have not come. */
+export type ResolveRequest = Omit<Resolve, 'proof' | 'asksBelow'> & { readonly patient: boolean }
+
 /**
  * Asks for a promise: every write at or below `revision` that there will ever be is applied. `revision` must have been
  * handed out already: later ones can still be given to anybody. The round of leadership has to start after this, when
  * the revision is known; an older round says nothing about writes that another leader was given since.
  */
-export const askResolve = (leader: LeaderRevisions, resolve: Omit<Resolve, 'proof'>): LeaderRevisions => ({
+export const askResolve = (
+  leader: LeaderRevisions,
+  { patient, ...resolve }: ResolveRequest,
+): LeaderRevisions => ({
   ...leader,
-  resolves: [...leader.resolves, { ...resolve, proof: WANTED }],
+  resolves: [...leader.resolves, { ...resolve, asksBelow: patient ? leader.nextAsk : 0, proof: WANTED }],
 })
 
 /** Its bounded time for waiting is over: a steady stream of writes must not starve a reader. */
 export const losePatience = (leader: LeaderRevisions, id: number): LeaderRevisions => ({
   ...leader,
-  resolves: leader.resolves.map(resolve => (resolve.id === id ? { ...resolve, patient: false } : resolve)),
+  resolves: leader.resolves.map(resolve => (resolve.id === id ? { ...resolve, asksBelow: 0 } : resolve)),
 })
 
 /**
  * Gives the promises that can be given. What can still come at or below the revision is: a stamped write that is not
  * applied, and a prepared transaction, which commits somewhere above the bound recorded at its prepare. What is asked
  * for and not answered cannot, because the floor goes up in the same step and such a block will be thrown away; it is
- * waited for only for the writes' sake, which a steady stream of readers would starve.
+ * waited for only for the writes' sake, which a steady stream of readers would starve. Asks that were sent later bring
+ * revisions above this one and are not waited for.
  *
  * A leader promises nothing before its no-op is applied: entries of its predecessors are committed that it has not
  * seen. And every promise, for a reader, a watch or a follower, has had its own proof of leadership; a deposed leader
@@ -60,6 +67,6 @@ function isHeldUp(leader: LeaderRevisions, transactions: Transactions, resolve: 
     transactions.prepared.some(
       ({ after, locks }) => after < resolve.revision && overlapAny(locks, resolve.ranges),
     ) ||
-    (resolve.patient && leader.asks.some(({ writes }) => writes.some(touches)))
+    leader.asks.some(({ id, writes }) => id < resolve.asksBelow && writes.some(touches))
   )
 }

@@ -69,6 +69,17 @@ export function takeBlock(
   return { leader: { ...leader, asks, floor, pending: [...leader.pending, ...propose] }, propose }
 }
 
+/** No answer comes any more: its writes are asked for again. One that comes all the same is nobody's. */
+export function askFailed(leader: LeaderRevisions, ask: number): LeaderRevisions {
+  const failed = leader.asks.find(({ id }) => id === ask)
+  if (failed === undefined) return leader
+  return {
+    ...leader,
+    asks: leader.asks.filter(other => other !== failed),
+    queued: [...failed.writes, ...leader.queued],
+  }
+}
+
 /** A revision was applied here: a write of this leader or of another, or a transaction. */
 export const revisionApplied = (leader: LeaderRevisions, revision: Revision): LeaderRevisions => ({
   ...leader,

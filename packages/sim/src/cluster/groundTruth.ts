@@ -134,6 +134,7 @@ export class GroundTruth {
         return { command, refused: !this.#openSession(command.lease, index), change: null }
       case 'guard':
       case 'reclaim':
+      case 'endDense':
         return { command, refused: false, change: null }
     }
   }

@@ -61,7 +61,13 @@ export class Refusals {
   }
 }
 
-const OWN: ReadonlySet<ShardCommand['kind']> = new Set(['guard', 'reclaim', 'authFence', 'publish'])
+const OWN: ReadonlySet<ShardCommand['kind']> = new Set([
+  'guard',
+  'reclaim',
+  'authFence',
+  'publish',
+  'endDense',
+])
 
 /** A deletion has a key and no value. */
 const charge = ({ key, value }: { readonly key: Uint8Array; readonly value: Uint8Array }): number =>

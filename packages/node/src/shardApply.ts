@@ -1,0 +1,78 @@
+import { assert, commandHeader, type ShardCommand, type StoreAnswer, type StoreNeed } from '@kvorum/model'
+import {
+  applyConfig,
+  applyNoop,
+  applyRevisions,
+  workCommand,
+  type Machine,
+  type Overlay,
+  type Worked,
+} from '@kvorum/machine'
+import { encodeRevisions, endDenseMode, revisionAtApply, type ShardRevisions } from '@kvorum/placement'
+import type { Pending } from './applying.js'
+import type { GroupMachine } from './groupMachine.js'
+
+/**
+ * Carrying out an entry of a shard's log. Placement knows which revision a write gets and whether it may be carried
+ * out at all; the state machine carries it out at the revision it is told. Neither knows of the other.
+ */
+
+/** What came of an entry. */
+export type ShardOutcome =
+  /** Nothing that anybody waits for: the entry of a new leader, a configuration, a meta group's entry. */
+  | { readonly kind: 'nothing' }
+  /** A command of the machine, to be shown. */
+  | { readonly kind: 'worked'; readonly worked: Worked }
+  /** Not applied; its leader queues the command again and asks a revision. */
+  | { readonly kind: 'again' }
+
+export const NOTHING_CAME: ShardOutcome = { kind: 'nothing' }
+const AGAIN: ShardOutcome = { kind: 'again' }
+
+export function* applyShardEntry(
+  machine: GroupMachine,
+  overlay: Overlay,
+  { entry, command, prefetched }: Pending,
+): Generator<StoreNeed, ShardOutcome, StoreAnswer> {
+  const { shard } = machine
+  assert(shard !== null, () => 'an entry is applied without a state machine')
+  switch (entry.kind) {
+    case 'noop':
+      applyNoop(shard, overlay, entry)
+      return NOTHING_CAME
+    case 'config':
+      applyConfig(shard, overlay, entry, entry.data)
+      return NOTHING_CAME
+    case 'normal':
+  }
+  if (command?.kind === 'endDense') {
+    const mode = endDenseMode(machine.revisions.mode, shard.revision)
+    changeRevisions(machine, shard, overlay, entry, { ...machine.revisions, mode })
+    return NOTHING_CAME
+  }
+  const stamp = commandHeader(entry.data).stamp ?? null
+  if (command !== null && needsRevision(command)) {
+    const revision = revisionAtApply(machine.revisions.mode, shard.revision, stamp)
+    if (revision === 'again') {
+      applyNoop(shard, overlay, entry)
+      return AGAIN
+    }
+  }
+  const worked = yield* workCommand(shard, overlay, { ...entry, command, stamp }, prefetched)
+  return { kind: 'worked', worked }
+}
+
+/** Every replica does the same, so a command that may write takes a revision whether it does write or not. */
+const needsRevision = ({ kind }: ShardCommand): boolean => kind === 'write' || kind === 'leaseRevoke'
+
+/** The entry changes what the shard remembers of revisions and transactions, and no key. */
+function changeRevisions(
+  machine: GroupMachine,
+  shard: Machine,
+  overlay: Overlay,
+  entry: Pending['entry'],
+  revisions: ShardRevisions,
+): void {
+  applyRevisions(shard, overlay, entry, encodeRevisions(revisions))
+  machine.revisions = revisions
+}
