@@ -53,6 +53,12 @@ export type ErrorCode =
   | 'shardBusy'
   | 'splitKeyInvalid'
   | 'tooManyShards'
+  | 'shardChanged'
+  | 'shardNotPlaced'
+  | 'placeInvalid'
+  | 'nodeFull'
+  | 'nodeDraining'
+  | 'drainNowhere'
   // users, roles and who may do what
   | 'authNotEnabled'
   | 'authFailed'

@@ -104,6 +104,10 @@ export const LIMITS = {
   shardsMax: 4_096,
   shardOperationsMax: 64,
 
+  /** Replicas of shards that one node may hold: each costs memory, timers and a share of every heartbeat. */
+  shardsPerNodeMax: 4_096,
+  /** Replicas of one shard: each is one more copy that its leader feeds. */
+  replicasPerShardMax: 7,
   /** Alarms that may be up at once; each is a line of the meta group's state. */
   alarmsMax: 256,
   /** Hashes of the whole store that one node computes at a time; each holds a view of the store open. */

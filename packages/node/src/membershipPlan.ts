@@ -1,5 +1,5 @@
-import type { GroupConfig, ReplicaId } from '@kvorum/model'
-import { isTaken, type MetaState } from '@kvorum/placement'
+import { META_GROUP, type GroupConfig, type GroupId, type ReplicaId } from '@kvorum/model'
+import { isTaken, wantedSeats, type MetaState } from '@kvorum/placement'
 import type { ConfigChange } from '@kvorum/raft'
 
 /**
@@ -8,6 +8,10 @@ import type { ConfigChange } from '@kvorum/raft'
  *
  *     not there yet --> learner --> caught up --> voter (unless it is meant to be a learner)
  *     no member any more --> out, when `mayGo` says so
+ *     a member whose replica is wanted elsewhere --> out together with the one that takes its place
+ *
+ * Of the meta group no more than META_VOTERS_MAX vote where shards are placed; the other members learn the map from
+ * it as learners.
  */
 export function nextChange(
   config: GroupConfig,
@@ -15,23 +19,50 @@ export function nextChange(
   self: ReplicaId,
   isCaughtUp: (id: ReplicaId) => boolean,
   mayGo: (id: ReplicaId) => boolean = () => true,
+  group: GroupId = META_GROUP,
 ): ConfigChange | null {
-  const seats = new Map(meta.membership.seats.map(seat => [seat.replica, seat]))
+  const wanted = wantedSeats(meta, group)
+  const seats = new Map(wanted.map(seat => [seat.replica, seat]))
+  const members = new Set(meta.membership.seats.map(({ replica }) => replica))
   const learners = new Set(meta.nodes.filter(({ learner }) => learner).map(({ id }) => id))
   const present = [...config.voters, ...config.learners]
-  const gone = present.filter(id => !seats.has(id) && mayGo(id))
-  const promote = config.learners.filter(id => {
-    const seat = seats.get(id)
-    return seat !== undefined && !learners.has(seat.node) && isCaughtUp(id)
-  })
+  const gone = present.filter(id => !members.has(id) && mayGo(id))
+  const places = group === META_GROUP && meta.placement.replicas > 0 ? META_VOTERS_MAX : Infinity
+  const staying = config.voters.filter(id => !gone.includes(id)).length
+  const promote = config.learners
+    .filter(id => {
+      const seat = seats.get(id)
+      return seat !== undefined && !learners.has(seat.node) && isCaughtUp(id)
+    })
+    .slice(0, Math.max(0, places - staying))
+  const arriving = wanted.filter(
+    ({ replica, node }) =>
+      !learners.has(node) && !config.voters.includes(replica) && !promote.includes(replica),
+  )
+  const moved = present.filter(id => members.has(id) && !seats.has(id) && mayGo(id))
+  const leaving = arriving.length === 0 ? [...gone, ...moved] : gone
   // A leader that goes itself goes last: what it can still do for the others it does first.
-  const remove = gone.length > 1 || promote.length > 0 ? gone.filter(id => id !== self) : gone
+  const remove = leaving.length > 1 || promote.length > 0 ? leaving.filter(id => id !== self) : leaving
   const voters = config.voters.filter(id => !remove.includes(id)).length + promote.length
   if (remove.length + promote.length > 0 && voters > 0) return { ...NOTHING, promote, remove }
-  const addLearners = meta.membership.seats
+  const addLearners = wanted
     .filter(seat => !present.includes(seat.replica) && (seat.founder || isTaken(seat)))
     .map(({ replica, node }) => ({ id: replica, node }))
   return addLearners.length === 0 ? null : { ...NOTHING, addLearners }
+}
+
+/** More voters would make the meta group's every decision slower and no safer. */
+export const META_VOTERS_MAX = 5
+
+/** Whether the group is as the meta group's state wants it: exactly the wanted replicas vote, and nobody else is there. */
+export function isAsWanted(config: GroupConfig, meta: MetaState, group: GroupId): boolean {
+  const wanted = wantedSeats(meta, group).map(({ replica }) => replica)
+  return (
+    config.outgoing.length === 0 &&
+    config.learners.length === 0 &&
+    config.voters.length === wanted.length &&
+    wanted.every(id => config.voters.includes(id))
+  )
 }
 
 const NOTHING: ConfigChange = { addVoters: [], addLearners: [], promote: [], demote: [], remove: [] }

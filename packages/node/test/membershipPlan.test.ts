@@ -3,7 +3,7 @@ import { ALL_KEYS, groupId, incarnation, nodeId, replicaId, type GroupConfig } f
 import { applyMetaCommand, createMetaState, type MetaCommand, type MetaState } from '@kvorum/placement'
 import { enterJoint, leaveJoint } from '@kvorum/raft'
 import { votersOf } from '@kvorum/node'
-import { nextChange } from '#src/membershipPlan.js'
+import { isAsWanted, nextChange } from '#src/membershipPlan.js'
 
 const replicas = [1, 2, 3].map(id => ({ id: replicaId(id), node: nodeId(BigInt(id)) }))
 const everybody = (): boolean => true
@@ -81,4 +81,74 @@ t.test('who may not go yet stays, and is no hindrance to others', async t => {
   const stays = (id: number): boolean => id !== 2
   t.match(nextChange(votersOf(replicas), state, replicaId(1), everybody, stays), { remove: [3] })
   t.equal(nextChange(votersOf(replicas), meta(remove(2n)), replicaId(1), everybody, stays), null)
+})
+
+const five = [1, 2, 3, 4, 5].map(id => ({ id: replicaId(id), node: nodeId(BigInt(id)) }))
+const place = (before: bigint[], nodes: bigint[]): MetaCommand => ({
+  kind: 'placeShard',
+  group: groupId(1),
+  before: before.map(nodeId),
+  nodes: nodes.map(nodeId),
+  override: false,
+})
+
+/** Five members, the shard on the first three. */
+function placedMeta(...commands: MetaCommand[]): MetaState {
+  const nodes = five.map(({ node }) => ({
+    id: node,
+    name: `n${node}`,
+    peerUrls: [`http://n${node}`],
+    clientUrls: [],
+    learner: false,
+    serverVersion: '',
+  }))
+  const shard = { group: groupId(1), range: ALL_KEYS, epoch: 1, replicas: five.slice(0, 3) }
+  const state = createMetaState(nodes, [shard], { replicas: 3, members: five })
+  for (const command of commands) applyMetaCommand(state, command)
+  return state
+}
+
+function followShard(config: GroupConfig, state: MetaState, self: number): GroupConfig[] {
+  const seen: GroupConfig[] = []
+  for (let at = config; seen.length < 20;) {
+    const change = nextChange(at, state, replicaId(self), everybody, everybody, groupId(1))
+    if (change === null) return seen
+    seen.push((at = leaveJoint(enterJoint(at, change)!)))
+  }
+  throw new Error('it never ends')
+}
+
+t.test('a replica moves: it is copied, then both ends change in one step', async t => {
+  const before = votersOf(five.slice(0, 3))
+  t.same(followShard(before, placedMeta(), 1), [])
+  t.ok(isAsWanted(before, placedMeta(), groupId(1)))
+  const moving = placedMeta(place([1n, 2n, 3n], [1n, 2n, 4n]))
+  t.notOk(isAsWanted(before, moving, groupId(1)))
+  const steps = followShard(before, moving, 1)
+  t.match(steps, [
+    { voters: [1, 2, 3], learners: [4] },
+    { voters: [1, 2, 4], learners: [] },
+  ])
+  t.ok(isAsWanted(steps.at(-1)!, moving, groupId(1)))
+  t.equal(
+    nextChange(steps[0]!, moving, replicaId(1), nobody, everybody, groupId(1)),
+    null,
+    'nobody goes before the other has caught up',
+  )
+})
+
+t.test('where the leader itself is moved it goes last', async t => {
+  const steps = followShard(votersOf(five.slice(0, 3)), placedMeta(place([1n, 2n, 3n], [2n, 3n, 4n])), 1)
+  t.match(steps, [{ learners: [4] }, { voters: [1, 2, 3, 4] }, { voters: [2, 3, 4] }])
+})
+
+t.test('of the meta group not everybody votes where shards are placed', async t => {
+  const state = placedMeta(add(6n), bind(6n))
+  const config = votersOf(five)
+  const step = nextChange(config, state, replicaId(1), everybody)
+  t.match(step, { addLearners: [{ id: 6 }] })
+  const next = leaveJoint(enterJoint(config, step!)!)
+  t.equal(nextChange(next, state, replicaId(1), everybody), null, 'five are enough')
+  const without = placedMeta(add(6n), bind(6n), remove(2n))
+  t.match(nextChange(next, without, replicaId(1), everybody), { promote: [6], remove: [2] })
 })

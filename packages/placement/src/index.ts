@@ -6,10 +6,22 @@
  *     a request's ranges -------> routeRanges(map) --------> parts per shard
  */
 export * from './auth/index.js'
+export * from './balance/index.js'
 export * from './members.js'
 export { NO_ALARMS, restoredAlarms, type Alarms } from './alarms.js'
 export * from './metaCommand.js'
 export * from './metaState.js'
+export {
+  initialPlacement,
+  NO_PLACEMENT,
+  placedShard,
+  shardsOn,
+  wantedNodes,
+  wantedSeats,
+  type PlaceCommand,
+  type PlacedShard,
+  type Placement,
+} from './placing.js'
 export * from './revisions/index.js'
 export * from './shardMap.js'
 export {

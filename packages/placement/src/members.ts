@@ -10,6 +10,7 @@ import {
   type Incarnation,
   type Member,
   type NodeId,
+  type Replica,
   type ReplicaId,
   type Reply,
   type Result,
@@ -73,8 +74,10 @@ export type MemberCommand =
 export function foundingMembership(
   nodes: readonly NodeRecord[],
   shards: readonly ShardDescriptor[],
+  members: readonly Replica[] = [],
 ): Membership {
-  const known = new Map(shards.flatMap(({ replicas }) => replicas.map(({ id, node }) => [node, id] as const)))
+  const named = [...members, ...shards.flatMap(({ replicas }) => replicas)]
+  const known = new Map(named.map(({ id, node }) => [node, id] as const))
   let next = Math.max(0, ...known.values()) + 1
   const seats = nodes.map(({ id }) => ({
     node: id,
@@ -173,6 +176,9 @@ function removeMember(state: MetaState, { node, strict }: Of<'removeMember'>): R
   const { replica } = seatOf(state, node)!
   state.nodes = state.nodes.filter(({ id }) => id !== node)
   membership.seats = membership.seats.filter(seat => seat.node !== node)
+  // Nobody can be emptied who is no member any more.
+  const { placement } = state
+  state.placement = { ...placement, draining: placement.draining.filter(other => other !== node) }
   membership.removed = [...membership.removed, { node, replica, peerUrls: record.peerUrls }]
   return done(state, node)
 }

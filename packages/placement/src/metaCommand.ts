@@ -23,6 +23,7 @@ import { applyMemberCommand, type MemberCommand } from './members.js'
 import { changeAlarm } from './alarms.js'
 import { applyShardCommand, type ShardCommandOfMeta } from './shardOperations.js'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
+import { applyPlaceCommand, readNodes, writeNodes, type PlaceCommand } from './placing.js'
 
 /** What the meta group's log can hold. Format, kind and flags as for a shard's commands. */
 export type MetaCommand =
@@ -40,6 +41,7 @@ export type MetaCommand =
   | { readonly kind: 'auth'; readonly command: AuthCommand }
   | MemberCommand
   | ShardCommandOfMeta
+  | PlaceCommand
   | ({ readonly kind: 'alarm'; readonly change: 'raise' | 'clear' } & MemberAlarm)
   /** What the oracle may hand out; the first one begins it. Never goes down. */
   | { readonly kind: 'raiseCeiling'; readonly ceiling: Revision }
@@ -59,6 +61,9 @@ const KINDS = {
   splitShard: 40,
   finishSplit: 41,
   abandonSplit: 42,
+  placeShard: 48,
+  shardPlaced: 49,
+  drainNode: 50,
 } as const
 /** Behind the flags: the fence of the users and roles by which the command was allowed. */
 const FLAG_AUTH = 1
@@ -109,6 +114,18 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
       break
     case 'raiseCeiling':
       out.varint(command.ceiling)
+      break
+    case 'placeShard':
+      out.varint(command.group).bool(command.override)
+      writeNodes(out, command.before)
+      writeNodes(out, command.nodes)
+      break
+    case 'shardPlaced':
+      out.varint(command.group).varint(command.index)
+      writeNodes(out, command.nodes)
+      break
+    case 'drainNode':
+      out.u64(command.node).bool(command.drain)
       break
     default:
       unreachable(command)
@@ -193,6 +210,18 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
       return { kind: 'abandonSplit', right: groupId(input.varint()) }
     case KINDS.raiseCeiling:
       return { kind: 'raiseCeiling', ceiling: input.varint() }
+    case KINDS.placeShard: {
+      const group = groupId(input.varint())
+      const override = input.bool()
+      return { kind: 'placeShard', group, override, before: readNodes(input), nodes: readNodes(input) }
+    }
+    case KINDS.shardPlaced: {
+      const group = groupId(input.varint())
+      const index = input.varint()
+      return { kind: 'shardPlaced', group, index, nodes: readNodes(input) }
+    }
+    case KINDS.drainNode:
+      return { kind: 'drainNode', node: nodeId(input.u64()), drain: input.bool() }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
@@ -206,7 +235,12 @@ const OWN_COMMANDS: ReadonlySet<MetaCommand['kind']> = new Set([
   'finishSplit',
   'abandonSplit',
   'raiseCeiling',
+  'shardPlaced',
 ])
+
+/** The balancer's moves are a node's own; only they override. */
+const isOwn = (command: MetaCommand): boolean =>
+  OWN_COMMANDS.has(command.kind) || (command.kind === 'placeShard' && command.override)
 
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
 export function applyMetaCommand(
@@ -215,7 +249,7 @@ export function applyMetaCommand(
   authRevision: number | null = null,
 ): Result<Reply> {
   // What a node says about itself is bound to no user; what an administrator wants is decided by the newest roles.
-  const needed = authRevision ?? (OWN_COMMANDS.has(command.kind) ? Infinity : 0)
+  const needed = authRevision ?? (isOwn(command) ? Infinity : 0)
   if (needed < state.auth.fence && (state.auth.enabled || authRevision !== null))
     return refuse('authOutdated')
   switch (command.kind) {
@@ -249,6 +283,10 @@ export function applyMetaCommand(
     case 'finishSplit':
     case 'abandonSplit':
       return applyShardCommand(state, command)
+    case 'placeShard':
+    case 'shardPlaced':
+    case 'drainNode':
+      return applyPlaceCommand(state, command)
     default:
       return applyMemberCommand(state, command)
   }

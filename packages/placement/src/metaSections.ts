@@ -4,6 +4,7 @@ import { MEMBERSHIP_SECTION } from './members.js'
 import { decodeAlarms, encodeAlarms } from './alarms.js'
 import { OPERATIONS_SECTION } from './shardOperations.js'
 import type { MetaState } from './metaState.js'
+import { PLACEMENT_SECTION } from './placing.js'
 
 /**
  * Parts of the meta group's state beside nodes and shards, each with a number of its own on disk and a format of
@@ -39,6 +40,7 @@ const SECTIONS: readonly MetaSection[] = [
     },
   },
   OPERATIONS_SECTION,
+  PLACEMENT_SECTION,
 ]
 
 export function writeSections(out: ByteWriter, state: MetaState, encoded: EncodedAuth): void {

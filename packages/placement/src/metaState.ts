@@ -12,6 +12,7 @@ import {
   type Index,
   type NodeId,
   type Revision,
+  type Replica,
   type Term,
 } from '@kvorum/model'
 import { createEncodedAuth, EMPTY_AUTH, type EncodedAuth } from './auth/authState.js'
@@ -19,6 +20,7 @@ import { foundingMembership, type Membership } from './members.js'
 import { NO_ALARMS, type Alarms } from './alarms.js'
 import { readSections, writeSections } from './metaSections.js'
 import type { ShardOperation } from './shardOperations.js'
+import { initialPlacement, NO_PLACEMENT, type Placement } from './placing.js'
 import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
 /** A member of the cluster as the meta group's log knows it. */
@@ -56,13 +58,22 @@ export interface MetaState {
   operations: readonly ShardOperation[]
   /** Of the revision oracle: what it may hand out. Null: revisions are dense, and there is no oracle. */
   ceiling: Revision | null
+  placement: Placement
 }
 
 const META_FORMAT = 1
 /** Table prefix in the state store, apart from every table of the shards. */
 export const META_ROW = Uint8Array.of(0x4d)
 
-export function createMetaState(nodes: readonly NodeRecord[], shards: readonly ShardDescriptor[]): MetaState {
+/**
+ * The state that a cluster begins with. `replicas`: how many each shard should have, which then begins where its
+ * descriptor says; 0: one on every node. `members`: every node's replica id, where the shards do not name them all.
+ */
+export function createMetaState(
+  nodes: readonly NodeRecord[],
+  shards: readonly ShardDescriptor[],
+  { replicas = 0, members = [] }: { readonly replicas?: number; readonly members?: readonly Replica[] } = {},
+): MetaState {
   const map = { version: 1, shards }
   checkShardMap(map)
   const sorted = [...nodes].sort((a, b) => (a.id < b.id ? -1 : 1))
@@ -76,10 +87,11 @@ export function createMetaState(nodes: readonly NodeRecord[], shards: readonly S
     clusterVersion: '',
     nextGroup: Math.max(0, ...shards.map(shard => shard.group)) + 1,
     auth: EMPTY_AUTH,
-    membership: foundingMembership(sorted, shards),
+    membership: foundingMembership(sorted, shards, members),
     alarms: NO_ALARMS,
     operations: [],
     ceiling: null,
+    placement: initialPlacement(shards, replicas),
   }
 }
 
@@ -124,6 +136,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     alarms: NO_ALARMS,
     operations: [],
     ceiling: null,
+    placement: NO_PLACEMENT,
   }
   state.membership = foundingMembership(state.nodes, state.shards.shards)
   readSections(input, state)

@@ -19,9 +19,12 @@ import {
 export interface ShardDescriptor {
   readonly group: GroupId
   readonly range: KeyRange
-  /** Grows with every change of this shard's range or replicas; requests carry the one they were routed with. */
+  /** Grows with every change of this shard's range; requests carry the one they were routed with. */
   readonly epoch: Epoch
-  /** The replicas the shard was made with; the group's own configuration says who takes part now. */
+  /**
+   * The replicas that the shard was made with, or that it had when it was last as wanted: where to ask for it. The
+   * group's own configuration says who takes part.
+   */
   readonly replicas: readonly Replica[]
 }
 

@@ -15,6 +15,7 @@ import {
 } from '@kvorum/model'
 import type { MetaSection } from './metaSections.js'
 import type { MetaState } from './metaState.js'
+import { isMoving, placeRightHalf } from './placing.js'
 import { checkShardMap, shardOf, type ShardDescriptor } from './shardMap.js'
 
 /**
@@ -69,7 +70,8 @@ function beginSplit(state: MetaState, at: Uint8Array, group: GroupId | null): Re
   const { start } = shard.range
   if (at.length === 0 || !rangeContains(shard.range, at) || compareBytes(at, start) === 0)
     return refuse('splitKeyInvalid')
-  if (operationOn(state, shard.group) !== undefined) return refuse('shardBusy')
+  if (operationOn(state, shard.group) !== undefined || isMoving(state, shard.group))
+    return refuse('shardBusy')
   if (state.operations.length >= LIMITS.shardOperationsMax) return refuse('tooManyRequests')
   if (shards.length + state.operations.length >= LIMITS.shardsMax) return refuse('tooManyShards')
   const right = groupId(state.nextGroup++)
@@ -88,6 +90,7 @@ function finishSplit(state: MetaState, right: GroupId): Result<Reply> {
   const map = { version: state.shards.version + 1, shards }
   checkShardMap(map)
   state.shards = map
+  placeRightHalf(state, operation.group, right)
   state.operations = state.operations.filter(other => other !== operation)
   return ok({ kind: 'done' })
 }

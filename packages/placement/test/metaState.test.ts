@@ -65,8 +65,18 @@ const operations = fc.array(
   }),
   { maxLength: 3 },
 )
+const nodes = fc.array(id, { maxLength: 4 })
+const placement = fc.record({
+  replicas: position,
+  draining: nodes,
+  shards: fc.array(
+    fc.record({ group: position.map(groupId), nodes, settled: fc.boolean(), settledAt: position }),
+    { maxLength: 3 },
+  ),
+})
 const state: fc.Arbitrary<MetaState> = fc
   .record({
+    placement,
     applied: position,
     appliedTerm: position,
     config: fc.uint8Array({ maxLength: 20 }),
@@ -140,6 +150,15 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
     alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
   }),
   fc.record({ kind: fc.constant('raiseCeiling'), ceiling: position }),
+  fc.record({
+    kind: fc.constant('placeShard'),
+    group: position.map(groupId),
+    override: fc.boolean(),
+    before: nodes,
+    nodes,
+  }),
+  fc.record({ kind: fc.constant('shardPlaced'), group: position.map(groupId), index: position, nodes }),
+  fc.record({ kind: fc.constant('drainNode'), node: id, drain: fc.boolean() }),
 )
 
 const plain = (value: unknown): string =>

@@ -126,6 +126,18 @@ export const ERRORS: Readonly<
   shardBusy: own('failedPrecondition', 'an operation on this shard is under way'),
   splitKeyInvalid: own('invalidArgument', 'the key must lie inside the shard, behind its first key'),
   tooManyShards: own('resourceExhausted', 'the cluster has as many shards as it may'),
+  shardChanged: own('failedPrecondition', 'the shard has been changed meanwhile: look at it again'),
+  shardNotPlaced: own(
+    'failedPrecondition',
+    'every member has a replica of every shard: there is nowhere to move one to',
+  ),
+  placeInvalid: own('invalidArgument', 'the shard cannot have its replicas there'),
+  nodeFull: own('failedPrecondition', 'the member holds as many shards as it may'),
+  nodeDraining: own('failedPrecondition', 'the member is being drained'),
+  drainNowhere: own(
+    'failedPrecondition',
+    'the replicas of the member have nowhere to go: add a member first, or lower the number of replicas',
+  ),
   staleRoute: own('unavailable', 'the shard has moved, try again'),
   authOutdated: own('unavailable', 'users and roles are changing, try again'),
   crossShard: own('unimplemented', 'transaction over several shards'),

@@ -1,0 +1,83 @@
+import type { GroupId, Millis, NodeId } from '@kvorum/model'
+
+/** What the balancer looks at. All of it is data: whoever asks says who is there, and what each node carries. */
+export interface BalanceCluster {
+  readonly nodes: readonly BalanceNode[]
+  readonly shards: readonly BalanceShard[]
+}
+
+export interface BalanceNode {
+  readonly node: NodeId
+  /** How long it has been there without a gap, in milliseconds; null: it is not there. */
+  readonly presentMs: Millis | null
+  /** How long it has not been there; 0 for one that is. */
+  readonly missingMs: Millis
+  /** It is to hold nothing any more. */
+  readonly draining: boolean
+  /** A member that does not vote: it gets nothing. */
+  readonly learner: boolean
+  /** Its disk or quota has no room: it gets nothing. */
+  readonly full: boolean
+}
+
+export interface BalanceShard {
+  readonly group: GroupId
+  /** Where its replicas are wanted; while they move, where they will be. */
+  readonly replicas: readonly NodeId[]
+  /** Its group is as it is wanted: no operation is under way. */
+  readonly settled: boolean
+  readonly leader: NodeId | null
+  /** Bytes of one replica, as far as known; 0: unknown. */
+  readonly bytes: number
+}
+
+export interface BalancePolicy {
+  /** Replicas that a shard should have. */
+  readonly replicas: number
+  /** A node that is missing for so long is taken for dead: its replicas are rebuilt elsewhere. */
+  readonly deadAfterMs: Millis
+  /** A node gets replicas only when it has been there for so long. */
+  readonly steadyAfterMs: Millis
+  /** Replicas of shards that one node may hold. */
+  readonly shardsPerNodeMax: number
+  /** Shards that may be moving at a time, in the whole cluster. */
+  readonly movesMax: number
+  /** Leaderships to be handed over at a time. */
+  readonly transfersMax: number
+}
+
+export type BalanceReason =
+  | 'nodeDead'
+  | 'nodeGone'
+  | 'nodeDraining'
+  | 'tooFewReplicas'
+  | 'tooManyReplicas'
+  | 'replicasUneven'
+  | 'bytesUneven'
+  | 'leadersUneven'
+
+/** One thing to do. A move with both ends replaces a replica; with one, the shard gains or loses one. */
+export type BalanceStep =
+  | {
+      readonly kind: 'move'
+      readonly group: GroupId
+      readonly from: NodeId | null
+      readonly to: NodeId | null
+      readonly reason: BalanceReason
+    }
+  | {
+      readonly kind: 'transfer'
+      readonly group: GroupId
+      readonly from: NodeId
+      readonly to: NodeId
+      readonly reason: BalanceReason
+    }
+
+/** Where a shard's replicas are wanted once the move is made; ascending. */
+export function replicasAfter(
+  replicas: readonly NodeId[],
+  { from, to }: { readonly from: NodeId | null; readonly to: NodeId | null },
+): NodeId[] {
+  const left = replicas.filter(node => node !== from)
+  return (to === null || left.includes(to) ? left : [...left, to]).sort((a, b) => (a < b ? -1 : 1))
+}
