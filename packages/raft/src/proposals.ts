@@ -5,7 +5,7 @@ import { newestConfig } from './history.js'
 import { appendOwn } from './log.js'
 import { enterJoint, isJoint } from './membership.js'
 import type { Raft } from './raft.js'
-import { isCaughtUp } from './transfer.js'
+import { isReadyToVote } from './transfer.js'
 import type { ConfigChange, Proposed, Refusal } from './types.js'
 
 /** What a client's command is to raft: a kind and bytes that are never looked into. */
@@ -49,10 +49,10 @@ export function proposeConfig(raft: Raft, time: Millis, change: ConfigChange): P
   if (isJoint(raft.config) || newestConfig(raft).index > raft.commit) return refuse('pendingChange')
   const joint = enterJoint(raft.config, change)
   if (!joint) return refuse('badTarget')
-  // A voter that is far behind would keep the group from committing (thesis 4.2.1).
+  // A voter that is far behind would keep the group from committing (thesis 4.2.1), one without state worse.
   const ready = change.promote.every(id => {
     const progress = raft.progress.get(id)
-    return progress !== undefined && isCaughtUp(raft, progress)
+    return progress !== undefined && isReadyToVote(raft, progress)
   })
   if (!ready) return refuse('notReady')
   const index = raft.lastIndex + 1

@@ -1027,7 +1027,12 @@ t.test('membership (thesis 4)', t => {
     const raft = settled({ config: configOf([1, 2, 3], [4]) })
     t.match(proposeConfig(raft, 0, { ...noChange, promote: [rid(4)] }), { refusal: 'notReady' })
     acknowledge(raft, 4, 1)
-    t.equal(proposeConfig(raft, 0, { ...noChange, promote: [rid(4)] }).ok, true)
+    const isPromoted = (): boolean => proposeConfig(raft, 0, { ...noChange, promote: [rid(4)] }).ok
+    t.equal(isPromoted(), false, 'it has not said that it has more than the log')
+    receive(raft, 4, raft.term, { kind: 'heartbeatReply', round: 0, needSnapshot: true })
+    t.equal(isPromoted(), false, 'it has not')
+    receive(raft, 4, raft.term, { kind: 'heartbeatReply', round: 0, needSnapshot: false })
+    t.equal(isPromoted(), true)
     t.end()
   })
   t.test('the owner of a leader knows whether a learner has more than the log', t => {
