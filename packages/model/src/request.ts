@@ -1,6 +1,6 @@
 import type { AlarmKind } from './alarm.js'
 import type { AuthFence, Authority } from './auth.js'
-import type { Result } from './errors.js'
+import type { ErrorCode, Result } from './errors.js'
 import type { GroupId, Index, LeaseId, NodeId, Revision, Term } from './ids.js'
 import type { RangeOp, TxnOp } from './ops.js'
 import type { KeyRange } from './range.js'
@@ -98,9 +98,15 @@ export interface WatchCreate {
   readonly watchId: number
   readonly fragment: boolean
   /** Why the edge wants it refused: answered in its turn, like any other creation. */
-  readonly refusal?: string
+  readonly refusal?: WatchRefusal
   /** The fence of the users and roles by which it was allowed; absent: authentication was off. */
   readonly authRevision?: number
+}
+
+/** Why a watch was not made: in the words of the API, and by name for whoever reads it in the server itself. */
+export interface WatchRefusal {
+  readonly reason: string
+  readonly code: ErrorCode
 }
 
 export type WatchRequest =
@@ -113,7 +119,7 @@ export type WatchRequest =
 export type WatchResponse = { readonly header: ReplyHeader; readonly watchId: number } & (
   | { readonly kind: 'created' }
   /** Creation refused: created and canceled at once, watchId -1. */
-  | { readonly kind: 'refused'; readonly reason: string; readonly compactRevision: Revision }
+  | ({ readonly kind: 'refused'; readonly compactRevision: Revision } & WatchRefusal)
   | { readonly kind: 'canceled'; readonly reason: string; readonly compactRevision: Revision }
   | { readonly kind: 'events'; readonly events: readonly WatchEvent[]; readonly fragment: boolean }
   | { readonly kind: 'progress' }

@@ -351,13 +351,16 @@ t.test('answers of watches', async t => {
     canceled: true,
     compact_revision: '5',
   })
-  t.strictSame(watch({ ...about, watchId: -1, kind: 'refused', reason: 'no', compactRevision: 0 }), {
-    ...common,
-    watch_id: '-1',
-    created: true,
-    canceled: true,
-    cancel_reason: 'no',
-  })
+  t.strictSame(
+    watch({ ...about, watchId: -1, kind: 'refused', code: 'malformed', reason: 'no', compactRevision: 0 }),
+    {
+      ...common,
+      watch_id: '-1',
+      created: true,
+      canceled: true,
+      cancel_reason: 'no',
+    },
+  )
   const gone: KeyValue = { key: A, create: 0, mod: 5, version: 0, value: new Uint8Array(0), lease: NO_LEASE }
   t.strictSame(
     watch({ ...about, kind: 'events', fragment: true, events: [{ kind: 'delete', kv: gone, prev: null }] }),

@@ -32,6 +32,7 @@ import {
   type WatchCreate,
   type WatchEvent,
   type StageTimes,
+  type WatchRefusal,
   type WatchRequest,
   type WatchResponse,
   type WatchStream,
@@ -57,6 +58,8 @@ export class FakeNode implements KvNode {
   leader: bigint = this.self
   stopped = false
   refusal: ErrorCode | null = null
+  /** Of the next watch that is asked for. */
+  watchRefusal: WatchRefusal | null = null
   counters: Record<string, number> = {}
   learner = false
   alarms: readonly MemberAlarm[] = []
@@ -316,14 +319,11 @@ export class FakeWatch implements WatchStream {
       return this.deliver({ kind: 'canceled', header, watchId, reason, compactRevision: 0 })
     }
     const { create } = request
-    if (create.refusal !== undefined) {
-      const reason = create.refusal
-      return this.deliver({ kind: 'refused', header, watchId: -1, reason, compactRevision: 0 })
-    }
-    if (isEmptyRange(create.range)) {
-      const reason = 'mvcc: watcher range is empty'
-      return this.deliver({ kind: 'refused', header, watchId: -1, reason, compactRevision: 0 })
-    }
+    const empty = { reason: 'mvcc: watcher range is empty', code: 'malformed' } as const
+    const refusal = create.refusal ?? this.#node.watchRefusal ?? (isEmptyRange(create.range) ? empty : null)
+    this.#node.watchRefusal = null
+    if (refusal !== null)
+      return this.deliver({ kind: 'refused', header, watchId: -1, ...refusal, compactRevision: 0 })
     const watchId = create.watchId !== 0 ? create.watchId : this.watches.size
     this.watches.set(watchId, create)
     this.deliver({ kind: 'created', header, watchId })

@@ -6,6 +6,8 @@ import { fragments } from '#src/rpc/watch.js'
 import { bytes, Caller, fails, raw, withServer } from './caller.js'
 import { running, until } from './harness.js'
 
+t.setTimeout(300_000)
+
 const WATCH = 'etcdserverpb.Watch/Watch'
 const KEEP_ALIVE = 'etcdserverpb.Lease/LeaseKeepAlive'
 const RANGE = 'etcdserverpb.KV/Range'

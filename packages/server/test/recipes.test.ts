@@ -100,6 +100,21 @@ t.test('lock: refusals come through, and a wait is not a request under way', t =
   }),
 )
 
+t.test('lock: a watch that is refused is the reason; one refused by older rights is asked for again', t =>
+  withServer(t, async (caller, { node }) => {
+    const leases = [await grant(caller, 0x1an), await grant(caller, 0x2bn), await grant(caller, 0x3cn)]
+    const { key } = await caller.call(LOCK, { name, lease: leases[0]! })
+    node.watchRefusal = { reason: 'etcdserver: permission denied', code: 'permissionDenied' }
+    await fails(t, caller.call(LOCK, { name, lease: leases[1]! }), 7, 'etcdserver: permission denied')
+    node.watchRefusal = { reason: 'users and roles have changed', code: 'authOutdated' }
+    const second = caller.begin(LOCK, { name, lease: leases[2]! })
+    await waiting(node, 1)
+    t.equal(node.watchRefusal, null, 'it looked again')
+    for (const one of [key, bytes('name/2b')]) await caller.call(UNLOCK, { key: one })
+    t.equal(text((await second.answer).key), 'name/3c')
+  }),
+)
+
 t.test('lock: a compaction under the wait means to look again', t =>
   withServer(t, async (caller, { node }) => {
     const first = await caller.call(LOCK, { name, lease: await grant(caller, 1n) })

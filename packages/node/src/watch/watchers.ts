@@ -7,6 +7,7 @@ import {
   type RevisionEvents,
   type StreamId,
   type WatchCreate,
+  type WatchRefusal,
   type WatchRequest,
 } from '@kvorum/model'
 import { routeRanges } from '@kvorum/placement'
@@ -32,11 +33,18 @@ import { createRecent, recentFrom } from './recent.js'
 /** Revisions in one message of catching up, as in etcd. */
 const HISTORY_REVISIONS = 1000
 
-/** Texts that etcd's clients know. */
-const EMPTY_RANGE = 'mvcc: watcher range is empty'
-const DUPLICATE_ID = 'mvcc: duplicate watch ID provided on the WatchStream'
-const OUTDATED = 'rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old'
-const COMPACTED = 'etcdserver: mvcc: required revision has been compacted'
+/** In texts that etcd's clients know. */
+const REFUSALS = {
+  emptyRange: { reason: 'mvcc: watcher range is empty', code: 'malformed' },
+  duplicateId: { reason: 'mvcc: duplicate watch ID provided on the WatchStream', code: 'malformed' },
+  noLeader: { reason: 'etcdserver: no leader', code: 'noLeader' },
+  outdated: {
+    reason: 'rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old',
+    code: 'authOutdated',
+  },
+  tooMany: { reason: 'etcdserver: too many requests', code: 'tooManyRequests' },
+  compacted: { reason: 'etcdserver: mvcc: required revision has been compacted', code: 'compacted' },
+} as const satisfies Readonly<Record<string, WatchRefusal>>
 
 export function openStream(turn: Turn, id: StreamId): void {
   turn.state.hub.streams.set(id, {
@@ -103,16 +111,16 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
   const hub = hubFor(turn, create)
   const shard = hub === null ? null : shardAt(turn, hub)
   const header = headerAt(turn, hub?.group ?? turn.state.shards.shards[0]!.group, shard?.revision ?? 0)
-  const refuse = (reason: string, compactRevision: Revision = 0): void =>
-    respond(turn, stream, { kind: 'refused', header, watchId: -1, reason, compactRevision })
+  const refuse = ({ reason, code }: WatchRefusal, compactRevision: Revision = 0): void =>
+    respond(turn, stream, { kind: 'refused', header, watchId: -1, reason, code, compactRevision })
   if (create.refusal !== undefined) return refuse(create.refusal)
-  if (isEmptyRange(create.range)) return refuse(EMPTY_RANGE)
-  if (create.watchId !== 0 && stream.watchers.has(create.watchId)) return refuse(DUPLICATE_ID)
-  if (hub === null || shard === null) return refuse('etcdserver: no leader')
+  if (isEmptyRange(create.range)) return refuse(REFUSALS.emptyRange)
+  if (create.watchId !== 0 && stream.watchers.has(create.watchId)) return refuse(REFUSALS.duplicateId)
+  if (hub === null || shard === null) return refuse(REFUSALS.noLeader)
   // The shard knows of newer users and roles than those by which the watch was allowed.
-  if (!passesFence(shard.authFence, create.authRevision ?? null)) return refuse(OUTDATED)
-  if (stream.watchers.size >= LIMITS.watchersPerStreamMax) return refuse('etcdserver: too many requests')
-  if (create.startRevision < 0) return refuse(COMPACTED, shard.compactRevision)
+  if (!passesFence(shard.authFence, create.authRevision ?? null)) return refuse(REFUSALS.outdated)
+  if (stream.watchers.size >= LIMITS.watchersPerStreamMax) return refuse(REFUSALS.tooMany)
+  if (create.startRevision < 0) return refuse(REFUSALS.compacted, shard.compactRevision)
   const watcher: Watcher = {
     id: create.watchId !== 0 ? create.watchId : freeWatchId(stream),
     stream,

@@ -1,4 +1,12 @@
-import type { KvError, KvNode, WatchCreate, WatchRequest, WatchResponse, WatchStream } from '@kvorum/model'
+import type {
+  KvError,
+  KvNode,
+  WatchCreate,
+  WatchRefusal,
+  WatchRequest,
+  WatchResponse,
+  WatchStream,
+} from '@kvorum/model'
 import { LIMITS, refuse } from '@kvorum/model'
 import { decide, type Requirement } from '@kvorum/placement'
 import { errorFor, grpcErrorText } from '@kvorum/protocol'
@@ -13,6 +21,7 @@ interface Watching {
   readonly credential: number
 }
 
+const refusalOf = (error: KvError): WatchRefusal => ({ reason: reasonOf(error), code: error.code })
 const reasonOf = (error: KvError): string => grpcErrorText(errorFor(error))
 
 /** Watches of one stream: each is decided when it is made, and again when users or roles have changed. */
@@ -90,7 +99,7 @@ export class GuardedWatch implements WatchStream {
   #createShared(create: WatchCreate, watching: Watching | null): void {
     const user = watching?.user ?? null
     if (user === null || this.#auth.watchers.take(user)) this.#create(create, watching)
-    else this.#create({ ...create, refusal: reasonOf(refuse('tooManyRequests').error) }, null)
+    else this.#create({ ...create, refusal: refusalOf(refuse('tooManyRequests').error) }, null)
   }
 
   #giveBack(watching: Watching | null | undefined): void {
@@ -106,7 +115,7 @@ export class GuardedWatch implements WatchStream {
   async #decide(create: WatchCreate): Promise<{ create: WatchCreate; watching: Watching | null }> {
     const { requirement } = this.#watching(create, null, 0)
     const decision = await this.#auth.decide(this.#node, this.#caller, requirement)
-    if (!decision.ok) return { create: { ...create, refusal: reasonOf(decision.error) }, watching: null }
+    if (!decision.ok) return { create: { ...create, refusal: refusalOf(decision.error) }, watching: null }
     const { authority, rights } = decision.value
     if (authority === undefined || rights === null)
       return { create, watching: this.#watching(create, null, 0) }

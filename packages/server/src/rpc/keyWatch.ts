@@ -17,7 +17,7 @@ export interface Seen {
 
 /** A watch that the server itself reads. */
 export interface KeyWatch {
-  /** The next event; null: the history was compacted under the watch, read the keys again. */
+  /** The next event; null: the history was compacted under the watch, or rights changed: read the keys again. */
   next(): Promise<Result<Seen | null>>
   close(): void
 }
@@ -41,7 +41,8 @@ export function watchKeys(edge: Edge, plan: KeyWatchPlan, signal: AbortSignal): 
   const canceled = (): void => end(refuse('canceled').error)
   const self = { stop: () => end(refuse('stopped').error) }
   const stream = edge.node.openWatch(response => {
-    if (response.kind === 'refused') return end(refuse('noLeader').error)
+    if (response.kind === 'refused' && response.code !== 'authOutdated')
+      return end(refuse(response.code).error)
     arrived.push(...seenIn(response))
     wake()
   })
@@ -73,7 +74,8 @@ const planned = ({ range, from, noPut }: KeyWatchPlan) => ({ range, startRevisio
 /** What a response is charged with is given back with its last event. */
 function seenIn(response: WatchResponse): { seen: Seen | null; bytes: number }[] {
   const bytes = watchResponseBytes(response)
-  if (response.kind === 'canceled') return [{ seen: null, bytes }]
+  // Refused: by users and roles that had changed meanwhile. Reading the keys again decides by the new ones.
+  if (response.kind === 'canceled' || response.kind === 'refused') return [{ seen: null, bytes }]
   if (response.kind !== 'events') return []
   const { events, header } = response
   return events.map((event, at) => ({
