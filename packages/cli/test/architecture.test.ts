@@ -5,6 +5,8 @@ import { LEVELS, SOURCE_LINES_MAX } from './architecture/rooms.js'
 import { checkSource, findCycles } from './architecture/sourceRules.js'
 import { readWorkspace, rootReferences } from './architecture/workspace.js'
 
+t.setTimeout(300_000)
+
 const ROOT = fileURLToPath(new URL('../../../../', import.meta.url))
 const rooms = readWorkspace(ROOT)
 const internal = (names: readonly string[]): string[] =>

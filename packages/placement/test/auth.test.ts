@@ -43,6 +43,8 @@ import {
   type Requirement,
 } from '@kvorum/placement'
 
+t.setTimeout(300_000)
+
 const password = utf8('hash of a password')
 const permission = (type: Permission['type'], key: string, rangeEnd = ''): Permission => ({
   type,
