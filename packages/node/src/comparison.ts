@@ -1,6 +1,6 @@
 import { LIMITS, type NodeId, type Revision, type StoreHash } from '@kvorum/model'
 import { openCall } from './calls.js'
-import { forwardCall } from './forwarding.js'
+import { canForwardTo, forwardCall } from './forwarding.js'
 import { hashShard } from './hashing.js'
 import { judgeHashes, type HashVerdict } from './hashVerdict.js'
 import type { Group, Turn } from './state.js'
@@ -39,9 +39,9 @@ function askMembers(turn: Turn, group: Group, comparison: Comparison, own: Store
   for (const node of members) {
     const origin = { kind: 'hash', node, answers: comparison.answers } as const
     const request = { kind: 'hashKv', revision: own.revision } as const
-    // One that has not welcomed this start does not listen yet: the question would be lost, and waited for.
-    const listens = state.peers.get(node)?.connected === true && state.admission.welcomedBy.has(node)
-    const call = listens ? openCall(turn, origin, request, turn.now + LIMITS.hashMsMax) : null
+    const call = canForwardTo(state, node)
+      ? openCall(turn, origin, request, turn.now + LIMITS.hashMsMax)
+      : null
     if (call === null) {
       comparison.answers.set(node, null)
       continue

@@ -32,6 +32,8 @@ export interface Peer {
   recording: PeerRecord | null
   /** Its present start is known durably: it is listened to. */
   trusted: boolean
+  /** It has welcomed this node's present start: it listens. It does so again after a restart, from what it wrote down. */
+  listens: boolean
   /** Requests that it sent on to this node. */
   readonly taken: TakenRequests
 }
@@ -53,6 +55,7 @@ export const createPeer = (node: NodeId, urls: readonly string[], record: PeerRe
   record,
   recording: null,
   trusted: false,
+  listens: false,
   taken: createTakenRequests(),
 })
 
@@ -124,6 +127,8 @@ export function welcomeTrusted(turn: Turn): void {
 export function receiveWelcome(turn: Turn, from: NodeId, identity: BootIdentity): void {
   const { state } = turn
   if (identity.incarnation !== state.identity.incarnation) return
+  const peer = state.peers.get(from)
+  if (peer !== undefined && sameBoot(state.identity, identity)) peer.listens = true
   state.admission.welcomedBy.add(from)
   considerAdmission(turn)
 }

@@ -11,7 +11,7 @@ import { decodeMetaCommand, routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
 import { rangesOf } from './commands.js'
-import { forwardCall, takeBack } from './forwarding.js'
+import { canForwardTo, forwardCall, takeBack } from './forwarding.js'
 import { noticeNoSpace, refusedByGuard } from './guard.js'
 import { hashForCall } from './hashing.js'
 import { queueResolve } from './leaderRevisions.js'
@@ -31,7 +31,7 @@ import { takeRequest } from './takenRequests.js'
  *
  *     request --> route: which group --> here? --> propose | read | ask the lease clock
  *                                    --> elsewhere: forward to its leader, the answer comes back the same way
- *                                    --> no leader known: wait for one, until the deadline
+ *                                    --> no leader known, or it does not listen yet: wait, until the deadline
  */
 export function receiveRequest(turn: Turn, id: number, request: ClientRequest, due: number): void {
   const call = openCall(turn, { kind: 'client', id }, request, due)
@@ -235,7 +235,7 @@ function sendToLeader(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'notLeader')
     return
   }
-  if (node === null || node === state.options.self || state.peers.get(node)?.connected !== true) {
+  if (node === null || node === state.options.self || !canForwardTo(state, node)) {
     awaitLeader(turn, group, call)
     return
   }

@@ -34,6 +34,24 @@ t.test('a leader that is cut off is replaced, and its clients get no stale answe
   cluster.until(() => pairs(cluster.ask(old, get(ALL)))[0] === 'k=after@3')
 })
 
+t.test('a request for a member that has not written down this start yet waits for that', async t => {
+  const cluster = new MiniCluster({ nodes: 5 })
+  const late = cluster.nodes[4]!
+  const others = cluster.nodes.slice(0, 4)
+  for (const node of others) cluster.cut.add(`${late.id}>${node.id}`).add(`${node.id}>${late.id}`)
+  const first = leader(cluster)
+  first.diskDelay = 300
+  cluster.cut.clear()
+  for (const node of others) {
+    late.put({ kind: 'peerUp', node: node.id })
+    node.put({ kind: 'peerUp', node: late.id })
+  }
+  cluster.until(() => late.state.groups.get(1 as GroupId)?.knownLeader === Number(first.id))
+  t.equal(late.state.peers.get(first.id)?.connected, true)
+  t.equal(first.state.peers.get(late.id)?.trusted, false, 'what it says is thrown away so far')
+  t.equal(cluster.ask(late, put('k', 'v'), 3_000).ok, true)
+})
+
 t.test('watchers see every revision once, from the past and from now on', async t => {
   const cluster = new MiniCluster()
   const node = leader(cluster)
