@@ -1,4 +1,5 @@
 import { LIMITS, type Millis, type Revision } from '@kvorum/model'
+import { isUnchecked } from './checking.js'
 import type { AutoCompaction } from './maintenance.js'
 import { leads } from './membership.js'
 import { proposeOwn } from './ownCommands.js'
@@ -69,7 +70,8 @@ export function driveAutoCompaction(turn: Turn): void {
   // One revision counts for the whole cluster, and all of it is in the first shard while there is only one.
   const group = state.groups.get(state.shards.shards[0]!.group)
   const shard = group?.machine.shard ?? null
-  if (group === undefined || shard === null || group.machine.installing || group.quarantined !== null) return
+  if (group === undefined || shard === null || group.machine.installing) return
+  if (group.quarantined !== null || isUnchecked(group)) return
   moveTarget(compactions, autoCompaction, now, shard.revision)
   const { target } = compactions
   // Somebody else may have compacted further; and a corrupt cluster keeps what it has.

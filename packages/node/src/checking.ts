@@ -13,6 +13,8 @@ export interface Checking {
   comparing: Revision
   /** The check at the start is tried again at this time. */
   startAt: Millis
+  /** Since when this node leads the shard without having passed that check; 0: it does not. */
+  leadsSince: Millis
   /** The next check from time to time, and the next look for a compaction; 0: not planned yet. */
   everyAt: Millis
   compactedAt: Millis
@@ -27,6 +29,7 @@ export const createChecking = ({ corruptCheck }: MaintenanceOptions): Checking =
   comparison: null,
   comparing: 0,
   startAt: 0,
+  leadsSince: 0,
   everyAt: 0,
   compactedAt: 0,
   comparedCompact: 0,
@@ -35,5 +38,18 @@ export const createChecking = ({ corruptCheck }: MaintenanceOptions): Checking =
 
 /** Whether something of this shard is still to be compared before a client may see it. */
 export const isUnchecked = ({ range, checking }: Group): boolean => range !== null && !checking.trusted
+
+/** Election timeouts for which a leader's check may take before another member is to try its luck. */
+const LEAD_TIMEOUTS = 5
+
+/**
+ * Somebody has to lead for the checks to pass after a start of all members. Later on others have passed theirs,
+ * and a leader that has not keeps all clients waiting.
+ */
+export const mayLead = (state: NodeState, now: Millis): boolean =>
+  [...state.groups.values()].every(
+    ({ checking: { leadsSince } }) =>
+      leadsSince === 0 || now - leadsSince <= LEAD_TIMEOUTS * state.options.electionTimeoutMs,
+  )
 
 export const hasUnchecked = ({ groups }: NodeState): boolean => [...groups.values()].some(isUnchecked)

@@ -1,5 +1,6 @@
 import type { GroupId, NodeId } from '@kvorum/model'
 import { step, transferLeadership, type Message, type RaftEvent } from '@kvorum/raft'
+import { isUnchecked } from './checking.js'
 import { nodeOfReplica } from './membership.js'
 import { sendTo, type Group, type Turn } from './state.js'
 
@@ -22,9 +23,13 @@ export function receiveRaft(turn: Turn, from: NodeId, groupId: GroupId, message:
 
 const HEARD_MAX = 64
 
-/** Sends raft's messages to the nodes where their receivers live. */
+/**
+ * Sends raft's messages to the nodes where their receivers live. What has not been compared yet is not offered to
+ * others: whoever took it would have the same, and be the majority that says it is right.
+ */
 export function routeMessages(turn: Turn, group: Group, messages: readonly Message[]): void {
   for (const message of messages) {
+    if (message.kind === 'snapshot' && isUnchecked(group)) continue
     const node = nodeOfReplica(group, message.to)
     if (node !== null) sendTo(turn, node, { kind: 'raft', group: group.id, message })
   }

@@ -30,6 +30,8 @@ export function driveChecks(turn: Turn): void {
 
 function checkAtStart(turn: Turn, group: Group): void {
   const { checking } = group
+  if (!leads(group)) checking.leadsSince = 0
+  else if (checking.leadsSince === 0) checking.leadsSince = turn.now
   const { comparison } = checking
   if (comparison === null) {
     if (turn.now < checking.startAt || !canReachMost(turn, group)) return
@@ -66,6 +68,9 @@ function isDecided(turn: Turn, group: Group, verdict: HashVerdict): boolean {
   }
   if (!confirmed) return false
   group.checking.trusted = true
+  group.checking.leadsSince = 0
+  // Leases may have run out meanwhile.
+  turn.touched.add(group)
   for (const node of differing)
     note(turn, 'error', 'The data of another member differs', { group: group.id, member: node.toString(16) })
   note(turn, 'info', 'The data of this member is that of most members', { group: group.id })

@@ -5,6 +5,7 @@ import { driveAuthChanges } from './authChanges.js'
 import { tendAlarms } from './alarms.js'
 import { driveAutoCompaction } from './autoCompaction.js'
 import { openCall } from './calls.js'
+import { mayLead } from './checking.js'
 import { driveChecks } from './corruptChecks.js'
 import { handOver, stepGroup } from './consensus.js'
 import { losePatienceWithOracle } from './leaderRevisions.js'
@@ -23,7 +24,7 @@ export function doDuties(turn: Turn): void {
   const { state } = turn
   if (turn.now < state.dutiesAt) return
   state.dutiesAt = turn.now + state.options.heartbeatMs
-  const mustNotLead = state.draining || hasQuarantined(state) || isRemoved(state)
+  const mustNotLead = state.draining || hasQuarantined(state) || isRemoved(state) || !mayLead(state, turn.now)
   for (const group of state.groups.values()) {
     openElection(turn, group)
     retryWaiting(turn, group)

@@ -1,6 +1,7 @@
 import { encodeReply, LIMITS, TRUSTED, type ClientRequest, type LeaseId, type Millis } from '@kvorum/model'
 import { leaseKeys } from '@kvorum/machine'
 import { answerCall, finishCall, openCall, type Call } from './calls.js'
+import { isUnchecked } from './checking.js'
 import { shardOfGroup } from './groupMachine.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { leads, termOf } from './membership.js'
@@ -76,10 +77,10 @@ const SWEEP_MAX = (LIMITS.leaseExpiriesPerSecondMax * SWEEP_MS) / 1000
 /** A revocation that was lost is proposed again after this. */
 const REVOKE_RETRY_MS = 3_000
 
-/** Proposes the end of what has expired. */
+/** Proposes the end of what has expired. Leases that have not been compared with the others' yet end nothing. */
 export function expireLeases(turn: Turn, group: Group): void {
   const { leases } = group
-  if (leases === null || !leases.armed || !leads(group)) return
+  if (leases === null || !leases.armed || isUnchecked(group) || !leads(group)) return
   for (let proposed = 0; proposed < SWEEP_MAX;) {
     const item = popDue(leases.heap, turn.now)
     if (item === null) return
@@ -105,7 +106,7 @@ function revocation(group: Group, id: LeaseId): ClientRequest {
 
 export function nextLeaseDue(group: Group): Millis {
   const { leases } = group
-  return leases === null || !leases.armed ? Infinity : nextDueOf(leases.heap)
+  return leases === null || !leases.armed || isUnchecked(group) ? Infinity : nextDueOf(leases.heap)
 }
 
 /** Leadership was confirmed after the call arrived: the lease lives at least its full time from the arrival on. */

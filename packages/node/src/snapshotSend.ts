@@ -11,6 +11,7 @@ import {
 import { inSnapshot, loadMachine, snapshotScans } from '@kvorum/machine'
 import { decodeMetaState, META_ROW } from '@kvorum/placement'
 import { decodeConfig } from '@kvorum/raft'
+import { isUnchecked } from './checking.js'
 import { stepGroup } from './consensus.js'
 import { nodeOfReplica } from './membership.js'
 import { note, sendTo, takeId, type Group, type Turn } from './state.js'
@@ -50,6 +51,10 @@ const IDLE_MS = 10_000
 export function beginStream(turn: Turn, group: Group, replica: ReplicaId): void {
   const node = nodeOfReplica(group, replica)
   if (node === null) return
+  if (isUnchecked(group)) {
+    stepGroup(turn, group, { kind: 'snapshotSent', to: replica, ok: false })
+    return
+  }
   for (const stream of turn.state.streams.values()) {
     if (stream.group === group && stream.replica === replica) closeStream(turn, stream)
   }

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import t from 'tap'
-import { ALL_KEYS, groupId, nodeId, utf8, type NodeId, type StoreHash } from '@kvorum/model'
+import { ALL_KEYS, groupId, leaseId, nodeId, utf8, type NodeId, type StoreHash } from '@kvorum/model'
 import { statusOf, type MaintenanceOptions } from '@kvorum/node'
 import { createChecking } from '#src/checking.js'
 import { judgeHashes } from '#src/hashVerdict.js'
@@ -211,4 +211,50 @@ t.test('at the start: a new cluster and a single node begin to serve', async t =
     })
     t.ok(cluster.ask(leader(cluster), put('k', 'v')).ok, `${nodes}`)
   }
+})
+
+t.test('at the start: what was not compared is not sent to others, and ends no lease', async t => {
+  const cluster = new MiniCluster({
+    limits: { snapshotEntries: 20, catchUpEntries: 5, flushAfterMs: 5 },
+    maintenance: { corruptCheck: { ...NO_MAINTENANCE.corruptCheck, atStart: true } },
+  })
+  const first = filled(cluster)
+  const shardOf = (node: MiniNode) => node.state.groups.get(groupId(1))!
+  cluster.until(() => cluster.nodes.every(node => shardOf(node).checking.trusted))
+  const [late, third] = cluster.nodes.filter(node => node !== first) as [MiniNode, MiniNode]
+  late.up = false
+  for (let i = 0; i < 100; i++) cluster.ask(first, put(`k${i % 10}`, `${i}`))
+  t.ok(cluster.ask(first, { kind: 'leaseGrant', id: leaseId(7n), ttl: 1 }).ok)
+  cluster.until(() => (shardOf(first).raft?.base.index ?? 0) > 50)
+  third.up = false
+  first.put({ kind: 'peerDown', node: third.id })
+  forget(first)
+  late.up = true
+  const { applied } = shardOf(late).machine
+  cluster.run(4_000)
+  t.equal(shardOf(first).raft?.role, 'leader')
+  t.equal(shardOf(first).checking.trusted, false, 'nobody can say whether its data is right')
+  t.equal(first.state.counters.snapshotsSent, 0)
+  t.equal(shardOf(late).machine.applied, applied, 'the other member still has what it had')
+  t.equal(first.state.counters.leasesExpired, 0)
+  third.up = true
+  first.put({ kind: 'peerUp', node: third.id })
+  cluster.until(() => shardOf(first).checking.trusted, 20_000)
+  cluster.until(() => cluster.nodes.some(({ state }) => state.counters.leasesExpired > 0))
+  cluster.until(() => late.state.counters.snapshotsInstalled > 0, 20_000)
+  cluster.until(() => shardOf(late).machine.shard?.revision === shardOf(first).machine.shard?.revision)
+})
+
+t.test('at the start: a leader whose check takes long makes room for others', async t => {
+  const cluster = checked({ atStart: true })
+  const first = filled(cluster)
+  cluster.until(() => cluster.nodes.every(node => node.state.groups.get(groupId(1))!.checking.trusted))
+  first.storeDelay = 60_000
+  forget(first)
+  cluster.until(() => {
+    const now = cluster.leaderOf(1)
+    return now !== undefined && now !== first && cluster.leaderOf(0) === now
+  }, 3_000)
+  t.ok(cluster.ask(cluster.leaderOf(1)!, put('k', 'v')).ok)
+  t.equal(first.state.groups.get(groupId(1))!.checking.trusted, false)
 })
