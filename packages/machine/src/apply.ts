@@ -43,6 +43,7 @@ import type { Machine } from './machine.js'
 import { countPlan } from './operationCounts.js'
 import { type Overlay, overlayPut } from './overlay.js'
 import { commandView } from './reader.js'
+import { ownsCommand } from './ownership.js'
 import { guardRefusal, isOwn } from './quota.js'
 import { leaseKey, sessionKey, sessionReplyKey } from './rowKeys.js'
 import {
@@ -111,6 +112,10 @@ export function* workCommand(
   if (!isOwn(command) && !passesFence(machine.authFence, header.authRevision)) {
     const entry = openEntry(machine, overlay)
     return { entry, show: () => finish(entry, at, refuse('authOutdated')) }
+  }
+  if (!ownsCommand(machine.range, command)) {
+    const entry = openEntry(machine, overlay)
+    return { entry, show: () => finish(entry, at, refuse('staleRoute')) }
   }
   const { session: tag } = header
   const claimed = tag === null ? null : claim(machine.sessions, tag)
@@ -285,7 +290,8 @@ function* carryOut(
     case 'reclaim':
       return applyReclaim(entry.machine, command)
     case 'endDense':
-      // Where revisions come from is the owner's: it carries this command out itself.
+    case 'split':
+      // Where revisions come from is the owner's, and so is a second machine: it carries these out itself.
       assert(false, () => 'a command of the owner reached the state machine')
     default:
       return unreachable(command)
@@ -343,7 +349,8 @@ function applyReclaim(machine: Machine, { revision, bytes }: { revision: Revisio
   return {
     reply: { kind: 'done' },
     commit: () => {
-      machine.logicalBytes -= bytes - machine.reclaimedBytes
+      // Halves of a split shard begin with an estimate, which may have been too low.
+      machine.logicalBytes = Math.max(0, machine.logicalBytes - (bytes - machine.reclaimedBytes))
       machine.reclaimed = revision
       machine.reclaimedBytes = bytes
     },
@@ -405,7 +412,7 @@ function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<Outcome
   const { machine } = entry
   const lease = machine.leases.get(id)
   if (lease === undefined) return refuse('leaseNotFound')
-  const cursor = openAttachments(machine.group, id, machine.applying)
+  const cursor = openAttachments(machine.range, id, machine.applying)
   for (;;) {
     const page = yield* nextAttached(view, cursor)
     if (page === null) break
@@ -435,7 +442,8 @@ function eraseSession(entry: EntryWrites, session: Session): void {
   }
 }
 
-function finish(
+/** The last of an entry: what it did becomes the state, or it did nothing. */
+export function finish(
   entry: EntryWrites,
   at: Omit<CommittedEntry, 'data'>,
   outcome: Outcome,

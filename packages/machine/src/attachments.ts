@@ -1,9 +1,10 @@
 import {
-  type GroupId,
+  type KeyRange,
   type KeyValue,
   type LeaseId,
   LIMITS,
   ok,
+  rangeContains,
   refuse,
   type Result,
   type Revision,
@@ -32,18 +33,19 @@ const VERSIONS_MAX = 64
  * current version is still the one before it.
  */
 export interface AttachmentCursor {
-  readonly group: GroupId
+  /** Of the shard. */
+  readonly range: KeyRange
   readonly lease: LeaseId
   /** What is left of the history rows of the revision being written; null: there are none, or no more. */
   changed: { gte: Uint8Array; lt: Uint8Array } | null
   attached: { gte: Uint8Array; lt: Uint8Array } | null
 }
 
-export const openAttachments = (group: GroupId, lease: LeaseId, applying: Revision): AttachmentCursor => ({
-  group,
+export const openAttachments = (range: KeyRange, lease: LeaseId, applying: Revision): AttachmentCursor => ({
+  range,
   lease,
   changed: applying === 0 ? null : { gte: historyStart(applying), lt: historyStart(applying + 1) },
-  attached: attachmentRows(group, lease),
+  attached: attachmentRows(range, lease),
 })
 
 export const attachmentScan = (rows: { gte: Uint8Array; lt: Uint8Array }) => ({
@@ -89,6 +91,8 @@ function* nextChanged(
   for (const row of page.rows) {
     const at = parseHistoryKey(row.key)
     if (at === null) throw new CorruptRecordError(row.key, 'not a history row')
+    // A revision may be of several shards.
+    if (!rangeContains(cursor.range, at.key)) continue
     const { prev } = decodeHistory(view.checksum, row.key, row.value)
     if (prev !== 0) replaced.push({ key: at.key, rowKey: pastKey(at.key, prev) })
   }
@@ -108,7 +112,7 @@ function* nextChanged(
 
 /** The keys attached to a lease, in order; none where there is no such lease. */
 export function* leaseKeys(reader: Reader, lease: LeaseId): Step<Result<Uint8Array[]>> {
-  const cursor = openAttachments(reader.group, lease, reader.applying)
+  const cursor = openAttachments(reader.range, lease, reader.applying)
   const keys: Uint8Array[] = []
   let charge = 0
   for (;;) {

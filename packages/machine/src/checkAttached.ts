@@ -25,7 +25,7 @@ export function* checkAttached(
 ): Step<KvError | null> {
   for (const lease of leasesOf(command)) {
     if (!machine.leases.has(lease)) continue
-    const cursor = openAttachments(machine.group, lease, machine.applying)
+    const cursor = openAttachments(machine.range, lease, machine.applying)
     for (;;) {
       const page = yield* nextAttached(view, cursor)
       if (page === null) break

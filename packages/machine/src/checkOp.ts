@@ -43,6 +43,7 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
     case 'guard':
     case 'reclaim':
     case 'endDense':
+    case 'split':
       return null
   }
 }

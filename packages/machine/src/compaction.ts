@@ -26,13 +26,15 @@ import { scanRows } from './view.js'
  */
 export function* compactPhysically(machine: Machine, overlay: Overlay): Step<boolean> {
   if (!beginPage(machine)) return false
-  const { target, cursor, counted } = machine.purge
+  const { target, cursor } = machine.purge
   const { view } = createReader(machine, overlaySnapshot(overlay))
   const scan = { gte: cursor, lt: historyStart(target + 1), reverse: false, values: true }
   const page = (yield* scanRows(view, [
     { ...scan, rowsMax: LIMITS.pageRowsMax, bytesMax: LIMITS.pageBytesMax },
   ]))[0]!
+  // A split may have begun the count anew while the page was fetched.
   let { freed } = machine.purge
+  const { counted } = machine.purge
   for (const row of page.rows) {
     const at = parseHistoryKey(row.key)
     if (at === null) throw new CorruptRecordError(row.key, 'not a history row')

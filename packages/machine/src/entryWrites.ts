@@ -142,12 +142,12 @@ function retire(entry: EntryWrites, old: KeyValue): void {
 }
 
 function attach(entry: EntryWrites, lease: LeaseId, key: Uint8Array): void {
-  write(entry, attachmentKey(entry.machine.group, lease, key), EMPTY)
+  write(entry, attachmentKey(lease, key), EMPTY)
 }
 
 function detach(entry: EntryWrites, old: KeyValue): void {
   if (old.lease === NO_LEASE) return
-  write(entry, attachmentKey(entry.machine.group, old.lease, old.key), null)
+  write(entry, attachmentKey(old.lease, old.key), null)
 }
 
 function remember(entry: EntryWrites, position: number, event: WatchEvent): void {

@@ -72,6 +72,8 @@ export {
   type ShardRows,
   snapshotScans,
 } from './snapshot.js'
+export { ownsCommand, ownsOp } from './ownership.js'
+export { applySplit, isSplit, SPLIT_BASE, type SplitApplied, type SplitAt } from './split.js'
 export { createOperationCounts, type OperationCounts } from './operationCounts.js'
 export { runStep, type Step } from './step.js'
 export {

@@ -27,7 +27,7 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
       return { gets: footprint.gets, scans: footprint.scans }
     }
     case 'leaseRevoke':
-      return { gets: [], scans: [attachmentScan(attachmentRows(machine.group, command.id))] }
+      return { gets: [], scans: [attachmentScan(attachmentRows(machine.range, command.id))] }
     case 'compact':
     case 'leaseGrant':
     case 'sessionOpen':
@@ -36,6 +36,7 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'guard':
     case 'reclaim':
     case 'endDense':
+    case 'split':
       return NO_NEED
   }
 }

@@ -39,7 +39,16 @@ const sumOf = (ops: readonly Op[]): number => ops.reduce((sum, op) => sum + opWa
 
 /** What nodes say among themselves needs nobody's leave, and is carried out whatever is up. */
 export const isOwn = ({ kind }: ShardCommand): boolean =>
-  kind === 'guard' || kind === 'reclaim' || kind === 'authFence' || kind === 'publish' || kind === 'endDense'
+  OWN.has(kind)
+
+const OWN: ReadonlySet<ShardCommand['kind']> = new Set([
+  'guard',
+  'reclaim',
+  'authFence',
+  'publish',
+  'endDense',
+  'split',
+])
 
 /**
  * Why the command is refused by the guard or the quota. All of it is replicated state, so that a leader may ask

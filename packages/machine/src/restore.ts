@@ -135,7 +135,7 @@ function restorePut(restore: Restore, change: NumberedChange, old: KeyValue | nu
   put(restore, { key, value }, crc)
   machine.logicalBytes += chargeOf(kv)
   if (machine.leases.has(kv.lease)) {
-    put(restore, { key: attachmentKey(machine.group, kv.lease, kv.key), value: EMPTY })
+    put(restore, { key: attachmentKey(kv.lease, kv.key), value: EMPTY })
   }
   remember(restore, change, old)
   return kv
@@ -160,7 +160,7 @@ function retire(restore: Restore, revision: Revision, old: KeyValue | null): voi
   if (old === null) return
   const { machine } = restore
   if (old.lease !== NO_LEASE) {
-    put(restore, { key: attachmentKey(machine.group, old.lease, old.key), value: null })
+    put(restore, { key: attachmentKey(old.lease, old.key), value: null })
   }
   if (revision <= machine.compactRevision) {
     machine.logicalBytes -= chargeOf(old)

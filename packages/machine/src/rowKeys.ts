@@ -1,6 +1,7 @@
 import {
   assert,
   ByteReader,
+  groupId,
   type GroupId,
   type KeyRange,
   leaseId,
@@ -17,6 +18,8 @@ import {
  * escaped key is a prefix of another.
  */
 export const TABLES = { current: 0x43, group: 0x47, history: 0x48, past: 0x50 } as const
+/** In the place of a group: rows that belong to whichever shard owns their key, so that a split moves none of them. */
+const ALL_GROUPS = groupId(0xff_ff_ff_ff)
 /** Rows of one group behind G|group(4 BE). */
 export const GROUP_ROWS = {
   attachment: 0x41,
@@ -188,10 +191,10 @@ export function parseSessionReplyKey(row: Uint8Array): { session: SessionId; seq
 
 const ATTACHMENT_HEAD = 14
 
-export function attachmentKey(group: GroupId, id: LeaseId, key: Uint8Array): Uint8Array {
+export function attachmentKey(id: LeaseId, key: Uint8Array): Uint8Array {
   const row = escapeInto(ATTACHMENT_HEAD, key, 0)
   row[0] = TABLES.group
-  row.writeUInt32BE(group, 1)
+  row.writeUInt32BE(ALL_GROUPS, 1)
   row[5] = GROUP_ROWS.attachment
   row.writeBigUInt64BE(BigInt.asUintN(64, id), 6)
   return row
@@ -236,10 +239,17 @@ export function groupRows(group: GroupId, kind?: keyof typeof GROUP_ROWS): RowRa
   return { gte, lt }
 }
 
-export function attachmentRows(group: GroupId, id: LeaseId): RowRange {
-  const gte = groupPrefix(group, GROUP_ROWS.attachment, 8)
-  gte.writeBigUInt64BE(BigInt.asUintN(64, id), 6)
-  const lt = prefixEnd(gte)
+/** The keys of the range that are attached to the lease. */
+export function attachmentRows(range: KeyRange, id: LeaseId): RowRange {
+  const all = groupPrefix(ALL_GROUPS, GROUP_ROWS.attachment, 8)
+  all.writeBigUInt64BE(BigInt.asUintN(64, id), 6)
+  const gte = range.start.length === 0 ? all : attachmentKey(id, range.start)
+  const lt = range.end === null ? prefixEnd(all) : attachmentKey(id, range.end)
   assert(lt !== null, () => 'a table prefix has an end')
   return { gte, lt }
 }
+
+/** The keys of all shards that are attached to leases. */
+export const allAttachments = (): RowRange => groupRows(ALL_GROUPS, 'attachment')
+export const isAttachment = (row: Uint8Array): boolean =>
+  row[0] === TABLES.group && row[5] === GROUP_ROWS.attachment

@@ -9,9 +9,12 @@ import {
   type StoreWrite,
 } from '@kvorum/model'
 import {
+  allAttachments,
   GROUP_ROWS,
   groupKey,
   groupRows,
+  isAttachment,
+  parseAttachmentKey,
   parseHistoryKey,
   type RowRange,
   rowsOfKeys,
@@ -27,7 +30,7 @@ export interface ShardRows {
 }
 
 /**
- * All rows of a shard's state, as scans to be paged through. History rows of other shards lie between them:
+ * All rows of a shard's state, as scans to be paged through. History rows and attachments of other shards lie between them:
  * only rows for which `inSnapshot` holds belong to it.
  */
 export const snapshotScans = (shard: ShardRows): StoreScan[] => scansOf(shard, true)
@@ -40,6 +43,7 @@ function scansOf({ group, range }: ShardRows, values: boolean): StoreScan[] {
     rowsOfKeys(TABLES.current, range),
     groupRows(group),
     tableRows(TABLES.history),
+    allAttachments(),
     rowsOfKeys(TABLES.past, range),
   ]
   const page = { reverse: false, values, rowsMax: LIMITS.pageRowsMax, bytesMax: LIMITS.pageBytesMax }
@@ -48,6 +52,10 @@ function scansOf({ group, range }: ShardRows, values: boolean): StoreScan[] {
 
 /** The mark of a half-installed snapshot speaks of this store, not of the state. */
 export function inSnapshot({ range }: ShardRows, rowKey: Uint8Array): boolean {
+  if (isAttachment(rowKey)) {
+    const key = parseAttachmentKey(rowKey)
+    return key !== null && rangeContains(range, key)
+  }
   if (rowKey[0] === TABLES.group) return rowKey[5] !== GROUP_ROWS.installing
   if (rowKey[0] !== TABLES.history) return true
   const at = parseHistoryKey(rowKey)

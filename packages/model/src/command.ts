@@ -1,6 +1,16 @@
 import type { AuthFence } from './auth.js'
 import { ByteReader, ByteWriter, MalformedError } from './codec.js'
-import { leaseId, sessionId, type Index, type LeaseId, type Revision, type SessionId } from './ids.js'
+import {
+  groupId,
+  leaseId,
+  sessionId,
+  type Epoch,
+  type GroupId,
+  type Index,
+  type LeaseId,
+  type Revision,
+  type SessionId,
+} from './ids.js'
 import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
 import type { KeyRange } from './range.js'
 import { unreachable } from './assert.js'
@@ -29,6 +39,8 @@ export type ShardCommand =
   | { readonly kind: 'reclaim'; readonly revision: Revision; readonly bytes: number }
   /** From here on the oracle gives this shard's revisions. Proposed by leaders, once; a second one has no effect. */
   | { readonly kind: 'endDense' }
+  /** From here on the keys from `at` on are another shard's, of group `right`; both have this epoch. */
+  | { readonly kind: 'split'; readonly at: Uint8Array; readonly right: GroupId; readonly epoch: Epoch }
 
 /** Replicated, so that every replica refuses the same commands. */
 export interface Guard {
@@ -86,6 +98,7 @@ const KINDS = {
   authFence: 10,
   guard: 20,
   reclaim: 21,
+  split: 40,
 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
@@ -129,6 +142,9 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
       out.varint(command.revision).varint(command.bytes)
       break
     case 'endDense':
+      break
+    case 'split':
+      out.bytes(command.at).varint(command.right).varint(command.epoch)
       break
     default:
       unreachable(command)
@@ -242,6 +258,13 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
       return { kind: 'reclaim', revision: input.varint(), bytes: input.varint() }
     case KINDS.endDense:
       return { kind: 'endDense' }
+    case KINDS.split:
+      return {
+        kind: 'split',
+        at: input.bytes(),
+        right: groupId(input.varint()),
+        epoch: input.varint(),
+      }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }

@@ -94,6 +94,12 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('reclaim'), revision, bytes: revision }),
   fc.record({ kind: fc.constant('endDense') }),
+  fc.record({
+    kind: fc.constant('split'),
+    at: key,
+    right: fc.integer({ min: 1, max: 2 ** 31 }).map(groupId),
+    epoch: revision,
+  }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({

@@ -102,6 +102,7 @@ const COMMANDS: Record<string, ShardCommand> = {
     kind: 'guard',
     guard: { version: 300, quota: 2 ** 31, noSpace: true, corrupt: false },
   },
+  'command.split': { kind: 'split', at: utf8('m'), right: groupId(300), epoch: 2 },
   'command.reclaim': { kind: 'reclaim', revision: 70, bytes: 2 ** 40 },
   'command.endDense': { kind: 'endDense' },
 }

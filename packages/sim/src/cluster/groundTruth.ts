@@ -135,6 +135,7 @@ export class GroundTruth {
       case 'guard':
       case 'reclaim':
       case 'endDense':
+      case 'split':
         return { command, refused: false, change: null }
     }
   }

@@ -1,0 +1,155 @@
+import {
+  assert,
+  compareBytes,
+  EMPTY,
+  type Epoch,
+  type GroupId,
+  type Index,
+  NO_FENCE,
+  NO_GUARD,
+  rangeContains,
+  refuse,
+  type StoreWrite,
+  type Term,
+} from '@kvorum/model'
+import { type Applied, type CommittedEntry, finish } from './apply.js'
+import { addToSum, openEntry, write } from './entryWrites.js'
+import { authFenceRow, configRow, guardRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
+import { createMachine, type Machine } from './machine.js'
+import type { Overlay } from './overlay.js'
+import { historyStart } from './rowKeys.js'
+import { replyRow, sessionRow } from './sessionRows.js'
+import { addSession, createSessions, keepReply, type Sessions } from './sessions.js'
+
+/**
+ * Splitting a shard by one entry of its log. Data rows name no shard, so they stay where they are: only the ranges
+ * change, and the right half gets group rows of its own. Both are one step of the overlay, so that a crash finds the
+ * shard as it was or both halves, and never a key that is in neither.
+ */
+export interface SplitAt {
+  /** First key of the right half. */
+  readonly at: Uint8Array
+  readonly right: GroupId
+  /** Of both halves. */
+  readonly epoch: Epoch
+}
+
+/**
+ * Where the log of a right half begins: it holds what was applied before, as if by an entry that is gone. A replica
+ * that has nothing is behind it, and gets a snapshot.
+ */
+export const SPLIT_BASE: { readonly index: Index; readonly term: Term } = { index: 1, term: 1 }
+
+export interface SplitApplied {
+  readonly applied: Applied
+  /** Null: the split was refused, or had been done before. */
+  readonly right: Machine | null
+}
+
+/** Whether the shard is as the split wants it. A shard that has the split's epoch has been split already. */
+export const isSplit = (machine: Machine, { epoch }: SplitAt): boolean => machine.epoch >= epoch
+
+/**
+ * Carries out the next entry, a split. `mayNot`: why the owner refuses it; by replicated state alone. What may be asked
+ * again later is refused as `shardBusy`.
+ */
+export function applySplit(
+  machine: Machine,
+  overlay: Overlay,
+  at: Omit<CommittedEntry, 'data'>,
+  { at: from, ...halves }: SplitAt,
+  mayNot: string | null,
+): SplitApplied {
+  // The bytes of the command are not kept.
+  const split = { ...halves, at: Buffer.from(from) }
+  const entry = openEntry(machine, overlay)
+  if (isSplit(machine, split)) return { applied: finish(entry, at, { reply: { kind: 'done' } }), right: null }
+  const { start } = machine.range
+  if (!rangeContains(machine.range, split.at) || compareBytes(split.at, start) === 0)
+    return { applied: finish(entry, at, refuse('splitKeyInvalid')), right: null }
+  const busy = mayNot ?? (isCounted(machine) ? null : 'a compaction is not accounted for yet')
+  if (busy !== null) return { applied: finish(entry, at, refuse('shardBusy', { detail: busy })), right: null }
+  const right = rightHalf(machine, split)
+  for (const { key, value } of rowsOf(right)) write(entry, key, value)
+  const left = leftPurge(machine)
+  const row = purgeRow(machine, left)
+  write(entry, row.key, row.value)
+  addToSum(entry, split.right)
+  const half = Math.floor(machine.logicalBytes / 2)
+  const applied = finish(entry, at, {
+    reply: { kind: 'done' },
+    commit: () => {
+      machine.range = { start, end: split.at }
+      machine.epoch = split.epoch
+      machine.logicalBytes -= half
+      machine.reclaimedBytes = 0
+      machine.purge = left
+    },
+  })
+  return { applied, right }
+}
+
+/**
+ * Replicas remove compacted rows at their own pace and add up what they remove. The halves begin that sum anew, which
+ * is the same on all replicas only where nothing removed has still to be told.
+ */
+const isCounted = ({ compactRevision, reclaimed }: Machine): boolean => compactRevision === reclaimed
+
+/** What this replica has still to remove was counted before the split. */
+function leftPurge({ purge, reclaimed }: Machine): Machine['purge'] {
+  const told = reclaimed === 0 ? EMPTY : historyStart(reclaimed + 1)
+  const counted = compareBytes(purge.counted, told) > 0 ? purge.counted : told
+  return { ...purge, counted, freed: 0 }
+}
+
+/**
+ * The logical bytes are halved, since nobody has read the keys: their sum stays right, and what either says is only as
+ * good as the split key. Answers of sessions go to both, as nobody knows to which half a write is sent again, and so do
+ * leases, since keys of either may be attached.
+ */
+function rightHalf(machine: Machine, { at, right, epoch }: SplitAt): Machine {
+  const { checksum, responseBytesMax, longCommand, counts } = machine
+  assert(machine.applying === 0, () => 'a shard is split between two commands')
+  return {
+    ...createMachine({ group: right, checksum, responseBytesMax, longCommand, counts, epoch }),
+    range: { start: at, end: machine.range.end },
+    applied: SPLIT_BASE.index,
+    appliedTerm: SPLIT_BASE.term,
+    revision: machine.revision,
+    compactRevision: machine.compactRevision,
+    leases: new Map(machine.leases),
+    sessions: copySessions(machine.sessions),
+    authFence: machine.authFence,
+    logicalBytes: Math.floor(machine.logicalBytes / 2),
+    reclaimed: machine.reclaimed,
+    guard: machine.guard,
+    digest: machine.digest,
+    config: machine.config,
+    configIndex: SPLIT_BASE.index,
+    purge: leftPurge(machine),
+  }
+}
+
+function copySessions(sessions: Sessions): Sessions {
+  const copy = createSessions()
+  for (const { id, lease, acknowledgedBelow, replies } of sessions.byId.values()) {
+    const session = addSession(copy, id, lease)
+    session.acknowledgedBelow = acknowledgedBelow
+    for (const [sequence, reply] of replies) keepReply(copy, session, sequence, reply)
+  }
+  return copy
+}
+
+/** All rows of the group itself. */
+function* rowsOf(machine: Machine): Generator<StoreWrite> {
+  yield metaRow(machine)
+  yield configRow(machine)
+  yield purgeRow(machine, machine.purge)
+  if (machine.authFence !== NO_FENCE) yield authFenceRow(machine, machine.authFence).write
+  if (machine.guard !== NO_GUARD) yield guardRow(machine, machine.guard).write
+  for (const { id, ttl } of machine.leases.values()) yield leaseRow(machine, id, ttl).write
+  for (const session of machine.sessions.byId.values()) {
+    yield sessionRow(machine, session)
+    for (const [sequence, reply] of session.replies) yield replyRow(machine, session, sequence, reply)
+  }
+}
