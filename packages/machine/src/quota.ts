@@ -38,8 +38,7 @@ function opWants(op: Op): number {
 const sumOf = (ops: readonly Op[]): number => ops.reduce((sum, op) => sum + opWants(op), 0)
 
 /** What nodes say among themselves needs nobody's leave, and is carried out whatever is up. */
-export const isOwn = ({ kind }: ShardCommand): boolean =>
-  OWN.has(kind)
+export const isOwn = ({ kind }: ShardCommand): boolean => OWN.has(kind)
 
 const OWN: ReadonlySet<ShardCommand['kind']> = new Set([
   'guard',

@@ -90,7 +90,8 @@ const keysOf = (shard: Shard): string[] => {
   const { start, end } = shard.machine.range
   const reply = read(shard, reader => readRange(reader, { ...op, range: { start, end } }))
   if (!reply.ok || reply.value.reply.kind !== 'range') throw new Error('no range')
-  return reply.value.reply.kvs.map(kv => `${Buffer.from(kv.key)}=${Buffer.from(kv.value)}@${kv.mod}`)
+  const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+  return reply.value.reply.kvs.map(kv => `${text(kv.key)}=${text(kv.value)}@${kv.mod}`)
 }
 
 const attachedTo = (shard: Shard, lease: LeaseId): string[] => {
