@@ -60,6 +60,10 @@ export const LIMITS = {
   inflightAppendsMax: 256,
   /** Recent log entries a group keeps in memory for its followers. */
   raftCacheBytesMax: 4 * MiB,
+  /** From so many groups on, a node's heartbeats of all of them are taken at one time and travel in one message... */
+  sharedBeatGroupsMin: 16,
+  /** ...of so many at most. */
+  heartbeatsPerMessageMax: 4_096,
   /** Proposed but uncommitted bytes of one group before proposals are refused. */
   uncommittedBytesMax: 64 * MiB,
   /** Requests of clients waiting in one node. */

@@ -18,6 +18,8 @@ export interface BootIdentity {
  */
 export type PeerMessage<RaftMessage> =
   | { readonly kind: 'raft'; readonly group: GroupId; readonly message: RaftMessage }
+  /** Heartbeats, and answers to them, of many groups: each counts as if it had come alone. */
+  | { readonly kind: 'heartbeats'; readonly beats: readonly GroupMessage<RaftMessage>[] }
   /** First on every connection, in both directions. */
   | {
       readonly kind: 'hello'
@@ -57,6 +59,11 @@ export type PeerMessage<RaftMessage> =
       readonly rows: readonly StoreRow[]
       readonly done: boolean
     }
+
+export interface GroupMessage<RaftMessage> {
+  readonly group: GroupId
+  readonly message: RaftMessage
+}
 
 /** The members as of one index of the meta group's log. */
 export interface Roster {

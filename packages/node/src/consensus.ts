@@ -1,5 +1,6 @@
 import type { GroupId, NodeId } from '@kvorum/model'
 import { step, transferLeadership, type Message, type RaftEvent } from '@kvorum/raft'
+import { gatherBeat, isBeat, isCrowded } from './beatOutbox.js'
 import { isUnchecked } from './checking.js'
 import { nodeOfReplica } from './membership.js'
 import { sendTo, type Group, type Turn } from './state.js'
@@ -12,13 +13,19 @@ export function stepGroup(turn: Turn, group: Group, event: RaftEvent): void {
 }
 
 export function receiveRaft(turn: Turn, from: NodeId, groupId: GroupId, message: Message): void {
+  const group = receivedBy(turn, from, groupId, message)
+  if (group !== null) stepGroup(turn, group, { kind: 'receive', now: turn.now, message })
+}
+
+/** Whom the message is for; null: nobody here, or it does not come from where its sender lives. */
+export function receivedBy(turn: Turn, from: NodeId, groupId: GroupId, message: Message): Group | null {
   const group = turn.state.groups.get(groupId)
-  if (group === undefined || group.raft === null || message.to !== group.replica) return
+  if (group === undefined || group.raft === null || message.to !== group.replica) return null
   const known = nodeOfReplica(group, message.from)
-  if (known !== null && known !== from) return
+  if (known !== null && known !== from) return null
   // A leader may be one that this replica's log does not tell of yet, and wants an answer all the same.
   if (known === null && group.heard.size < HEARD_MAX) group.heard.set(message.from, from)
-  stepGroup(turn, group, { kind: 'receive', now: turn.now, message })
+  return group
 }
 
 const HEARD_MAX = 64
@@ -31,7 +38,9 @@ export function routeMessages(turn: Turn, group: Group, messages: readonly Messa
   for (const message of messages) {
     if (message.kind === 'snapshot' && isUnchecked(group)) continue
     const node = nodeOfReplica(group, message.to)
-    if (node !== null) sendTo(turn, node, { kind: 'raft', group: group.id, message })
+    if (node === null) continue
+    if (isBeat(message) && isCrowded(turn.state)) gatherBeat(turn, node, { group: group.id, message })
+    else sendTo(turn, node, { kind: 'raft', group: group.id, message })
   }
 }
 

@@ -4,6 +4,7 @@ import type { ShardDescriptor } from '@kvorum/placement'
 import { createAlarmDuty } from './alarms.js'
 import { createApplying } from './applying.js'
 import { createAuthFences } from './authFences.js'
+import { createBeats } from './beats.js'
 import { createCompactionDuty } from './autoCompaction.js'
 import { createCalls } from './calls.js'
 import { createChecking } from './checking.js'
@@ -51,6 +52,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     flushing: createFlushing(),
     persisting: createPersisting(),
     timers: createTimers(),
+    beats: createBeats(),
     calls: createCalls(firstIdOf(initial.identity.boot)),
     tasks: new Map(),
     alarms: createAlarmDuty(),
@@ -198,6 +200,7 @@ function groupLoaded(turn: Turn, group: Group): void {
 
 const noCounts = (): NodeState['counters'] => ({
   turns: 0,
+  groupsSettled: 0,
   entriesApplied: 0,
   proposals: 0,
   reads: 0,

@@ -1,9 +1,9 @@
 import { stamped, takesRevision } from '@kvorum/model'
-import { hasReady, nextDue, propose, takeReady, type Ready } from '@kvorum/raft'
+import { hasReady, propose, takeReady, type Ready } from '@kvorum/raft'
+import { armGroup } from './beats.js'
 import { failCall, type Call } from './calls.js'
 import { commandOf } from './commands.js'
 import { routeMessages } from './consensus.js'
-import { nextLeaseDue } from './leases.js'
 import { driveResolves, driveStamping, queueForRevision, stampUnused } from './leaderRevisions.js'
 import { leadershipLost, leadershipWon } from './leadership.js'
 import { nodeOfReplica } from './membership.js'
@@ -13,7 +13,6 @@ import { beginInstall } from './snapshotInstall.js'
 import { beginStream } from './snapshotSend.js'
 import { awaitLeader, enterStage, markProgress } from './stages.js'
 import { note, type Group, type Turn } from './state.js'
-import { armTimer } from './timers.js'
 import { retryWaiting } from './writes.js'
 
 /**
@@ -37,7 +36,7 @@ export function collectReady(turn: Turn, group: Group, diskFree: boolean): Ready
 
 /** Everything a group does at the end of a turn except applying and writing. */
 export function settleGroup(turn: Turn, group: Group): void {
-  const { persisting, timers } = turn.state
+  const { persisting } = turn.state
   if (group.raft === null) return
   markProgress(turn, group)
   proposeCalls(turn, group)
@@ -47,7 +46,7 @@ export function settleGroup(turn: Turn, group: Group): void {
   askReads(turn, group)
   if (hasReady(group.raft, false)) collectReady(turn, group, false)
   if (hasReady(group.raft, true)) persisting.pending.add(group)
-  armTimer(timers, group.id, Math.min(nextDue(group.raft), nextLeaseDue(group)))
+  armGroup(turn, group)
 }
 
 function leadershipChanged(turn: Turn, group: Group): void {

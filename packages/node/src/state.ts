@@ -1,6 +1,7 @@
 import type {
   BootIdentity,
   GroupId,
+  GroupMessage,
   Index,
   KeyRange,
   Millis,
@@ -10,11 +11,12 @@ import type {
   Term,
 } from '@kvorum/model'
 import type { OperationCounts, Overlay } from '@kvorum/machine'
-import type { Raft } from '@kvorum/raft'
+import type { Message, Raft } from '@kvorum/raft'
 import type { LeaderRevisions, ShardMap } from '@kvorum/placement'
 import type { AlarmDuty } from './alarms.js'
 import type { Admission, Peer } from './identity.js'
 import type { Applying } from './applying.js'
+import type { Beats } from './beats.js'
 import type { HeldAnswer } from './authChanges.js'
 import type { AuthFences } from './authFences.js'
 import type { CompactionDuty } from './autoCompaction.js'
@@ -58,6 +60,7 @@ export interface NodeState {
   readonly flushing: Flushing
   readonly persisting: Persisting
   readonly timers: GroupTimers
+  readonly beats: Beats
   readonly calls: Calls
   readonly tasks: Map<number, Task>
   readonly alarms: AlarmDuty
@@ -99,6 +102,8 @@ export interface NodeState {
 /** Monotonic counts for metrics; names become `kvorum_<name>_total`. */
 export interface Counters {
   turns: number
+  /** Groups gone through in turns, each time counted. */
+  groupsSettled: number
   entriesApplied: number
   proposals: number
   reads: number
@@ -174,6 +179,8 @@ export interface Turn {
   /** Calls of the node's own, to be routed at the end of what is being done; those with a group go to that one. */
   readonly routing: Call[]
   readonly outbox: Map<NodeId, Parcel[]>
+  /** Heartbeats and answers to them, where there are many groups. */
+  readonly beats: Map<NodeId, GroupMessage<Message>[]>
   /** How much more this turn may apply, over all groups; see apply.ts. */
   applyBytesLeft: number
 }

@@ -33,4 +33,16 @@ export function dueGroups(timers: GroupTimers, now: Millis): GroupId[] {
   return due
 }
 
+/** Passes over the first entries as long as their groups have less to do than they say; `dueOf` tells the truth. */
+export function refreshTimers({ heap, armed }: GroupTimers, dueOf: (group: GroupId) => Millis): void {
+  for (let item = heap[0]; item !== undefined; item = heap[0]) {
+    const counts = armed.get(item.group) === item.due
+    const due = counts ? dueOf(item.group) : Infinity
+    if (counts && due <= item.due) return
+    popDue(heap, item.due)
+    if (counts) armed.delete(item.group)
+    if (due < Infinity) armTimer({ heap, armed }, item.group, due)
+  }
+}
+
 export const nextTimer = (timers: GroupTimers): Millis => nextDueOf(timers.heap)

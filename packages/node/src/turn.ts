@@ -1,5 +1,7 @@
 import { LIMITS, unreachable, type GroupId, type NodeId } from '@kvorum/model'
 import { driveApply, driveHidden } from './apply.js'
+import { sendBeats } from './beatOutbox.js'
+import { fireBeats, receiveHeartbeats, skipMovedTimers } from './beats.js'
 import { expireCalls, nextDeadline } from './calls.js'
 import { receiveRaft, stepGroup } from './consensus.js'
 import { settleGroup } from './settle.js'
@@ -56,6 +58,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
     touched: new Set(),
     routing: [],
     outbox: new Map(),
+    beats: new Map(),
     applyBytesLeft: applyBytes,
   }
   state.counters.turns++
@@ -76,6 +79,8 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
   driveFlush(it)
   driveWatchers(it)
   settle(it)
+  sendBeats(it)
+  skipMovedTimers(it)
   state.lastTurnAt = now
   it.out.send = [...it.outbox].map(([to, parcels]) => ({ to, parcels }))
   it.out.wakeAt = nextWake(it)
@@ -199,6 +204,9 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
     case 'raft':
       receiveRaft(it, from, parcel.group, parcel.message)
       return
+    case 'heartbeats':
+      receiveHeartbeats(it, from, parcel.beats)
+      return
     case 'roster':
       receiveRoster(it, parcel.roster)
       return
@@ -237,6 +245,8 @@ function dropped(it: Turn, node: NodeId, parcels: readonly Parcel[]): void {
   for (const parcel of parcels) {
     if (parcel.kind === 'request') forwardDropped(it, parcel.id)
     if (parcel.kind === 'raft') withGroup(it, parcel.group, group => groups.add(group))
+    if (parcel.kind === 'heartbeats')
+      for (const beat of parcel.beats) withGroup(it, beat.group, group => groups.add(group))
   }
   markUnreachable(it, node, [...groups])
 }
@@ -258,6 +268,7 @@ function fireTimers(it: Turn): void {
       expireLeases(it, group)
     })
   }
+  fireBeats(it)
 }
 
 /** Until no group has anything more to say. Every round consumes what the one before brought, so it ends. */
@@ -267,6 +278,7 @@ function settle(it: Turn): void {
     if (it.touched.size === 0) return
     const groups = [...it.touched]
     it.touched.clear()
+    it.state.counters.groupsSettled += groups.length
     for (const group of groups) {
       settleGroup(it, group)
       driveApply(it, group)
@@ -278,7 +290,7 @@ function settle(it: Turn): void {
 
 function nextWake(it: Turn): number {
   const { state, now } = it
-  let at = Math.min(nextTimer(state.timers), nextDeadline(state.calls), state.dutiesAt)
+  let at = Math.min(nextTimer(state.timers), state.beats.due, nextDeadline(state.calls), state.dutiesAt)
   if (state.flushing.out === null && state.overlay.activeBytes > 0)
     at = Math.min(at, state.flushing.lastAt + state.options.limits.flushAfterMs)
   if (now < state.graceUntil) at = Math.max(at, state.graceUntil)

@@ -147,6 +147,8 @@ export interface NodeLimits {
   readonly inflightAppendsMax: number
   readonly raftCacheBytesMax: number
   readonly uncommittedBytesMax: number
+  /** From so many groups on their heartbeats are taken at one time and travel together. */
+  readonly sharedBeatGroupsMin: number
   readonly pendingRequestsMax: number
   readonly applyBytesMax: number
   readonly overlayBytesMax: number

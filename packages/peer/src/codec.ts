@@ -12,6 +12,7 @@ import {
   type SnapshotMeta,
 } from '@kvorum/model'
 import { isPeerRefusal } from './errorNames.js'
+import { heartbeatsFromBytes, heartbeatsToBytes } from './heartbeatWire.js'
 import { checkPlainMsgpack } from './plainMsgpack.js'
 import { configFromWire, configToWire, messageFromWire, messageToWire } from './raftWire.js'
 import { requestFromWire, requestToWire, resultFromWire, resultToWire } from './requestWire.js'
@@ -35,6 +36,7 @@ const KINDS = {
   snapshotPull: 7,
   snapshotChunk: 8,
   roster: 9,
+  heartbeats: 10,
 } as const
 
 /** One message, to be put behind others in a frame's list. */
@@ -43,14 +45,25 @@ export const encodeParcel = (parcel: Parcel): Uint8Array => packr.pack(parcelToW
 /** The messages of one frame. Whatever is wrong with the bytes throws MalformedError. */
 export function decodeParcels(payload: Uint8Array): Parcel[] {
   checkPlainMsgpack(payload)
-  return list(packr.unpack(payload)).map(item => parcelFromWire(list(item)))
+  let beats = 0
+  return list(packr.unpack(payload)).map(item => {
+    const parcel = parcelFromWire(list(item))
+    if (parcel.kind === 'heartbeats') beats += parcel.beats.length
+    if (beats > FRAME_HEARTBEATS_MAX) throw new MalformedError('too many heartbeats in one frame')
+    return parcel
+  })
 }
+
+/** More than fit into a frame as senders make them; each costs many times its bytes in memory. */
+export const FRAME_HEARTBEATS_MAX = 256 * 1024
 
 function parcelToWire(parcel: Parcel): Wire {
   const kind = KINDS[parcel.kind]
   switch (parcel.kind) {
     case 'raft':
       return [kind, parcel.group, messageToWire(parcel.message)]
+    case 'heartbeats':
+      return [kind, heartbeatsToBytes(parcel.beats)]
     case 'hello':
       return [kind, parcel.cluster, parcel.node, identityToWire(parcel.identity)]
     case 'welcome':
@@ -84,6 +97,8 @@ function parcelFromWire(wire: Wire): Parcel {
   switch (wire[0]) {
     case KINDS.raft:
       return { kind: 'raft', group: groupId(number(wire[1])), message: messageFromWire(list(wire[2])) }
+    case KINDS.heartbeats:
+      return { kind: 'heartbeats', beats: heartbeatsFromBytes(bytes(wire[1])) }
     case KINDS.hello:
       return {
         kind: 'hello',

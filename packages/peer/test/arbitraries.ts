@@ -245,6 +245,16 @@ export const PARCELS: {
     group,
     message: fc.oneof(...Object.values<Arbitrary<Message>>(MESSAGES)),
   }),
+  heartbeats: fc.record({
+    kind: kind('heartbeats'),
+    beats: fc.array(
+      fc.record({
+        group,
+        message: fc.oneof<Arbitrary<Message>[]>(MESSAGES.heartbeat, MESSAGES.heartbeatReply),
+      }),
+      { maxLength: 20 },
+    ),
+  }),
   hello: fc.record({ kind: kind('hello'), cluster: unsigned.map(clusterId), node, identity }),
   welcome: fc.record({ kind: kind('welcome'), identity }),
   refused: fc.record({

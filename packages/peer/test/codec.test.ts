@@ -4,9 +4,9 @@ import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import t from 'tap'
-import { clusterId, groupId, MalformedError, nodeId } from '@kvorum/model'
+import { clusterId, groupId, LIMITS, MalformedError, nodeId } from '@kvorum/model'
 import { decodeParcels, encodeFrames, type Parcel } from '@kvorum/peer'
-import { encodeParcel } from '#src/codec.js'
+import { encodeParcel, FRAME_HEARTBEATS_MAX } from '#src/codec.js'
 import { FRAME_ITEMS_MAX } from '#src/plainMsgpack.js'
 import { decodePreface, encodePreface, PREFACE_OK, refusalByte, refusalOf } from '#src/preface.js'
 import { MESSAGES, PARCELS, parcels, plain, REQUESTS } from './arbitraries.js'
@@ -28,6 +28,9 @@ function verdict(payload: Uint8Array): Parcel[] | 'malformed' {
     throw error
   }
 }
+
+/** Answers, in six bytes each. */
+const heartbeats = (count: number): Buffer => Buffer.alloc(6 * count, Buffer.of(1, 1, 1, 2, 1, 1))
 
 const u32 = (value: number): Buffer => {
   const out = Buffer.alloc(4)
@@ -141,6 +144,15 @@ t.test('hostile bytes', async t => {
       'an entry beyond 2^53': pack([
         [1, 1, [5, 1, 2, 3, Number.MAX_SAFE_INTEGER, 5, 6, [1, 0, 1, Buffer.alloc(0)]]],
       ]),
+      'an unknown kind of heartbeat': pack([[10, Buffer.of(1, 3, 1, 2, 1, 1)]]),
+      'half a heartbeat': pack([[10, Buffer.of(1, 0, 1, 2, 1, 1)]]),
+      'more heartbeats than a message may hold': pack([[10, heartbeats(LIMITS.heartbeatsPerMessageMax + 1)]]),
+      'more heartbeats than a frame may hold': pack(
+        Array.from({ length: FRAME_HEARTBEATS_MAX / LIMITS.heartbeatsPerMessageMax + 1 }, () => [
+          10,
+          heartbeats(LIMITS.heartbeatsPerMessageMax),
+        ]),
+      ),
       '0xc1': Buffer.from('91c1', 'hex'),
       'a map': pack([{ kind: 'raft' }]),
       'a map with __proto__': Buffer.concat([Buffer.from('9181a9'), pack('__proto__').subarray(1), pack({})]),

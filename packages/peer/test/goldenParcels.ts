@@ -188,4 +188,17 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
   moveLeader: [
     { kind: 'request', id: 1, group: groupId(0), request: { kind: 'moveLeader', to: nodeId(7n) } },
   ],
+  heartbeats: [
+    {
+      kind: 'heartbeats',
+      beats: [
+        { group: groupId(1), message: { ...from, kind: 'heartbeat', commit: 5, round: 300 } },
+        {
+          group: groupId(1_000),
+          message: { ...from, kind: 'heartbeatReply', round: 2 ** 40, needSnapshot: false },
+        },
+        { group: groupId(2), message: { ...from, kind: 'heartbeatReply', round: 0, needSnapshot: true } },
+      ],
+    },
+  ],
 }

@@ -5,7 +5,7 @@ import { takeFetch } from './fetch.js'
 import type { Raft } from './raft.js'
 import { flushReads } from './reads.js'
 import { replicate } from './replication.js'
-import type { Persist, Ready } from './types.js'
+import type { Message, Persist, Ready } from './types.js'
 
 /** The output side: everything that some steps led to, once, in one value. */
 
@@ -55,6 +55,20 @@ export function takeReady(raft: Raft, diskFree: boolean): Ready {
     install,
     changed,
   }
+}
+
+/**
+ * What may leave at once, where that is all that takeReady would hand out; null where there is more. Of many groups
+ * that heard a heartbeat most have only their answer to give.
+ */
+export function takeMessages(raft: Raft): readonly Message[] | null {
+  if (raft.dirty || raft.readStates.length > 0 || raft.snapshots.length > 0 || raft.install !== null)
+    return null
+  if (raft.sendLater.length > 0 || needsWrite(raft) || isChanged(raft)) return null
+  const { sendNow } = raft
+  if (sendNow.length === 0) return NOTHING
+  raft.sendNow = []
+  return sendNow
 }
 
 const NOTHING: never[] = []

@@ -1,6 +1,6 @@
 import { committedIndex, decodeConfig, encodeConfig, hasQuorum, majority, voteResult } from '@kvorum/raft'
 import type { Message, MessageBody, MessageKind, Role } from '@kvorum/raft'
-import { createRaft, propose, step, takeReady } from '@kvorum/raft'
+import { createRaft, hasReady, propose, step, takeMessages, takeReady } from '@kvorum/raft'
 import type { Entry, GroupConfig } from '@kvorum/model'
 import {
   cacheAt,
@@ -374,5 +374,39 @@ t.test('events that come at a wrong time are harmless or refused', t => {
     t.throws(() => step(raft, { kind: 'applied', index: 9 }), /handed out/)
   }
   t.throws(() => propose(inRole('leader'), 0, []), /nothing proposed/)
+  t.end()
+})
+
+t.test('takeMessages is takeReady where that has only messages to give', t => {
+  const roles: readonly Role[] = ['follower', 'preCandidate', 'candidate', 'leader']
+  let taken = 0
+  for (const role of roles) {
+    for (const body of Object.values<MessageBody>(bodies)) {
+      for (const term of [1, 2, 3]) {
+        const [raft, twin] = [inRole(role), inRole(role)]
+        const event = {
+          kind: 'receive',
+          now: 1,
+          message: { from: rid(2), to: rid(1), term, ...body } as Message,
+        } as const
+        try {
+          step(raft, event)
+        } catch {
+          continue
+        }
+        step(twin, event)
+        const messages = takeMessages(raft)
+        const ready = takeReady(twin, true)
+        if (messages === null) t.strictSame(takeReady(raft, true), ready, 'nothing was taken')
+        else {
+          taken++
+          const nothing = { persist: null, sendAfterPersist: [], reads: [], fetch: null, snapshots: [] }
+          t.strictSame(ready, { ...nothing, sendNow: messages, install: null, changed: false })
+          t.notOk(hasReady(raft, true), 'and nothing is left')
+        }
+      }
+    }
+  }
+  t.ok(taken > 40, `${taken} times`)
   t.end()
 })

@@ -1,4 +1,4 @@
-import type { Millis } from '@kvorum/model'
+import { LIMITS, type Millis } from '@kvorum/model'
 import { drawLinkFaults, type LinkFaults } from './network/faults.js'
 import { PARTITION_KINDS, type PartitionKind } from './network/partition.js'
 import type { Random } from './random.js'
@@ -61,6 +61,8 @@ export interface TuningOptions {
   readonly snapshotChunkBytes: number
   /** Rows that a command may write without being a long one. Of the whole cluster. */
   readonly longCommandRows: number
+  /** Groups of a node from which on their heartbeats travel together. */
+  readonly sharedBeatGroupsMin: number
 }
 
 export type WorkloadKind =
@@ -184,6 +186,7 @@ function drawTuning(random: Random): TuningOptions {
     flushBytes: random.pick([1, 1_000, 100_000]),
     snapshotChunkBytes: random.pick([50, 1_000, 100_000]),
     longCommandRows: random.pick([1, 3, 10, 50, 2_048]),
+    sharedBeatGroupsMin: LIMITS.sharedBeatGroupsMin,
   }
 }
 

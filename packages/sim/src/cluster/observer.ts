@@ -2,6 +2,7 @@ import {
   type BootIdentity,
   type Entry,
   type GroupId,
+  type GroupMessage,
   type Index,
   META_GROUP,
   toKeyString,
@@ -156,9 +157,10 @@ export class Observer {
     }
     for (const { parcels } of orders.send) {
       for (const parcel of parcels as readonly PeerMessage<Message>[]) {
-        if (parcel.kind !== 'raft') continue
-        const { at } = view.replicas.get(parcel.group)!
-        this.invariants.observe({ kind: 'sent', at, message: parcel.message })
+        for (const { group, message } of raftMessagesIn(parcel)) {
+          const { at } = view.replicas.get(group)!
+          this.invariants.observe({ kind: 'sent', at, message })
+        }
       }
     }
     for (const group of state.groups.values()) {
@@ -362,4 +364,10 @@ const NO_ENTRIES: readonly Entry[] = []
 export function valuesOf(op: Op): string[] {
   if (op.kind === 'put') return [toKeyString(op.value)]
   return op.kind === 'txn' ? [...op.success, ...op.failure].flatMap(valuesOf) : []
+}
+
+/** What of it replicas say to each other, alone or together with others. */
+function raftMessagesIn(parcel: PeerMessage<Message>): readonly GroupMessage<Message>[] {
+  if (parcel.kind === 'raft') return [parcel]
+  return parcel.kind === 'heartbeats' ? parcel.beats : []
 }

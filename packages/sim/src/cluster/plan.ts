@@ -65,6 +65,7 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
       inflightAppendsMax: tuning.inflightAppendsMax,
       raftCacheBytesMax: tuning.raftCacheBytesMax,
       uncommittedBytesMax: tuning.uncommittedBytesMax,
+      sharedBeatGroupsMin: tuning.sharedBeatGroupsMin,
       pendingRequestsMax: own.pick([20, 1_000, 20_000]),
       applyBytesMax: tuning.applyBytesMax,
       overlayBytesMax: tuning.overlayBytesMax,

@@ -8,7 +8,7 @@ import type { FaultOptions, SwarmOptions } from '../swarm.js'
  * within a short run, for the mutants that need it.
  */
 export type ProfileName =
-  'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'delays' | 'bitRot' | 'members'
+  'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'delays' | 'bitRot' | 'members' | 'beats'
 
 const NEVER = { every: 0, lastsMax: 0 }
 
@@ -78,6 +78,13 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
           crash: { ...crash, allAtOnceChance: 0.1 },
           membership: { every: SECOND, lastsMax: SECOND },
         },
+      }
+    case 'beats':
+      // As with a thousand groups: all heartbeats of a node travel together. Which faults there are is drawn.
+      return {
+        ...swarm,
+        cluster: { ...cluster, nodes: own.pick([3, 3, 5]), dataGroups: own.int(1, 8) },
+        tuning: { ...swarm.tuning, sharedBeatGroupsMin: 2 },
       }
     case 'calm':
       return { ...swarm, faults: CALM }
@@ -154,4 +161,5 @@ export const PROFILES: readonly ProfileName[] = [
   'delays',
   'bitRot',
   'members',
+  'beats',
 ]
