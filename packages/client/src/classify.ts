@@ -37,7 +37,7 @@ const TURNED_DOWN: ReadonlySet<number> = new Set([
 ])
 
 /** Refusals under other statuses of which the same is known. */
-const TURNED_DOWN_CODES: ReadonlySet<ErrorCode> = new Set(['noSpace', 'tooManyRequests'])
+const TURNED_DOWN_CODES: ReadonlySet<ErrorCode> = new Set(['noSpace', 'tooManyLeases', 'tooManyRequests'])
 
 /** Another attempt, or another server, may do better. */
 const PASSING: ReadonlySet<number> = new Set([

@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'leaseNotFound'
   | 'leaseExists'
   | 'leaseTtlTooLarge'
+  | 'tooManyLeases'
   // sessions
   | 'sessionNotFound'
   | 'sessionExists'

@@ -29,6 +29,8 @@ export const LIMITS = {
   sessionReplyBytesMax: 64 * KiB,
   /** All kept answers of one shard. */
   sessionBytesMax: 32 * MiB,
+  /** Leases of a cluster, each of which every member keeps in memory, its leader twice. */
+  leasesMax: 200_000,
   /** Leases whose expiry is proposed per second. */
   leaseExpiriesPerSecondMax: 1000,
 
@@ -48,6 +50,8 @@ export const LIMITS = {
   /** Requests under way, and open watches, that one user may have at one member by default. */
   requestsPerUserMax: 10_000,
   watchersPerUserMax: 100_000,
+  /** Grants of leases among those requests: each is an entry of the log, and what it makes stays. */
+  grantsPerUserMax: 1_000,
   /** JSON Web Tokens whose signature need not be checked again. */
   verifiedTokensMax: 4_096,
   /** Audit records that wait for the disk; more are counted and lost. */

@@ -150,6 +150,8 @@ export interface NodeLimits {
   /** From so many groups on their heartbeats are taken at one time and travel together. */
   readonly sharedBeatGroupsMin: number
   readonly pendingRequestsMax: number
+  /** Leases of a shard before its leader refuses more; grants under way are not counted. */
+  readonly leasesMax: number
   readonly applyBytesMax: number
   readonly overlayBytesMax: number
   readonly flushBytes: number

@@ -211,7 +211,7 @@ const isAsked = ({ origin }: Call): boolean =>
   origin.kind === 'client' || origin.kind === 'peer' || origin.kind === 'part'
 
 function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
-  const guarded = refusedByGuard(group, call)
+  const guarded = refusedByGuard(group, call, turn.state.options.limits)
   if (guarded !== null) {
     noticeNoSpace(turn, group, guarded.code)
     finishCall(turn, call, { ok: false, error: guarded })

@@ -96,6 +96,19 @@ t.test('a lease ends after its time, with everything attached, and not while it 
   t.match(reply(cluster.ask(node, { kind: 'leaseKeepAlive', id })), { kind: 'leaseRenewed', ttl: 0 })
 })
 
+t.test('leases beyond the bound are refused until others have ended', async t => {
+  const cluster = new MiniCluster({ limits: { leasesMax: 2 } })
+  const node = leader(cluster)
+  const grant = (id: bigint) => cluster.ask(node, { kind: 'leaseGrant', id: leaseId(id), ttl: 60 })
+  for (const id of [1n, 2n]) t.equal(grant(id).ok, true)
+  const refused = { ok: false, error: { code: 'tooManyLeases', outcome: 'notApplied' } }
+  t.match(grant(3n), refused)
+  const other = cluster.nodes.find(candidate => candidate !== node)!
+  t.match(cluster.ask(other, { kind: 'leaseGrant', id: leaseId(3n), ttl: 60 }), refused, 'by the leader')
+  t.equal(cluster.ask(node, { kind: 'leaseRevoke', id: leaseId(1n) }).ok, true)
+  t.equal(grant(3n).ok, true)
+})
+
 t.test('a follower behind the purged log gets a snapshot and goes on', async t => {
   const cluster = new MiniCluster({ limits: { snapshotEntries: 20, catchUpEntries: 5, flushAfterMs: 5 } })
   const node = leader(cluster)

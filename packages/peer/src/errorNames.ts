@@ -61,6 +61,7 @@ const CODES: Readonly<Record<ErrorCode, true>> = {
   clusterVersionMissing: true,
   noSpace: true,
   corrupt: true,
+  tooManyLeases: true,
   tooManyRequests: true,
   noLeader: true,
   leaderChanged: true,

@@ -52,6 +52,7 @@ export const ERRORS: Readonly<
   leaseNotFound: etcd('notFound', 'requested lease not found'),
   leaseExists: etcd('failedPrecondition', 'lease already exists'),
   leaseTtlTooLarge: etcd('outOfRange', 'too large lease TTL'),
+  tooManyLeases: own('resourceExhausted', 'the cluster has as many leases as --max-leases allows'),
 
   sessionNotFound: own(
     'failedPrecondition',

@@ -26,7 +26,12 @@ const withToken = (token: string, field = 'token'): Metadata => {
   metadata.set(field, token)
   return metadata
 }
-const LIMITS_OF_ONE = { requestTimeoutMs: 1000, requestsPerUserMax: 1, watchersPerUserMax: 1 }
+const LIMITS_OF_ONE = {
+  requestTimeoutMs: 1000,
+  requestsPerUserMax: 1,
+  watchersPerUserMax: 1,
+  grantsPerUserMax: 1,
+}
 const NOBODY = {
   requireLeader: false,
   clientVersion: '',
@@ -172,6 +177,32 @@ t.test('one user has so many requests under way, and the others theirs', t =>
       await get(tokens.reader, 'r/1')
     },
     ['--max-requests-per-user=2'],
+  ),
+)
+
+t.test('one user has so many grants of leases under way', t =>
+  withServer(
+    t,
+    async (caller, server) => {
+      await withUsers(server)
+      const { tokens } = await signIn(caller, server)
+      const grant = (token: string, ID: bigint) =>
+        caller.begin('etcdserverpb.Lease/LeaseGrant', { ID, TTL: 60 }, withToken(token)).answer
+      let release = (): void => {}
+      server.node.held = new Promise(resolve => (release = resolve))
+      const first = grant(tokens.reader, 1n)
+      await until(() => server.node.seen.some(({ request }) => request.kind === 'leaseGrant'), 'under way')
+      await fails(t, grant(tokens.reader, 2n), 8, 'etcdserver: too many requests')
+      const others = [
+        caller.begin('etcdserverpb.KV/Range', { key: bytes('r/1') }, withToken(tokens.reader)).answer,
+        grant(tokens.root, 3n),
+      ]
+      server.node.held = null
+      release()
+      await Promise.all([first, ...others])
+      t.match(await grant(tokens.reader, 2n), { ID: 2n })
+    },
+    ['--max-lease-grants-per-user=1'],
   ),
 )
 

@@ -23,6 +23,7 @@ export interface AuthLimits {
   readonly requestTimeoutMs: number
   readonly requestsPerUserMax: number
   readonly watchersPerUserMax: number
+  readonly grantsPerUserMax: number
 }
 
 const OFF: Decision = { authority: undefined, rights: null }
@@ -32,8 +33,9 @@ export class AuthService {
   readonly tokens: Tokens
   readonly passwords = new Passwords()
   readonly logins: LoginBackoff
-  /** Unary requests under way, and open watches, of each user. */
+  /** Unary requests under way, grants of leases among them, and open watches, of each user. */
   readonly requests: UserShares
+  readonly grants: UserShares
   readonly watchers: UserShares
   readonly #barrierMs: number
   /** Of the fence in force; what roles add up to is worked out once for each user. */
@@ -51,6 +53,7 @@ export class AuthService {
     this.logins = new LoginBackoff(now)
     this.#barrierMs = limits.requestTimeoutMs
     this.requests = new UserShares(limits.requestsPerUserMax)
+    this.grants = new UserShares(limits.grantsPerUserMax)
     this.watchers = new UserShares(limits.watchersPerUserMax)
   }
 

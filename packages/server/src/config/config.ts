@@ -41,6 +41,8 @@ export interface ServerConfig {
   readonly maxWatchersPerStream: number
   readonly maxRequestsPerUser: number
   readonly maxWatchersPerUser: number
+  readonly maxGrantsPerUser: number
+  readonly maxLeases: number
   /** 0: never. */
   readonly keepaliveIntervalMs: number
   readonly keepaliveTimeoutMs: number

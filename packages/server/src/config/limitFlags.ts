@@ -39,6 +39,18 @@ export const LIMIT_FLAGS = {
     'count',
     'Most open watches of one user, where authentication is on.',
   ),
+  'max-lease-grants-per-user': integer(
+    LIMITS.grantsPerUserMax,
+    { least: 1, most: LIMITS.pendingRequestsMax },
+    'count',
+    'Most grants of leases under way of one user, where authentication is on.',
+  ),
+  'max-leases': integer(
+    LIMITS.leasesMax,
+    { least: 1, most: 10_000_000 },
+    'count',
+    'Most leases of the cluster; further ones are refused until others have ended.',
+  ),
   'grpc-keepalive-min-time': meaningless('value', 'the pings of clients are answered and not counted'),
   'grpc-keepalive-interval': duration(
     '2h',

@@ -83,6 +83,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     maxWatchersPerStream: values['max-watchers-per-stream'],
     maxRequestsPerUser: values['max-requests-per-user'],
     maxWatchersPerUser: values['max-watchers-per-user'],
+    maxGrantsPerUser: values['max-lease-grants-per-user'],
+    maxLeases: values['max-leases'],
     keepaliveIntervalMs: values['grpc-keepalive-interval'],
     keepaliveTimeoutMs: values['grpc-keepalive-timeout'],
     catchUpEntries: values['snapshot-catchup-entries'],

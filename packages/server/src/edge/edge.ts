@@ -24,6 +24,7 @@ export interface EdgeLimits {
   /** Of one user at this member, where authentication is on. */
   readonly requestsPerUserMax: number
   readonly watchersPerUserMax: number
+  readonly grantsPerUserMax: number
   readonly leaseTtlMinSeconds: number
   readonly slowRequestMs: number
   readonly requestTimeoutMs: number
@@ -40,6 +41,7 @@ export function edgeLimits(config: ServerConfig): EdgeLimits {
     watchersPerStreamMax: config.maxWatchersPerStream,
     requestsPerUserMax: config.maxRequestsPerUser,
     watchersPerUserMax: config.maxWatchersPerUser,
+    grantsPerUserMax: config.maxGrantsPerUser,
     leaseTtlMinSeconds: leaseTtlMin(config),
     slowRequestMs: config.slowRequestMs,
     requestTimeoutMs: requestTimeoutMs(config),

@@ -2,6 +2,7 @@ import { LIMITS, refuse, type Result } from '@kvorum/model'
 import type { Requirement } from '@kvorum/placement'
 import { guardedNode } from '../auth/guardedNode.js'
 import { requirementFor } from '../auth/requirements.js'
+import type { UserShares } from '../auth/userShares.js'
 import type { Call, CallMeta, StreamIn, StreamOut } from '../rpc/handler.js'
 import type { AnyStream, AnyUnary } from '../rpc/registry.js'
 import type { Edge } from './edge.js'
@@ -27,12 +28,24 @@ export async function handleGuarded(
   const node = guardedNode(edge.node, edge.auth, call.meta, () => requirement)
   const user = decision.value.rights?.user.name
   if (user === undefined) return rpc.handle({ ...edge, node }, message, call)
-  const { requests } = edge.auth
-  if (!requests.take(user)) return refuse('tooManyRequests')
+  const { requests, grants } = edge.auth
+  const handle = (): Promise<Result<unknown>> => rpc.handle({ ...edge, node }, message, call)
+  return within(requests, user, () => (rpc.name === LEASE_GRANT ? within(grants, user, handle) : handle()))
+}
+
+const LEASE_GRANT = 'etcdserverpb.Lease/LeaseGrant'
+
+/** As one of those that the user may have under way. */
+async function within(
+  shares: UserShares,
+  user: string,
+  handle: () => Promise<Result<unknown>>,
+): Promise<Result<unknown>> {
+  if (!shares.take(user)) return refuse('tooManyRequests')
   try {
-    return await rpc.handle({ ...edge, node }, message, call)
+    return await handle()
   } finally {
-    requests.giveBack(user)
+    shares.giveBack(user)
   }
 }
 

@@ -86,7 +86,12 @@ async function startRuntime(
         electionTimeoutMs: config.electionTimeoutMs,
         heartbeatMs: config.heartbeatMs,
         progressNotifyMs: config.watchProgressMs,
-        limits: { ...LIMITS, snapshotEntries: config.snapshotCount, catchUpEntries: config.catchUpEntries },
+        limits: {
+          ...LIMITS,
+          snapshotEntries: config.snapshotCount,
+          catchUpEntries: config.catchUpEntries,
+          leasesMax: config.maxLeases,
+        },
         maintenance: config.maintenance,
         slowApplyMs: config.slowApplyMs,
         checksum: (bytes, seed) => crc32(bytes, seed),

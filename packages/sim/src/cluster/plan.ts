@@ -1,4 +1,4 @@
-import { groupId, META_GROUP, replicaId, utf8, type GroupId, type KeyRange } from '@kvorum/model'
+import { groupId, LIMITS, META_GROUP, replicaId, utf8, type GroupId, type KeyRange } from '@kvorum/model'
 import type { LongCommandBound } from '@kvorum/machine'
 import {
   NO_MAINTENANCE,
@@ -67,6 +67,7 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
       uncommittedBytesMax: tuning.uncommittedBytesMax,
       sharedBeatGroupsMin: tuning.sharedBeatGroupsMin,
       pendingRequestsMax: own.pick([20, 1_000, 20_000]),
+      leasesMax: LIMITS.leasesMax,
       applyBytesMax: tuning.applyBytesMax,
       overlayBytesMax: tuning.overlayBytesMax,
       // Applying waits while the overlay is full, so a batch must be due before it is.
