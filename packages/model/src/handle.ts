@@ -25,6 +25,8 @@ export interface KvNode {
   openWatch(receive: (response: WatchResponse) => void): WatchStream
   /** What this node knows now, without asking anybody. */
   status(): NodeStatus
+  /** The node that leads the meta group, as far as this one knows; 0n: nobody. Part of the status, and cheap. */
+  leaderNode(): NodeId | 0n
   /** The members as the meta group knows them, local; ask a 'barrier' first where it must be fresh. */
   members(): readonly Member[]
   /** Whether it is a learner among the members, as far as this node knows; looked at for every call. */

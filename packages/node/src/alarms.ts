@@ -139,9 +139,9 @@ function isSettled(turn: Turn, { machine: { shard } }: Group, { version, roomBy 
 const ROOMY = 0.9
 
 /** Part of the duties. */
-export function tendAlarms(turn: Turn): void {
+export function tendAlarms(turn: Turn, share: Iterable<Group>): void {
   const { state } = turn
-  for (const group of state.groups.values()) {
+  for (const group of share) {
     driveGuard(turn, group)
     driveReclaim(turn, group)
   }

@@ -1,10 +1,10 @@
 import type { GroupMessage, Millis, NodeId } from '@kvorum/model'
-import { nextDue, step, takeMessages, type Message } from '@kvorum/raft'
-import { isCrowded } from './beatOutbox.js'
-import { receivedBy, routeMessages, stepGroup } from './consensus.js'
-import { nextLeaseDue } from './leases.js'
-import type { Group, NodeState, Turn } from './state.js'
-import { armTimer, refreshTimers } from './timers.js'
+import { hasReady, step, takeMessages, type Message } from '@kvorum/raft'
+import { beatsTogether } from './arming.js'
+import { receivedBy, routeMessages } from './consensus.js'
+import { isIdle } from './idle.js'
+import { collectReady } from './settle.js'
+import type { Group, Turn } from './state.js'
 
 /**
  * Heartbeats of many groups. Nobody hibernates: every group's leader is heard by every follower as often as if the
@@ -25,29 +25,6 @@ export interface Beats {
 
 export const createBeats = (): Beats => ({ due: Infinity, groups: new Set() })
 
-const beatsTogether = (state: NodeState, { raft }: Group): boolean =>
-  raft !== null && raft.role === 'leader' && raft.progress.size > 0 && isCrowded(state)
-
-/** Makes sure that the group is ticked when it is due: with all others when it only has to beat. */
-export function armGroup({ state }: Turn, group: Group): void {
-  if (group.raft === null) return
-  if (beatsTogether(state, group)) {
-    state.beats.groups.add(group)
-    // A leader that comes later beats with the others as soon as its own time has come, within two intervals.
-    if (state.beats.due === Infinity) state.beats.due = group.raft.heartbeatDue
-  }
-  armTimer(state.timers, group.id, dueOf(state, group))
-}
-
-/** When the group has something to do of its own. */
-function dueOf(state: NodeState, group: Group): Millis {
-  const { raft } = group
-  if (raft === null) return Infinity
-  const due = nextDue(raft)
-  const own = due === raft.heartbeatDue && beatsTogether(state, group) ? Infinity : due
-  return Math.min(own, nextLeaseDue(group))
-}
-
 /** Ticks the leaders whose heartbeat is due. */
 export function fireBeats(turn: Turn): void {
   const { state, now } = turn
@@ -59,19 +36,19 @@ export function fireBeats(turn: Turn): void {
       beats.groups.delete(group)
       turn.touched.add(group)
     } else if (group.raft!.heartbeatDue <= now) {
-      stepGroup(turn, group, { kind: 'tick', now })
+      beat(turn, group)
     }
   }
   if (beats.groups.size === 0) beats.due = Infinity
 }
 
-/** Followers hear their leaders all the time: those whose timers were moved need not wake the node for it. */
-export function skipMovedTimers({ state }: Turn): void {
-  if (!isCrowded(state)) return
-  refreshTimers(state.timers, id => {
-    const group = state.groups.get(id)
-    return group === undefined ? Infinity : dueOf(state, group)
-  })
+/** What a tick of an idle group brings is its heartbeats; any other is settled as always. */
+function beat(turn: Turn, group: Group): void {
+  const raft = group.raft!
+  const idle = !turn.touched.has(group) && isIdle(group)
+  step(raft, { kind: 'tick', now: turn.now })
+  if (idle && raft.role === 'leader') collectReady(turn, group, false)
+  if (!idle || raft.role !== 'leader' || hasReady(raft, true)) turn.touched.add(group)
 }
 
 export function receiveHeartbeats(turn: Turn, from: NodeId, beats: readonly GroupMessage<Message>[]): void {

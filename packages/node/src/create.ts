@@ -69,6 +69,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     lastTurnAt: 0,
     graceUntil: 0,
     dutiesAt: 0,
+    dutyShare: 0,
     draining: false,
     moving: [],
     metaCommandUntil: 0,

@@ -3,6 +3,7 @@ import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand 
 import { hasQuorum } from '@kvorum/raft'
 import { driveAuthChanges } from './authChanges.js'
 import { tendAlarms } from './alarms.js'
+import { isCrowded } from './beatOutbox.js'
 import { driveAutoCompaction } from './autoCompaction.js'
 import { openCall } from './calls.js'
 import { mayLead } from './checking.js'
@@ -25,16 +26,17 @@ export function doDuties(turn: Turn): void {
   if (turn.now < state.dutiesAt) return
   state.dutiesAt = turn.now + state.options.heartbeatMs
   const mustNotLead = state.draining || hasQuarantined(state) || isRemoved(state) || !mayLead(state, turn.now)
+  const share = nextShare(state)
   for (const group of state.groups.values()) {
     openElection(turn, group)
     retryWaiting(turn, group)
     driveInstall(turn, group)
-    driveMembership(turn, group)
+    if (share.has(group)) driveMembership(turn, group)
     losePatienceWithOracle(turn, group)
     if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)
     if (mustNotLead) handOver(turn, group)
   }
-  tendAlarms(turn)
+  tendAlarms(turn, share)
   driveAutoCompaction(turn)
   driveChecks(turn)
   expireStreams(turn)
@@ -48,6 +50,18 @@ export function doDuties(turn: Turn): void {
   driveMoves(turn)
   tendRoster(turn)
   followMetaLeader(turn, meta)
+}
+
+/** Of many groups each comes so many heartbeats after the last time for what has no hurry. */
+const SHARES = 10
+
+function nextShare(state: NodeState): ReadonlySet<Group> {
+  const groups = [...state.groups.values()]
+  if (!isCrowded(state)) return new Set(groups)
+  const size = Math.ceil(groups.length / SHARES)
+  const from = state.dutyShare % groups.length
+  state.dutyShare = from + size
+  return new Set(groups.slice(from, from + size))
 }
 
 /**

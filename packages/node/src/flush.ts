@@ -1,6 +1,8 @@
 import type { GroupId, Index, Millis, StoreWrite } from '@kvorum/model'
 import { overlayDrop, overlayFreeze } from '@kvorum/machine'
 import { purgeLog } from '@kvorum/raft'
+import { isCrowded } from './beatOutbox.js'
+import { isIdle } from './idle.js'
 import { bytesUpTo, countPurged, purgeableByBytes } from './logBytes.js'
 import { takeId, type Group, type Turn } from './state.js'
 import { oldestHold } from './tasks.js'
@@ -125,7 +127,10 @@ function dropStored(turn: Turn): void {
     overlayDrop(overlay, flushing.stored.shift()!.layer)
   }
   // Applying may have waited for room in the overlay, and there is some only now.
-  for (const group of turn.state.groups.values()) if (group.raft !== null) turn.touched.add(group)
+  const crowded = isCrowded(turn.state)
+  for (const group of turn.state.groups.values()) {
+    if (group.raft !== null && !(crowded && isIdle(group))) turn.touched.add(group)
+  }
 }
 
 /** Enough could be purged after a sync to be worth one. */

@@ -244,7 +244,7 @@ function forgetEnded(group: Group, leader: LeaderRevisions): void {
 
 /** An answer of the oracle that does not come must not hold up readers for ever. Part of the duties. */
 export function losePatienceWithOracle(turn: Turn, group: Group): void {
-  if (group.revisions === null) return
+  if (group.revisions === null || group.stamping.resolves.size + group.stamping.writes.size === 0) return
   const { heartbeatMs } = turn.state.options
   for (const [id, call] of group.stamping.resolves) {
     if (turn.now - call.arrived >= heartbeatMs) group.revisions = losePatience(group.revisions, id)

@@ -4,13 +4,22 @@ import type { Group, NodeState } from './state.js'
 
 /** On which node a replica of this group lives; null when the configuration does not name it and nobody spoke for it. */
 export function nodeOfReplica(group: Group, replica: ReplicaId): NodeId | null {
-  const placed = group.raft?.config.replicas.find(candidate => candidate.id === replica)
-  return placed?.node ?? group.heard.get(replica) ?? null
+  // Asked for every message.
+  if (group.raft !== null) {
+    for (const placed of group.raft.config.replicas) if (placed.id === replica) return placed.node
+  }
+  return group.heard.get(replica) ?? null
 }
 
 /** The node of the group's leader; null when no leader is known. */
 export function leaderNode(group: Group): NodeId | null {
   return group.raft === null || group.raft.leader === 0 ? null : nodeOfReplica(group, group.raft.leader)
+}
+
+/** The node that leads the members' group; null when none is known. */
+export function metaLeader(state: NodeState): NodeId | null {
+  const meta = state.groups.get(META_GROUP)
+  return meta === undefined ? null : leaderNode(meta)
 }
 
 /** Whether this node leads the group. It may be deposed and not know it: reads prove it by a round. */

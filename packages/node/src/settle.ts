@@ -1,6 +1,6 @@
 import { stamped, takesRevision } from '@kvorum/model'
 import { hasReady, propose, takeReady, type Ready } from '@kvorum/raft'
-import { armGroup } from './beats.js'
+import { armGroup } from './arming.js'
 import { failCall, type Call } from './calls.js'
 import { commandOf } from './commands.js'
 import { routeMessages } from './consensus.js'

@@ -86,6 +86,8 @@ export interface NodeState {
   graceUntil: Millis
   /** Housekeeping (announcements, leadership placement) is due at this time. */
   dutiesAt: Millis
+  /** Which group comes next for the duties that are for a share of them at a time. */
+  dutyShare: number
   draining: boolean
   /** Leaderships under way to a member of somebody's choice. */
   moving: readonly MovingLeader[]

@@ -1,6 +1,6 @@
 import { META_GROUP, type GroupStatus, type NodeStatus } from '@kvorum/model'
 import { isUnchecked } from './checking.js'
-import { headerTerm, leaderNode, leads } from './membership.js'
+import { headerTerm, leaderNode, leads, metaLeader } from './membership.js'
 import type { Group, NodeState } from './state.js'
 
 /** What this node knows now, for Status, health and metrics. Copies only; nothing here changes anything. */
@@ -13,7 +13,7 @@ export function statusOf(
   const shard = first === undefined ? undefined : state.groups.get(first.group)
   const groups = [...state.groups.values()].map(statusOfGroup)
   const data = groups.filter(({ group }) => group !== META_GROUP)
-  const leader = meta === undefined ? null : leaderNode(meta)
+  const leader = metaLeader(state)
   const problems = problemsOf(state)
   const revision = shard?.machine.shard?.revision ?? 0
   const term = Math.max(headerTerm(state), state.highestTerm)

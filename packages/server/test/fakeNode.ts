@@ -21,6 +21,7 @@ import {
   type ErrorCode,
   type KeyValue,
   type KvNode,
+  type NodeId,
   type MemberAlarm,
   type NodeStatus,
   type Op,
@@ -275,6 +276,10 @@ export class FakeNode implements KvNode {
   members() {
     const urls = { peerUrls: ['http://127.0.0.1:2380'], clientUrls: ['http://127.0.0.1:2379'] }
     return [{ id: this.self, name: 'one', learner: this.learner, ...urls }]
+  }
+
+  leaderNode(): NodeId | 0n {
+    return this.leader as NodeId | 0n
   }
 
   isLearner(): boolean {

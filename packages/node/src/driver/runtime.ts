@@ -20,7 +20,7 @@ import {
 import { authOf } from '../authChanges.js'
 import { createNode } from '../create.js'
 import { isSettled, joinAnswer } from '../joining.js'
-import { isLearnerMember, membersOf } from '../membership.js'
+import { isLearnerMember, membersOf, metaLeader } from '../membership.js'
 import type { NodeState } from '../state.js'
 import { statusOf } from '../status.js'
 import { firstTurn, turn } from '../turn.js'
@@ -146,6 +146,10 @@ export class NodeRuntime implements KvNode {
 
   members(): readonly Member[] {
     return membersOf(this.#state)
+  }
+
+  leaderNode(): NodeId | 0n {
+    return metaLeader(this.#state) ?? 0n
   }
 
   isLearner(): boolean {

@@ -179,6 +179,7 @@ export function driveWatchers(turn: Turn): void {
     if (stream.waiting.length > 0) createWaiting(turn, stream)
   }
   for (const hub of turn.state.hub.shards.values()) {
+    if (hub.behind.size === 0) continue
     const shard = shardAt(turn, hub)
     if (shard === null) continue
     for (const watcher of [...hub.behind]) catchUp(turn, shard, watcher)

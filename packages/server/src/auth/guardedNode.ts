@@ -46,6 +46,7 @@ export function guardedNode(
     request,
     openWatch,
     status: () => node.status(),
+    leaderNode: () => node.leaderNode(),
     members: () => node.members(),
     isLearner: () => node.isLearner(),
     holdState: () => node.holdState(),

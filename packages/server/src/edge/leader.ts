@@ -18,11 +18,11 @@ const LOOKS_PER_ELECTION_TIMEOUT = 10
 
 export function watchLeader(node: KvNode, electionTimeoutMs: number): LeaderWatch {
   const requiring = new Set<() => void>()
-  let leader = node.status().leader
+  let leader = node.leaderNode()
   let changes = 0
   let missedLooks = 0
   const look = (): void => {
-    const now = node.status().leader
+    const now = node.leaderNode()
     if (now !== leader && now !== 0n) changes++
     leader = now
     missedLooks = now === 0n ? missedLooks + 1 : 0
@@ -33,7 +33,7 @@ export function watchLeader(node: KvNode, electionTimeoutMs: number): LeaderWatc
   const timer = setInterval(look, Math.max(1, electionTimeoutMs / LOOKS_PER_ELECTION_TIMEOUT))
   timer.unref()
   return {
-    known: () => node.status().leader !== 0n,
+    known: () => node.leaderNode() !== 0n,
     changes: () => changes,
     require: lost => {
       requiring.add(lost)
