@@ -9,11 +9,14 @@ export class CorruptRecordError extends Error {
   override readonly name = 'CorruptRecordError'
   readonly table: string
   readonly where: string
+  /** The row's key. Its owner may look whose it is; it is not for logs. */
+  readonly rowKey: Uint8Array
 
   constructor(rowKey: Uint8Array, what: string) {
     const table = rowKey.length === 0 ? '?' : String.fromCharCode(rowKey[0]!)
     const where = `${table}:${toHex(rowKey.subarray(1, 9))}`
     super(`corrupt row ${where}: ${what}`)
+    this.rowKey = rowKey
     this.table = table
     this.where = where
   }

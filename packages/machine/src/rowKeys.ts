@@ -132,6 +132,19 @@ export function parseHistoryKey(row: Uint8Array): HistoryKey | null {
   return { revision, position, key: user.key }
 }
 
+/** The user's key that a row of the state store is about; null: none, or the row's key is damaged. */
+export function userKeyOf(row: Uint8Array): Uint8Array | null {
+  switch (row[0]) {
+    case TABLES.current:
+    case TABLES.past:
+      return unescapeKey(row, 1)?.key ?? null
+    case TABLES.history:
+      return parseHistoryKey(row)?.key ?? null
+    default:
+      return null
+  }
+}
+
 /** Revisions are below 2^53; descending ones are stored as their complement in 64 bits. */
 function writePosition(row: Buffer, at: number, position: number, descending: boolean): void {
   assert(Number.isSafeInteger(position) && position >= 0, () => `${position} is not a position`)

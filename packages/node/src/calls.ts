@@ -24,6 +24,7 @@ import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { membersKnown } from './membership.js'
 import { enterStage } from './stages.js'
 import { note, sendTo, type Turn } from './state.js'
+import { noteSeen } from './watch/news.js'
 
 /**
  * A request on its way through this node: where it came from, and whether it may already have had an effect.
@@ -144,6 +145,7 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
   switch (call.origin.kind) {
     case 'client':
       calls.byRequest.delete(call.origin.id)
+      if (result.ok) noteSeen(turn.state, result.value.header.revision)
       enterStage(call, 'reply', turn.now)
       turn.out.replies.push({ id: call.origin.id, result, arrived: call.arrived, times: call.times })
       return

@@ -190,7 +190,7 @@ function groupLoaded(turn: Turn, group: Group): void {
     rosterApplied(turn, machine.meta)
   }
   if (machine.kind === 'shard')
-    state.hub.shards.set(group.id, createShardHub(group.id, machine.shard?.revision ?? 0))
+    state.hub.shards.set(group.id, createShardHub([group.id], machine.shard?.revision ?? 0))
   state.flushing.flushed.set(group.id, {
     applied: machine.applied,
     whole: machine.shard === null || machine.shard.applying === 0,

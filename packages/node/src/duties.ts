@@ -17,7 +17,7 @@ import { tendRoster } from './roster.js'
 import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
 import type { Group, NodeState, Turn } from './state.js'
-import { notifyProgress } from './watch/watchers.js'
+import { notifyProgress } from './watch/progress.js'
 import { retryWaiting, routeCall } from './writes.js'
 
 /** What a node sees to from time to time, without being asked. */

@@ -1,5 +1,5 @@
-import { CorruptRecordError } from '@kvorum/machine'
-import type { GroupId, StoreAnswer, StoreNeed } from '@kvorum/model'
+import { CorruptRecordError, userKeyOf } from '@kvorum/machine'
+import { rangeContains, type GroupId, type StoreAnswer, type StoreNeed } from '@kvorum/model'
 import { quarantine } from './quarantine.js'
 import { takeId, type Turn } from './state.js'
 
@@ -9,6 +9,8 @@ import { takeId, type Turn } from './state.js'
  */
 export interface Work<Value> {
   readonly group: GroupId
+  /** Where it reads the rows of several: all of them, `group` too. */
+  readonly groups?: readonly GroupId[]
   readonly view: number | null
   readonly step: Generator<StoreNeed, Value, StoreAnswer>
   readonly done: (turn: Turn, value: Value) => void
@@ -24,7 +26,7 @@ export interface Work<Value> {
 
 /** Work that waits for rows, whatever its value will be. */
 export interface Task {
-  readonly group: GroupId
+  readonly groups: readonly GroupId[]
   readonly holdsLayers: boolean
   readonly resume: (turn: Turn, answer: StoreAnswer) => void
   readonly drop: (turn: Turn) => void
@@ -49,8 +51,10 @@ function resume<Value>(turn: Turn, work: Work<Value>, answer: StoreAnswer): void
   } catch (error) {
     if (!(error instanceof CorruptRecordError)) throw error
     drop(turn, work)
-    const group = turn.state.groups.get(work.group)
-    if (group !== undefined) quarantine(turn, group, error.message)
+    for (const id of damagedGroups(turn, work, error)) {
+      const group = turn.state.groups.get(id)
+      if (group !== undefined) quarantine(turn, group, error.message)
+    }
     return
   }
   if (result.done === true) {
@@ -60,13 +64,28 @@ function resume<Value>(turn: Turn, work: Work<Value>, answer: StoreAnswer): void
   }
   const id = takeId(turn.state)
   turn.state.tasks.set(id, {
-    group: work.group,
+    groups: work.groups ?? [work.group],
     holdsLayers: work.holdsLayers,
     resume: (later, rows) => resume(later, work, rows),
     drop: later => drop(later, work),
   })
   turn.out.fetch.push({ id, need: result.value, view: work.view })
   work.paused?.(turn)
+}
+
+/** Whose row it is; of a row that does not say, anybody's who is being read. */
+function damagedGroups<Value>(
+  turn: Turn,
+  { group, groups }: Work<Value>,
+  { rowKey }: CorruptRecordError,
+): readonly GroupId[] {
+  if (groups === undefined) return [group]
+  const key = userKeyOf(rowKey)
+  const owner = groups.find(id => {
+    const range = turn.state.groups.get(id)?.range ?? null
+    return key !== null && range !== null && rangeContains(range, key)
+  })
+  return owner === undefined ? groups : [owner]
 }
 
 function drop<Value>(turn: Turn, work: Work<Value>): void {
@@ -81,7 +100,7 @@ function closeView<Value>(turn: Turn, work: Work<Value>): void {
 /** The group's data was replaced or is no longer trusted: its work ends without answers from it. */
 export function dropTasks(turn: Turn, group: GroupId): void {
   for (const [id, task] of turn.state.tasks) {
-    if (task.group !== group) continue
+    if (!task.groups.includes(group)) continue
     turn.state.tasks.delete(id)
     task.drop(turn)
   }

@@ -22,6 +22,7 @@ import type { Group, NodeState, Turn } from './state.js'
 import { fetched } from './tasks.js'
 import { dueGroups, nextTimer } from './timers.js'
 import type { Bootstrap, Input, Orders, Parcel, TurnInput } from './types.js'
+import { hasNews } from './watch/news.js'
 import { closeStream, consumed, driveWatchers, openStream, receiveWatch } from './watch/watchers.js'
 import {
   cancelCall,
@@ -82,6 +83,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
   settle(it)
   sendBeats(it)
   skipMovedTimers(it)
+  if (hasNews(state)) it.out.again = true
   state.lastTurnAt = now
   it.out.send = [...it.outbox].map(([to, parcels]) => ({ to, parcels }))
   it.out.wakeAt = nextWake(it)

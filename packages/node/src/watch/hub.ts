@@ -9,10 +9,13 @@ import {
   type WatchCreate,
   type WatchEvent,
 } from '@kvorum/model'
+import type { Turn } from '../state.js'
+import type { Merging } from './merging.js'
+import type { ShardNews } from './news.js'
 import { createRecent, type RecentEvents } from './recent.js'
 
 /**
- * Watchers of this node. A watcher is `synced` when everything up to the shard's revision has been sent to it:
+ * Watchers of this node. A watcher is `synced` when everything up to its hub's revision has been sent to it:
  * then it is fed as entries are applied. Otherwise it is `behind`: it is fed from the recent events, or page by
  * page from the store's history, until it has caught up. A slow client's watchers fall behind and catch up
  * later; nothing is queued without bound for it.
@@ -20,10 +23,34 @@ import { createRecent, type RecentEvents } from './recent.js'
  *     apply --> publish --> synced watchers ----> responses
  *                      \--> recent events --> watchers a little behind
  *     store (history rows) ---------------> watchers far behind
+ *
+ * In dense mode a hub is about one shard, and its revision is the shard's. Where the oracle gives revisions, a hub is
+ * about all shards that its watchers' ranges touch, and its revision is what all of them have resolved (merged.ts).
  */
 export interface Hub {
   readonly streams: Map<StreamId, Stream>
+  /** Of every shard whose state is loaded here; watchers are in it in dense mode. */
   readonly shards: Map<GroupId, ShardHub>
+  /** Of shards whose revisions the oracle gives, by the numbers of their groups. */
+  readonly merged: Map<string, ShardHub>
+  /** What has happened to shards in oracle mode since the merged hubs were told. */
+  readonly news: Map<GroupId, ShardNews>
+  readonly asking: Asking
+  /** The highest revision that is known here to have been handed out by the oracle. */
+  seen: Revision
+}
+
+/**
+ * What this node asks for its watchers in oracle mode. Of each shard's leader, and of the oracle, one question is under
+ * way at a time: what comes up meanwhile is in the next one, so that one round of heartbeats serves many watchers.
+ */
+export interface Asking {
+  /** What each shard's leader was asked to resolve. */
+  readonly resolving: Set<GroupId>
+  /** An earlier question had no answer: not before this. */
+  readonly again: Map<GroupId, Millis>
+  /** Who waits for the current revision; null: it was not asked for. */
+  current: ((turn: Turn, revision: Revision) => void)[] | null
 }
 
 export interface Stream {
@@ -36,10 +63,15 @@ export interface Stream {
   queuedBytes: number
   /** The client asked how far it is, and some of its watchers were behind. */
   progressAsked: boolean
+  /** In oracle mode: the progress that it is to hear of at least; null: not known yet. */
+  progressAt: Revision | null
 }
 
 export interface ShardHub {
-  readonly group: GroupId
+  /** In the order of their keys. */
+  groups: readonly GroupId[]
+  /** Null in dense mode. */
+  merging: Merging | null
   recent: RecentEvents
   /** Synced watchers of single keys, by key. */
   readonly points: Map<string, Set<Watcher>>
@@ -66,10 +98,22 @@ export interface Watcher {
   lastSentAt: Millis
 }
 
-export const createHub = (): Hub => ({ streams: new Map(), shards: new Map() })
+export const createHub = (): Hub => ({
+  streams: new Map(),
+  shards: new Map(),
+  merged: new Map(),
+  news: new Map(),
+  asking: { resolving: new Set(), again: new Map(), current: null },
+  seen: 0,
+})
 
-export const createShardHub = (group: GroupId, revision: Revision): ShardHub => ({
-  group,
+export const createShardHub = (
+  groups: readonly GroupId[],
+  revision: Revision,
+  merging: Merging | null = null,
+): ShardHub => ({
+  groups,
+  merging,
   recent: createRecent(revision),
   points: new Map(),
   ranges: new Set(),
@@ -119,6 +163,9 @@ export const syncedWatchers = (shard: ShardHub): Watcher[] => [
   ...shard.ranges,
   ...[...shard.points.values()].flatMap(watchers => [...watchers]),
 ]
+
+export const isUnused = ({ points, ranges, behind }: ShardHub): boolean =>
+  points.size === 0 && ranges.size === 0 && behind.size === 0
 
 export const isSynced = (watcher: Watcher): boolean => !watcher.shard.behind.has(watcher)
 

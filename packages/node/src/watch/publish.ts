@@ -2,13 +2,17 @@ import {
   rangeContains,
   toKeyString,
   watchResponseBytes,
+  type GroupId,
   type Revision,
   type RevisionEvents,
   type WatchEvent,
   type WatchResponse,
 } from '@kvorum/model'
+import { termOf } from '../membership.js'
 import type { Group, Turn } from '../state.js'
-import { addBehind, syncedWatchers, viewOf, type Stream, type Watcher } from './hub.js'
+import { addBehind, syncedWatchers, viewOf, type ShardHub, type Stream, type Watcher } from './hub.js'
+import { isOracleMode } from './leaveDense.js'
+import { noteApplied } from './news.js'
 import { addRecent, createRecent } from './recent.js'
 
 /**
@@ -16,27 +20,66 @@ import { addRecent, createRecent } from './recent.js'
  * memory; everybody reads them from the history.
  */
 export function publish(turn: Turn, group: Group, revision: Revision, events: RevisionEvents | null): void {
-  const hub = turn.state.hub.shards.get(group.id)
-  if (hub === undefined) return
-  if (events === null) {
-    hub.recent = createRecent(revision)
-    for (const watcher of syncedWatchers(hub)) {
-      watcher.next = Math.max(watcher.next, revision)
-      addBehind(watcher)
-    }
+  if (isOracleMode(group)) {
+    noteApplied(turn, group, revision, events)
     return
   }
+  const hub = turn.state.hub.shards.get(group.id)
+  if (hub === undefined) return
+  if (events === null) publishLost(hub, revision, revision)
+  else publishTo(turn, hub, events)
+}
+
+/** The events from `first` to `revision` are in the history only. */
+export function publishLost(hub: ShardHub, first: Revision, revision: Revision): void {
+  hub.recent = createRecent(revision)
+  for (const watcher of syncedWatchers(hub)) {
+    watcher.next = Math.max(watcher.next, first)
+    addBehind(watcher)
+  }
+}
+
+export function publishTo(turn: Turn, hub: ShardHub, events: RevisionEvents): void {
   addRecent(hub.recent, events, turn.state.options.limits.recentEventsBytesMax)
-  if (hub.points.size === 0 && hub.ranges.size === 0) return
+  for (const [watcher, list] of wantedOf(hub, events.events)) deliver(turn, watcher, events.revision, list)
+}
+
+/**
+ * Events of one revision from several shards. Their order is that of the operations, which only the history has: who
+ * wants events of more than one shard reads them there.
+ */
+export function publishParts(
+  turn: Turn,
+  hub: ShardHub,
+  revision: Revision,
+  parts: readonly RevisionEvents[],
+): void {
+  hub.recent = createRecent(revision)
+  const wanted = new Map<Watcher, WatchEvent[] | 'several'>()
+  for (const { events } of parts) {
+    for (const [watcher, list] of wantedOf(hub, events))
+      wanted.set(watcher, wanted.has(watcher) ? 'several' : list)
+  }
+  for (const [watcher, list] of wanted) {
+    if (list !== 'several') deliver(turn, watcher, revision, list)
+    else if (revision >= watcher.next) {
+      watcher.next = revision
+      addBehind(watcher)
+    }
+  }
+}
+
+function wantedOf(hub: ShardHub, events: readonly WatchEvent[]): Map<Watcher, WatchEvent[]> {
   const wanted = new Map<Watcher, WatchEvent[]>()
-  for (const event of events.events) {
+  if (hub.points.size === 0 && hub.ranges.size === 0) return wanted
+  for (const event of events) {
     const watchers = hub.points.get(toKeyString(event.kv.key))
     if (watchers !== undefined) for (const watcher of watchers) collect(wanted, watcher, event)
     for (const watcher of hub.ranges) {
       if (rangeContains(watcher.range, event.kv.key)) collect(wanted, watcher, event)
     }
   }
-  for (const [watcher, list] of wanted) deliver(turn, watcher, events.revision, list)
+  return wanted
 }
 
 function collect(wanted: Map<Watcher, WatchEvent[]>, watcher: Watcher, event: WatchEvent): void {
@@ -76,7 +119,7 @@ export function sendEvents(
   turn.state.counters.watchEvents += seen.length
   respond(turn, watcher.stream, {
     kind: 'events',
-    header: headerAt(turn, watcher.shard.group, revision),
+    header: headerAt(turn, watcher.shard.groups[0], revision),
     watchId: watcher.id,
     events: seen,
     fragment: watcher.fragment,
@@ -90,10 +133,12 @@ export function respond(turn: Turn, stream: Stream, response: WatchResponse): vo
 
 export function headerAt(
   turn: Turn,
-  group: Group['id'],
+  id: GroupId | undefined,
   revision: Revision,
 ): { revision: Revision; term: number } {
-  const term = Math.max(turn.state.groups.get(group)?.raft?.term ?? 0, turn.state.highestTerm)
-  turn.state.highestTerm = term
+  const { state } = turn
+  const group = id === undefined ? undefined : state.groups.get(id)
+  const term = Math.max(group === undefined ? 0 : termOf(state, group), state.highestTerm)
+  state.highestTerm = term
   return { revision, term }
 }

@@ -56,7 +56,7 @@ export function recentFrom(recent: RecentEvents, from: Revision): RevisionEvents
   return recent.list.slice(low).map(({ events }) => events)
 }
 
-function eventBytes({ events }: RevisionEvents): number {
+export function eventBytes({ events }: RevisionEvents): number {
   let bytes = 0
   for (const { kv, prev } of events) {
     bytes += 128 + kv.key.length + kv.value.length + (prev === null ? 0 : prev.key.length + prev.value.length)

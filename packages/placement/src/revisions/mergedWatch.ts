@@ -40,22 +40,47 @@ export const newMergedWatch = <Event extends { readonly revision: Revision }>(
   emitted: from,
 })
 
+/** What has happened to one stream: its replica applied up to `index`, with these events; leaders promised this. */
+export interface Advance<Event> {
+  readonly index: Index
+  readonly events: readonly Event[]
+  readonly promised: readonly Promised[]
+}
+
+/** Several streams go on at once: with many shards it matters that each is looked at once. */
+export function watchAdvanced<Event extends { readonly revision: Revision }>(
+  watch: MergedWatch<Event>,
+  advances: ReadonlyMap<GroupId, Advance<Event>>,
+): MergedWatch<Event> {
+  const streams = watch.streams.map(watched => {
+    const advance = advances.get(watched.group)
+    return advance === undefined ? watched : advanced(watched, advance, watch.emitted)
+  })
+  return { ...watch, streams }
+}
+
+function advanced<Event extends { readonly revision: Revision }>(
+  watched: WatchedStream<Event>,
+  { index, events, promised }: Advance<Event>,
+  emitted: Revision,
+): WatchedStream<Event> {
+  for (const { revision } of events)
+    assert(revision > emitted, () => `an event at ${revision} after ${emitted} was emitted`)
+  return {
+    ...watched,
+    stream: promised.reduce(promiseArrived, streamApplied(watched.stream, index)),
+    // A transaction's events may come behind greater revisions of other keys of the shard.
+    events: events.length === 0 ? watched.events : [...watched.events, ...events].sort(byRevision),
+  }
+}
+
 /** The local replica of `group` has applied the entry at `index`, with these events. */
-export function watchApplied<Event extends { readonly revision: Revision }>(
+export const watchApplied = <Event extends { readonly revision: Revision }>(
   watch: MergedWatch<Event>,
   group: GroupId,
   index: Index,
   events: readonly Event[],
-): MergedWatch<Event> {
-  for (const { revision } of events)
-    assert(revision > watch.emitted, () => `an event at ${revision} after ${watch.emitted} was emitted`)
-  return change(watch, group, watched => ({
-    ...watched,
-    stream: streamApplied(watched.stream, index),
-    // A transaction's events may come behind greater revisions of other keys of the shard.
-    events: events.length === 0 ? watched.events : [...watched.events, ...events].sort(byRevision),
-  }))
-}
+): MergedWatch<Event> => watchAdvanced(watch, new Map([[group, { index, events, promised: [] }]]))
 
 /**
  * The local replica of `group` has applied a split. The right half joins in the same step, resolved as far as the left
@@ -105,13 +130,15 @@ export function emitMerged<Event extends { readonly revision: Revision }>(
 }
 
 /**
- * Shards to be asked to resolve the highest revision that is seen here: an idle shard must not hold back the others'
- * events. A revision that was seen was handed out, so it may be asked about.
+ * Shards to be asked to resolve the highest revision that is seen here, or `atLeast` if that is more: an idle shard must
+ * not hold back the others' events. A revision that was seen was handed out, so it may be asked about; of `atLeast` the
+ * caller knows as much.
  */
 export function watchWants<Event extends { readonly revision: Revision }>(
   watch: MergedWatch<Event>,
+  atLeast: Revision = 0,
 ): readonly { readonly group: GroupId; readonly revision: Revision }[] {
-  const seen = Math.max(0, ...watch.streams.map(({ events }) => events.at(-1)?.revision ?? 0))
+  const seen = Math.max(atLeast, ...watch.streams.map(({ events }) => events.at(-1)?.revision ?? 0))
   return watch.streams
     .filter(({ stream }) => stream.resolved < seen)
     .map(({ group }) => ({ group, revision: seen }))

@@ -1,0 +1,123 @@
+import type { Epoch, GroupId, Index, RevisionEvents } from '@kvorum/model'
+import { resolvedByLog, type Advance } from '@kvorum/placement'
+import type { Group, Turn } from '../state.js'
+import { askLeaders } from './asking.js'
+import { createShardHub, isUnused, type ShardHub } from './hub.js'
+import { shardsOf } from './hubState.js'
+import { isOracleMode, leaveDense, machineOf, nameOf } from './leaveDense.js'
+import {
+  advanceMerging,
+  createMerging,
+  loseEvents,
+  splitMerging,
+  takeMerged,
+  type Merging,
+} from './merging.js'
+import { newsOf, type ShardNews } from './news.js'
+import { publishLost, publishParts, publishTo } from './publish.js'
+
+/**
+ * Hubs of shards whose revisions the oracle gives. Watchers whose ranges touch the same shards share one.
+ *
+ *     apply ----------> news of each shard --\
+ *     leaders' promises --------------------> merging of each hub --> whole revisions, in order --> watchers
+ *            ^                                     |
+ *            +------------- resolve <--------------+  what an event showed, the others are to resolve as well
+ *
+ * A promise waits at its hub until this node's replica has applied its index, so a replica that lags behind delays
+ * and leaves nothing out.
+ */
+
+/** The hub of these shards, all of them in oracle mode and loaded here. */
+export function mergedHub(turn: Turn, groups: readonly GroupId[]): ShardHub {
+  const { merged } = turn.state.hub
+  for (const id of groups) leaveDense(turn, turn.state.groups.get(id)!)
+  const name = nameOf(groups)
+  const known = merged.get(name)
+  if (known !== undefined) return known
+  const machines = groups.map(id => machineOf(turn, id))
+  const seen = Math.max(...machines.map(({ revision }) => revision))
+  const shards = machines.map(({ group, epoch }) => ({ group, epoch }))
+  const hub = createShardHub(groups, 0, createMerging(shards, seen))
+  merged.set(name, hub)
+  return hub
+}
+
+/** The shard has a new state: what happened in between is in its history. */
+export function restartMerged(turn: Turn, group: Group): void {
+  if (!isOracleMode(group)) return
+  leaveDense(turn, group)
+  const news = newsOf(turn, group.id)
+  news.lostUpTo = Math.max(news.lostUpTo, machineOf(turn, group.id).revision)
+}
+
+/**
+ * The entry at `index` has split the shard here; the right half is loaded. To be called before anything behind the
+ * entry is published: what was promised for its index speaks of the left half only.
+ */
+export function splitMerged(
+  turn: Turn,
+  split: { readonly group: GroupId; readonly index: Index; readonly epoch: Epoch; readonly right: GroupId },
+): void {
+  const { hub } = turn.state
+  tellHubs(turn, new Map([[split.group, split.index - 1]]))
+  for (const [name, old] of [...hub.merged]) {
+    if (old.merging === null || !old.groups.includes(split.group)) continue
+    const groups = old.groups.flatMap(id => (id === split.group ? [id, split.right] : [id]))
+    splitMerging(old.merging, split)
+    old.groups = groups
+    hub.merged.delete(name)
+    hub.merged.set(nameOf(groups), old)
+  }
+}
+
+/** Tells the hubs what is new, their watchers what may be told, and asks for more. Called once a turn. */
+export function driveMerged(turn: Turn): void {
+  const { hub } = turn.state
+  for (const [name, one] of hub.merged) if (isUnused(one)) hub.merged.delete(name)
+  tellHubs(turn, new Map())
+  askLeaders(turn)
+}
+
+function tellHubs(turn: Turn, upTo: ReadonlyMap<GroupId, Index>): void {
+  const { hub } = turn.state
+  for (const one of hub.merged.values()) if (one.merging !== null) tellHub(turn, one, one.merging, upTo)
+  hub.news.clear()
+}
+
+function tellHub(turn: Turn, hub: ShardHub, merging: Merging, upTo: ReadonlyMap<GroupId, Index>): void {
+  const advances = new Map<GroupId, Advance<RevisionEvents>>()
+  for (const { group, stream } of merging.watch.streams) {
+    const news = turn.state.hub.news.get(group)
+    const index = upTo.get(group) ?? appliedOf(turn, group)
+    if (index <= stream.applied && news === undefined) continue
+    const promised = (news?.promised ?? []).map(one => ({ ...one, epoch: stream.epoch }))
+    advances.set(group, { index: Math.max(index, stream.applied), events: news?.events ?? [], promised })
+    loseEvents(merging, news?.lostUpTo ?? 0)
+  }
+  if (advances.size > 0) advanceMerging(merging, advances, turn.state.options.limits.recentEventsBytesMax)
+  // A compaction may have come from far ahead of what this hub's shards have seen: they are asked to follow.
+  const compacted = shardsOf(turn, hub)?.compactRevision ?? 0
+  merging.wanted = Math.max(merging.wanted, compacted)
+  tellWatchers(turn, hub, merging)
+}
+
+/** While the state is being replaced, nothing of it counts. */
+function appliedOf({ state }: Turn, id: GroupId): Index {
+  const machine = state.groups.get(id)?.machine
+  return machine === undefined || machine.installing ? 0 : machine.applied
+}
+
+function tellWatchers(turn: Turn, hub: ShardHub, merging: Merging): void {
+  const merged = takeMerged(merging)
+  if (merged === null) return
+  if (merged.kind === 'lost') {
+    publishLost(hub, merged.after + 1, merging.watch.emitted)
+    return
+  }
+  for (const { revision, events } of merged.revisions) {
+    const [only, ...others] = events
+    if (only !== undefined && others.length === 0) publishTo(turn, hub, only)
+    else publishParts(turn, hub, revision, events)
+  }
+}
