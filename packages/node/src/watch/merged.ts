@@ -24,6 +24,7 @@ import { publishLost, publishParts, publishTo } from './publish.js'
  *            ^                                     |
  *            +------------- resolve <--------------+  what an event showed, the others are to resolve as well
  *
+ * What a shard's log itself says about its events needs no promise, so a watch of one shard asks only for its progress.
  * A promise waits at its hub until this node's replica has applied its index, so a replica that lags behind delays
  * and leaves nothing out.
  */
@@ -91,8 +92,13 @@ function tellHub(turn: Turn, hub: ShardHub, merging: Merging, upTo: ReadonlyMap<
     const news = turn.state.hub.news.get(group)
     const index = upTo.get(group) ?? appliedOf(turn, group)
     if (index <= stream.applied && news === undefined) continue
-    const promised = (news?.promised ?? []).map(one => ({ ...one, epoch: stream.epoch }))
-    advances.set(group, { index: Math.max(index, stream.applied), events: news?.events ?? [], promised })
+    const promised = [...(news?.promised ?? []), ...knownByLog(turn, group, upTo)]
+    advances.set(group, {
+      index: Math.max(index, stream.applied),
+      events: news?.events ?? [],
+      // One that was given behind a split, and comes before the split is applied here, is dropped with the old epoch.
+      promised: promised.map(one => ({ ...one, epoch: stream.epoch })),
+    })
     loseEvents(merging, news?.lostUpTo ?? 0)
   }
   if (advances.size > 0) advanceMerging(merging, advances, turn.state.options.limits.recentEventsBytesMax)
@@ -100,6 +106,14 @@ function tellHub(turn: Turn, hub: ShardHub, merging: Merging, upTo: ReadonlyMap<
   const compacted = shardsOf(turn, hub)?.compactRevision ?? 0
   merging.wanted = Math.max(merging.wanted, compacted)
   tellWatchers(turn, hub, merging)
+}
+
+/** What this replica has resolved by what it has applied; nothing while that is not all that counts. */
+function knownByLog({ state }: Turn, id: GroupId, upTo: ReadonlyMap<GroupId, Index>): ShardNews['promised'] {
+  const machine = state.groups.get(id)?.machine
+  if (machine === undefined || machine.shard === null || machine.installing || upTo.has(id)) return []
+  const revision = resolvedByLog(machine.revisions.transactions, machine.shard.revision)
+  return [{ revision, index: machine.applied }]
 }
 
 /** While the state is being replaced, nothing of it counts. */

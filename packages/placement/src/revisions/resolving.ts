@@ -59,6 +59,15 @@ export function settleResolves(
   }
 }
 
+/**
+ * What a replica may take for resolved without asking anybody, where `highest` is the greatest revision it has applied:
+ * single-shard writes grow along the log, and a transaction's revision is handed out after its prepare is applied by a
+ * leader. So below `highest` only a transaction can still come that is prepared here already, and that commits above
+ * its bound.
+ */
+export const resolvedByLog = ({ prepared }: Transactions, highest: Revision): Revision =>
+  Math.min(highest, ...prepared.map(({ after }) => after))
+
 function isHeldUp(leader: LeaderRevisions, transactions: Transactions, resolve: Resolve): boolean {
   const touches = (item: { readonly ranges: readonly KeyRange[] }): boolean =>
     overlapAny(item.ranges, resolve.ranges)

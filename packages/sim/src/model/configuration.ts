@@ -9,6 +9,8 @@ export interface Configuration {
   readonly transactions: readonly PlannedTransaction[]
   /** One watcher of everything, on a node that leads nothing. */
   readonly watch: boolean
+  /** The watcher also takes for resolved what its replicas know by themselves. */
+  readonly watchByLog: boolean
   /** Terms that each shard's leadership may go through. Odd and even terms are two nodes. */
   readonly terms: readonly number[]
   readonly oracleFailover: boolean
@@ -65,6 +67,7 @@ const NOTHING: Omit<Configuration, 'name'> = {
   reads: [],
   transactions: [],
   watch: false,
+  watchByLog: false,
   terms: [1, 1],
   oracleFailover: false,
   slowCeiling: false,

@@ -40,6 +40,24 @@ export const CLOSED: readonly Configuration[] = [
     terms: [2, 1],
   }),
   configuration('two writes, a watcher', { writes: ['a', 'x'], watch: true }),
+  configuration('two writes, a watcher that trusts its log, a deposed leader', {
+    writes: ['a', 'x'],
+    watch: true,
+    watchByLog: true,
+    terms: [2, 1],
+  }),
+  configuration('a transaction, a write, a watcher that trusts its log', {
+    transactions: [BOTH],
+    writes: ['x'],
+    watch: true,
+    watchByLog: true,
+  }),
+  configuration('a transaction, a split while it is prepared, a watcher that trusts its log', {
+    transactions: [transaction(['c', 'x'])],
+    watch: true,
+    watchByLog: true,
+    split: true,
+  }),
   configuration('a write, a read at a follower, tails that are lost', {
     writes: ['a'],
     reads: [follower('a')],
@@ -158,6 +176,19 @@ export const LARGE: readonly Configuration[] = [
     writes: ['a'],
     reads: [snapshot('a', 'x')],
     mustFinish: true,
+  }),
+  configuration('a transaction, two writes, a watcher that trusts its log, a deposed leader', {
+    transactions: [BOTH],
+    writes: ['a', 'x'],
+    watch: true,
+    watchByLog: true,
+    terms: [2, 1],
+  }),
+  configuration('two transactions, a write, a watcher that trusts its log', {
+    transactions: [BOTH, BOTH],
+    writes: ['x'],
+    watch: true,
+    watchByLog: true,
   }),
   configuration('two writes, a split, a watcher', { writes: ['c', 'x'], watch: true, split: true }),
   configuration('three writes on both sides, a split, a watcher', {

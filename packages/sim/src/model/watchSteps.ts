@@ -113,11 +113,11 @@ function applyAtWatcher(context: Context, world: World, s: number): World {
     events.push({ revision: applied.revision, key: entry.key })
   if (applied.kind === 'ended' && applied.ended.outcome?.kind === 'commit')
     for (const key of applied.written) events.push({ revision: applied.ended.outcome.revision, key })
-  return come(context, world, {
-    ...watch,
-    replicas,
-    watch: rules.watchApplied(watch.watch, group, index, events),
-  })
+  const seen = rules.watchApplied(watch.watch, group, index, events)
+  if (!plan.watchByLog) return come(context, world, { ...watch, replicas, watch: seen })
+  const revision = rules.resolvedByLog(replica.transactions, replica.highest)
+  const known = rules.watchPromised(seen, group, { revision, index, epoch: replica.epoch })
+  return come(context, world, { ...watch, replicas, watch: known })
 }
 
 /** What the watcher may rely on now is told, and what can be emitted is. */

@@ -145,6 +145,11 @@ const PROMISES: readonly Variant[] = [
     { writes: ['a', 'x'], watch: true },
     patch('mergedWatch.js', 'Math.min(...watch', 'Math.max(...watch'),
   ),
+  patched(
+    'a replica forgets what is prepared when it resolves by its log',
+    { transactions: [BOTH], writes: ['x'], watch: true, watchByLog: true },
+    patch('resolving.js', 'Math.min(highest, ...prepared.map(({ after }) => after))', 'highest'),
+  ),
 ]
 
 const DRAINS: readonly Variant[] = [
