@@ -48,7 +48,7 @@ export const CLOSED: readonly Configuration[] = [
   }),
   configuration('a transaction, a write, a watcher that trusts its log', {
     transactions: [BOTH],
-    writes: ['x'],
+    writes: ['c'],
     watch: true,
     watchByLog: true,
   }),
@@ -179,14 +179,14 @@ export const LARGE: readonly Configuration[] = [
   }),
   configuration('a transaction, two writes, a watcher that trusts its log, a deposed leader', {
     transactions: [BOTH],
-    writes: ['a', 'x'],
+    writes: ['c', 'y'],
     watch: true,
     watchByLog: true,
     terms: [2, 1],
   }),
   configuration('two transactions, a write, a watcher that trusts its log', {
     transactions: [BOTH, BOTH],
-    writes: ['x'],
+    writes: ['c'],
     watch: true,
     watchByLog: true,
   }),

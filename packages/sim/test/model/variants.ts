@@ -147,7 +147,7 @@ const PROMISES: readonly Variant[] = [
   ),
   patched(
     'a replica forgets what is prepared when it resolves by its log',
-    { transactions: [BOTH], writes: ['x'], watch: true, watchByLog: true },
+    { transactions: [BOTH], writes: ['c'], watch: true, watchByLog: true },
     patch('resolving.js', 'Math.min(highest, ...prepared.map(({ after }) => after))', 'highest'),
   ),
 ]
