@@ -1,4 +1,4 @@
-import { META_GROUP } from '@kvorum/model'
+import { LIMITS, META_GROUP } from '@kvorum/model'
 import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand } from '@kvorum/placement'
 import { hasQuorum } from '@kvorum/raft'
 import { driveAuthChanges } from './authChanges.js'
@@ -27,8 +27,9 @@ export function doDuties(turn: Turn): void {
   state.dutiesAt = turn.now + state.options.heartbeatMs
   const mustNotLead = state.draining || hasQuarantined(state) || isRemoved(state) || !mayLead(state, turn.now)
   const share = nextShare(state)
+  let elections = 0
   for (const group of state.groups.values()) {
-    openElection(turn, group)
+    if (elections < LIMITS.electionsPerTurnMax && openElection(turn, group)) elections++
     retryWaiting(turn, group)
     driveInstall(turn, group)
     if (share.has(group)) driveMembership(turn, group)
@@ -36,6 +37,7 @@ export function doDuties(turn: Turn): void {
     if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)
     if (mustNotLead) handOver(turn, group)
   }
+  if (elections === LIMITS.electionsPerTurnMax) goOnAtOnce(turn)
   tendAlarms(turn, share)
   driveAutoCompaction(turn)
   driveChecks(turn)
@@ -80,17 +82,23 @@ const isRemoved = ({ roster, options }: NodeState): boolean => roster.removed.in
  * After a start nobody need wait for an election timeout: of those who can reach a majority, the first voter
  * asks at once, and only once. Where there is a leader, the pre-vote finds out and nothing happens.
  */
-function openElection(turn: Turn, group: Group): void {
+function openElection(turn: Turn, group: Group): boolean {
   const { state } = turn
   const { raft } = group
-  if (raft === null || group.electionOpened || raft.leader !== 0 || !state.admission.admitted) return
+  if (raft === null || group.electionOpened || raft.leader !== 0 || !state.admission.admitted) return false
   const present = raft.config.voters.filter(voter => {
     const node = nodeOfReplica(group, voter)
     return node === state.options.self || (node !== null && state.peers.get(node)?.trusted === true)
   })
-  if (present[0] !== raft.id || !hasQuorum(raft.config, new Set(present))) return
+  if (present[0] !== raft.id || !hasQuorum(raft.config, new Set(present))) return false
   group.electionOpened = true
   stepGroup(turn, group, { kind: 'campaign', now: turn.now })
+  return true
+}
+
+function goOnAtOnce(turn: Turn): void {
+  turn.state.dutiesAt = turn.now
+  turn.out.again = true
 }
 
 /** Tells the cluster this node's name, URLs and version, until the meta group's state says so. */

@@ -1,4 +1,4 @@
-import { utf8, type GroupId, type KeyRange } from '@kvorum/model'
+import { LIMITS, utf8, type GroupId, type KeyRange } from '@kvorum/model'
 import type { Parcel } from '@kvorum/node'
 import t from 'tap'
 import { armTimer, createTimers, nextTimer, refreshTimers } from '#src/timers.js'
@@ -68,6 +68,26 @@ t.test('a thousand idle groups: one message a peer and heartbeat, and nothing el
     const settled = node.state.counters.groupsSettled - before[i]!.settled
     t.ok(settled <= (beats + 1) * groupsLed(node) + 1_000, `${settled} groups settled on node ${node.id}`)
   })
+})
+
+t.test('after a start the elections come in portions, and soon', async t => {
+  const cluster = new MiniCluster({ ranges: rangesFor(300) })
+  const asked: number[] = []
+  for (const node of cluster.nodes) {
+    const put = node.put.bind(node)
+    node.put = (input, delay) => {
+      const parcels = input.kind === 'parcels' ? input.parcels : []
+      asked.push(parcels.filter(parcel => parcel.kind === 'raft' && parcel.message.kind === 'preVote').length)
+      put(input, delay)
+    }
+  }
+  cluster.until(() => ledBy(cluster).every(leader => leader !== undefined), 200)
+  t.equal(Math.max(...asked), LIMITS.electionsPerTurnMax)
+  t.equal(
+    asked.reduce((sum, count) => sum + count, 0),
+    2 * 300,
+    'each once, of two others',
+  )
 })
 
 t.test('leaders that come at different times beat at one', async t => {

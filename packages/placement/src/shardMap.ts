@@ -50,16 +50,21 @@ export function checkShardMap(map: ShardMap): void {
   assert(problem === null, () => problem ?? '')
 }
 
-/** The shard that owns `key`. */
-export function shardOf(map: ShardMap, key: Uint8Array): ShardDescriptor {
+/** Where the shard is that owns `key`. */
+function indexAt({ shards }: ShardMap, key: Uint8Array): number {
   let low = 0
-  let high = map.shards.length - 1
+  let high = shards.length - 1
   while (low < high) {
     const middle = (low + high + 1) >> 1
-    if (compareBytes(map.shards[middle]!.range.start, key) <= 0) low = middle
+    if (compareBytes(shards[middle]!.range.start, key) <= 0) low = middle
     else high = middle - 1
   }
-  const shard = map.shards[low]
+  return low
+}
+
+/** The shard that owns `key`. */
+export function shardOf(map: ShardMap, key: Uint8Array): ShardDescriptor {
+  const shard = map.shards[indexAt(map, key)]
   assert(
     shard !== undefined && rangeContains(shard.range, key),
     () => `no shard owns a key in map ${map.version}`,
@@ -74,14 +79,20 @@ export interface RoutePart {
 
 /** Cuts ranges at the shards' borders. Parts come in key order; an empty list of ranges touches no shard. */
 export function routeRanges(map: ShardMap, ranges: readonly KeyRange[]): RoutePart[] {
-  const parts: RoutePart[] = []
-  for (const shard of map.shards) {
-    const touched = ranges
-      .map(range => intersectRanges(range, shard.range))
-      .filter(range => !isEmptyRange(range))
-    if (touched.length > 0) parts.push({ shard, ranges: touched })
+  const touched = new Map<number, KeyRange[]>()
+  for (const range of ranges) {
+    for (let at = indexAt(map, range.start); at < map.shards.length; at++) {
+      const shard = map.shards[at]!
+      if (compareEnds(shard.range.start, range.end) >= 0) break
+      const part = intersectRanges(range, shard.range)
+      if (isEmptyRange(part)) continue
+      const others = touched.get(at)
+      if (others === undefined) touched.set(at, [part])
+      else others.push(part)
+    }
   }
-  return parts
+  const inOrder = [...touched].sort(([a], [b]) => a - b)
+  return inOrder.map(([at, parts]) => ({ shard: map.shards[at]!, ranges: parts }))
 }
 
 /** Splits the keyspace at `keys` (sorted, distinct, not empty), one range more than there are keys. */
