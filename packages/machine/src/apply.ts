@@ -206,6 +206,10 @@ export function foundConfig(machine: Machine, overlay: Overlay, config: Uint8Arr
   overlayPut(overlay, configRow(machine))
 }
 
+/** Where a group begins: from here on the store knows that it has begun, and with which keys. */
+export const foundPositions = (machine: Machine, overlay: Overlay): void =>
+  overlayPut(overlay, metaRow(machine))
+
 /** The configuration travels with the state, so that a snapshot knows its own. */
 export function applyConfig(
   machine: Machine,

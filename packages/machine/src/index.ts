@@ -22,6 +22,7 @@ export {
   workCommand,
   type Worked,
   foundConfig,
+  foundPositions,
   foundRevisions,
 } from './apply.js'
 export { leaseKeys } from './attachments.js'
@@ -74,9 +75,10 @@ export {
   snapshotScans,
 } from './snapshot.js'
 export { ownsCommand, ownsOp } from './ownership.js'
-export { applySplit, isSplit, SPLIT_BASE, type SplitApplied, type SplitAt } from './split.js'
+export { applySplit, isSplit, SPLIT_BASE, type SplitApplied, type SplitAt, type SplitOwner } from './split.js'
 export { createOperationCounts, type OperationCounts } from './operationCounts.js'
 export { runStep, type Step } from './step.js'
+export { storedGroups } from './storedGroups.js'
 export {
   type Changes,
   loadOldVersions,

@@ -12,6 +12,7 @@ import {
 } from './groupRows.js'
 import { createMachine, type Machine, type MachineOptions } from './machine.js'
 import { type GROUP_ROWS, groupKey, groupRows, parseLeaseKey } from './rowKeys.js'
+import { readInstalling } from './snapshot.js'
 import { loadReply, loadSession } from './sessionRows.js'
 import type { Step } from './step.js'
 
@@ -36,6 +37,7 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   const machine = createMachine(options)
   if (installing) {
     machine.installing = true
+    machine.range = readInstalling(options.checksum, group, installing)
     return machine
   }
   // A first entry that was half written has no meta row yet, but left the mark.

@@ -1,4 +1,11 @@
-import { type KeyRange, type Op, rangeContains, rangeCovers, type ShardCommand } from '@kvorum/model'
+import {
+  isAllKeys,
+  type KeyRange,
+  type Op,
+  rangeContains,
+  rangeCovers,
+  type ShardCommand,
+} from '@kvorum/model'
 
 /**
  * Whether all keys that the command looks at or changes, in any branch, are the shard's. They may have been when it was
@@ -9,7 +16,7 @@ export const ownsCommand = (range: KeyRange, command: ShardCommand): boolean =>
 
 export function ownsOp(range: KeyRange, op: Op): boolean {
   // The only shard there is: nothing can have moved.
-  if (range.end === null && range.start.length === 0) return true
+  if (isAllKeys(range)) return true
   switch (op.kind) {
     case 'put':
       return rangeContains(range, op.key)

@@ -19,7 +19,7 @@ import {
  */
 export const TABLES = { current: 0x43, group: 0x47, history: 0x48, past: 0x50 } as const
 /** In the place of a group: rows that belong to whichever shard owns their key, so that a split moves none of them. */
-const ALL_GROUPS = groupId(0xff_ff_ff_ff)
+export const ALL_GROUPS = groupId(0xff_ff_ff_ff)
 /** Rows of one group behind G|group(4 BE). */
 export const GROUP_ROWS = {
   attachment: 0x41,

@@ -1,12 +1,18 @@
 import {
+  ALL_KEYS,
+  ByteReader,
   ByteWriter,
   type Checksum,
   type GroupId,
+  isAllKeys,
   type KeyRange,
   LIMITS,
+  MalformedError,
   rangeContains,
+  readRange,
   type StoreScan,
   type StoreWrite,
+  writeRange,
 } from '@kvorum/model'
 import {
   allAttachments,
@@ -21,7 +27,7 @@ import {
   tableRows,
   TABLES,
 } from './rowKeys.js'
-import { sealedRow } from './seal.js'
+import { openRow, sealedRow } from './seal.js'
 
 /** What names the rows of a shard. */
 export interface ShardRows {
@@ -63,10 +69,26 @@ export function inSnapshot({ range }: ShardRows, rowKey: Uint8Array): boolean {
   return at !== null && rangeContains(range, at.key)
 }
 
-/** Durable before the first old row is cleared: until `finishInstall` the shard's rows are no state. */
-export function beginInstall(group: GroupId, checksum: Checksum): StoreWrite[] {
+/**
+ * Durable before the first old row is cleared: until `finishInstall` the shard's rows are no state. `range`: the keys
+ * that there may be rows of.
+ */
+export function beginInstall({ group, range }: ShardRows, checksum: Checksum): StoreWrite[] {
   const key = groupKey(group, 'installing')
-  return [{ key, value: sealedRow(checksum, key, new ByteWriter(8).varint(1).finish()).value }]
+  const all = isAllKeys(range)
+  const out = new ByteWriter(8).varint(all ? 1 : 2)
+  if (!all) writeRange(out, range)
+  return [{ key, value: sealedRow(checksum, key, out.finish()).value }]
+}
+
+/** Which keys the mark speaks of. */
+export function readInstalling(checksum: Checksum, group: GroupId, row: Uint8Array): KeyRange {
+  const input = new ByteReader(openRow(checksum, groupKey(group, 'installing'), row))
+  const form = input.varint()
+  if (form !== 1 && form !== 2) throw new MalformedError(`mark ${form} of an install is not known`)
+  const { start, end } = form === 1 ? ALL_KEYS : readRange(input)
+  input.end()
+  return { start: Buffer.from(start), end: end === null ? null : Buffer.from(end) }
 }
 
 /** Written after the last row of the snapshot. */

@@ -12,9 +12,9 @@ import {
   type StoreWrite,
   type Term,
 } from '@kvorum/model'
-import { type Applied, type CommittedEntry, finish } from './apply.js'
+import { type Applied, type CommittedEntry, finish, writeRevisions } from './apply.js'
 import { addToSum, openEntry, write } from './entryWrites.js'
-import { authFenceRow, configRow, guardRow, leaseRow, metaRow, purgeRow } from './groupRows.js'
+import { authFenceRow, configRow, guardRow, leaseRow, metaRow, purgeRow, revisionsRow } from './groupRows.js'
 import { createMachine, type Machine } from './machine.js'
 import type { Overlay } from './overlay.js'
 import { historyStart } from './rowKeys.js'
@@ -40,6 +40,15 @@ export interface SplitAt {
  */
 export const SPLIT_BASE: { readonly index: Index; readonly term: Term } = { index: 1, term: 1 }
 
+/** What only the owner can say of a split. */
+export interface SplitOwner {
+  /** Why it must not be, by replicated state alone; null: it may. */
+  readonly mayNot: string | null
+  /** What each half remembers of revisions. */
+  readonly left: Uint8Array
+  readonly right: Uint8Array
+}
+
 export interface SplitApplied {
   readonly applied: Applied
   /** Null: the split was refused, or had been done before. */
@@ -50,15 +59,14 @@ export interface SplitApplied {
 export const isSplit = (machine: Machine, { epoch }: SplitAt): boolean => machine.epoch >= epoch
 
 /**
- * Carries out the next entry, a split. `mayNot`: why the owner refuses it; by replicated state alone. What may be asked
- * again later is refused as `shardBusy`.
+ * Carries out the next entry, a split. What may be asked again later is refused as `shardBusy`.
  */
 export function applySplit(
   machine: Machine,
   overlay: Overlay,
   at: Omit<CommittedEntry, 'data'>,
   { at: from, ...halves }: SplitAt,
-  mayNot: string | null,
+  owner: SplitOwner,
 ): SplitApplied {
   // The bytes of the command are not kept.
   const split = { ...halves, at: Buffer.from(from) }
@@ -67,14 +75,15 @@ export function applySplit(
   const { start } = machine.range
   if (!rangeContains(machine.range, split.at) || compareBytes(split.at, start) === 0)
     return { applied: finish(entry, at, refuse('splitKeyInvalid')), right: null }
-  const busy = mayNot ?? (isCounted(machine) ? null : 'a compaction is not accounted for yet')
+  const busy = owner.mayNot ?? (isCounted(machine) ? null : 'a compaction is not accounted for yet')
   if (busy !== null) return { applied: finish(entry, at, refuse('shardBusy', { detail: busy })), right: null }
-  const right = rightHalf(machine, split)
+  const right = rightHalf(machine, split, owner)
   for (const { key, value } of rowsOf(right)) write(entry, key, value)
   const left = leftPurge(machine)
   const row = purgeRow(machine, left)
   write(entry, row.key, row.value)
   addToSum(entry, split.right)
+  if (owner.left.length + machine.revisions.length > 0) writeRevisions(entry, owner.left)
   const half = Math.floor(machine.logicalBytes / 2)
   const applied = finish(entry, at, {
     reply: { kind: 'done' },
@@ -107,7 +116,7 @@ function leftPurge({ purge, reclaimed }: Machine): Machine['purge'] {
  * good as the split key. Answers of sessions go to both, as nobody knows to which half a write is sent again, and so do
  * leases, since keys of either may be attached.
  */
-function rightHalf(machine: Machine, { at, right, epoch }: SplitAt): Machine {
+function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: SplitOwner): Machine {
   const { checksum, responseBytesMax, longCommand, counts } = machine
   assert(machine.applying === 0, () => 'a shard is split between two commands')
   return {
@@ -126,6 +135,7 @@ function rightHalf(machine: Machine, { at, right, epoch }: SplitAt): Machine {
     digest: machine.digest,
     config: machine.config,
     configIndex: SPLIT_BASE.index,
+    revisions: owner.right,
     purge: leftPurge(machine),
   }
 }
@@ -145,6 +155,7 @@ function* rowsOf(machine: Machine): Generator<StoreWrite> {
   yield metaRow(machine)
   yield configRow(machine)
   yield purgeRow(machine, machine.purge)
+  if (machine.revisions.length > 0) yield revisionsRow(machine, machine.revisions).write
   if (machine.authFence !== NO_FENCE) yield authFenceRow(machine, machine.authFence).write
   if (machine.guard !== NO_GUARD) yield guardRow(machine, machine.guard).write
   for (const { id, ttl } of machine.leases.values()) yield leaseRow(machine, id, ttl).write

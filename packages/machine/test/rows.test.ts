@@ -255,7 +255,7 @@ function readEverything(shard: Shard): void {
 t.test('a snapshot being installed is known after a restart, and cleared', async t => {
   const shard = goldenShard()
   const whole = shard.store.dump()
-  shard.store.write(beginInstall(GROUP, checksum))
+  shard.store.write(beginInstall({ group: GROUP, range: ALL_KEYS }, checksum))
   const clear = (): void => {
     for (const scan of clearScans(shard.machine)) {
       const { rows } = shard.store.page({ ...scan, rowsMax: 1000, bytesMax: 1e6 })

@@ -61,7 +61,11 @@ function split(shard: Shard, at: string, mayNot: string | null = null, epoch = 2
   const index = shard.machine.applied + 1
   shard.log.push(encodeShardCommand({ kind: 'split', at: utf8(at), right, epoch }))
   const step = { at: utf8(at), right, epoch }
-  const { applied, right: half } = applySplit(shard.machine, shard.overlay, { index, term: 1 }, step, mayNot)
+  const { applied, right: half } = applySplit(shard.machine, shard.overlay, { index, term: 1 }, step, {
+    mayNot,
+    left: new Uint8Array(0),
+    right: new Uint8Array(0),
+  })
   return { outcome: toOutcome(applied), right: half === null ? null : besides(shard, half) }
 }
 

@@ -180,6 +180,9 @@ export function publishedBy(bytes: Uint8Array): Index | null {
   return command.kind === 'publish' ? command.index : null
 }
 
+/** Whether the command splits its shard. Looks at no more than it must. */
+export const splitsShard = (bytes: Uint8Array): boolean => bytes[1] === KINDS.split
+
 /** Whether the command may change keys, and so needs a revision. Looks at no more than it must. */
 export const takesRevision = (bytes: Uint8Array): boolean =>
   bytes[1] === KINDS.write || bytes[1] === KINDS.leaseRevoke

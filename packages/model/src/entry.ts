@@ -1,4 +1,5 @@
 import type { GroupId, Index, Millis, ReplicaId, NodeId, Term } from './ids.js'
+import type { KeyRange } from './range.js'
 
 /** One replica of a group as its configuration names it. */
 export interface Replica {
@@ -59,4 +60,6 @@ export interface SnapshotMeta {
   readonly index: Index
   readonly term: Term
   readonly config: GroupConfig
+  /** Of a shard that has not all keys: which it has. */
+  readonly range?: KeyRange
 }

@@ -113,6 +113,9 @@ export const LIMITS = {
   /** Shards of a cluster, and operations on shards that are under way. */
   shardsMax: 4_096,
   shardOperationsMax: 64,
+  /** Votes asked for groups that are not here yet: of one group, and groups. */
+  earlyVotesMax: 16,
+  earlyGroupsMax: 64,
 
   /** Replicas of shards that one node may hold: each costs memory, timers and a share of every heartbeat. */
   shardsPerNodeMax: 4_096,

@@ -37,13 +37,17 @@ import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { noticeNoSpace } from './guard.js'
 import { armLeases, leaseApplied } from './leases.js'
-import { revisionEntryApplied, writeAgain } from './leaderRevisions.js'
+import { revisionEntryApplied, splitEntryApplied, writeAgain } from './leaderRevisions.js'
+import { keepFoundings } from './groupMachine.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
+import { callMoved } from './moved.js'
 import { oracleTerm } from './membership.js'
 import { oracleEntryApplied } from './oracle.js'
 import { serveReads } from './reads.js'
 import { rosterApplied } from './roster.js'
+import { mapApplied } from './routing.js'
 import { noticeSlowApply } from './slowApply.js'
+import { splitHere } from './splitHere.js'
 import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
@@ -231,8 +235,15 @@ function entryWorked(turn: Turn, group: Group, pending: Pending, outcome: ShardO
   applying.waiting = false
   applying.at++
   const meta = machine.meta === null ? null : applyToMeta(turn, group, pending.entry)
-  const applied = outcome.kind === 'worked' ? showCommand(outcome.worked) : meta
+  const applied = shownOf(outcome) ?? meta
+  const right = outcome.kind === 'split' ? outcome.right : null
+  if (right !== null) splitHere(turn, group, pending.entry.index, right)
   entryApplied(turn, group, pending, applied, outcome.kind === 'again')
+}
+
+function shownOf(outcome: ShardOutcome): Applied | null {
+  if (outcome.kind === 'worked') return showCommand(outcome.worked)
+  return outcome.kind === 'split' ? outcome.applied : null
 }
 
 function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
@@ -244,10 +255,14 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
     meta.configIndex = entry.index
   }
   const alarms = meta.alarms.version
+  const map = meta.shards
   const command = entry.kind === 'normal' ? decodeMetaCommand(entry.data) : null
   const outcome = command === null ? DONE : applyMetaCommand(meta, command, metaAuthRevision(entry.data))
   oracleEntryApplied(turn, group, entry, command)
-  turn.state.shards = meta.shards
+  if (meta.shards !== map) {
+    keepFoundings(turn.state)
+    mapApplied(turn.state, meta.shards)
+  }
   rosterApplied(turn, meta)
   const value = encodeMetaState(meta, group.machine.encodedAuth)
   overlayPut(turn.state.overlay, { key: META_ROW, value })
@@ -278,6 +293,7 @@ function entryApplied(
   }
   // This may be what an answer about users and roles waits for.
   if (command?.kind === 'authFence') driveAuthChanges(turn)
+  if (command?.kind === 'split') splitEntryApplied(turn, group)
   if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
   if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)
   answerProposal(turn, group, entry, applied, again)
@@ -316,6 +332,7 @@ function answerProposal(
   } else if (applied.result.ok && call.request.kind === 'alarm') {
     answerAlarm(turn, call, header, applied.result.value)
   } else if (applied.result.ok) answerCall(turn, call, header, applied.result.value)
+  else if (applied.result.error.code === 'staleRoute') callMoved(turn, group, call)
   else finishCall(turn, call, applied.result)
 }
 

@@ -2,6 +2,7 @@ import type { GroupId, NodeId } from '@kvorum/model'
 import { step, transferLeadership, type Message, type RaftEvent } from '@kvorum/raft'
 import { gatherBeat, isBeat, isCrowded } from './beatOutbox.js'
 import { isUnchecked } from './checking.js'
+import { keepEarly } from './earlyMessages.js'
 import { nodeOfReplica } from './membership.js'
 import { sendTo, type Group, type Turn } from './state.js'
 
@@ -20,6 +21,7 @@ export function receiveRaft(turn: Turn, from: NodeId, groupId: GroupId, message:
 /** Whom the message is for; null: nobody here, or it does not come from where its sender lives. */
 export function receivedBy(turn: Turn, from: NodeId, groupId: GroupId, message: Message): Group | null {
   const group = turn.state.groups.get(groupId)
+  if (group === undefined) keepEarly(turn, from, groupId, message)
   if (group === undefined || group.raft === null || message.to !== group.replica) return null
   const known = nodeOfReplica(group, message.from)
   if (known !== null && known !== from) return null

@@ -1,30 +1,25 @@
-import { META_GROUP, NO_REPLICA, type GroupId, type KeyRange, type Replica } from '@kvorum/model'
-import { createOperationCounts, createOverlay } from '@kvorum/machine'
+import { META_GROUP, NO_REPLICA, type GroupId, type Replica } from '@kvorum/model'
+import { createOperationCounts, createOverlay, storedGroups } from '@kvorum/machine'
 import type { ShardDescriptor } from '@kvorum/placement'
 import { createAlarmDuty } from './alarms.js'
-import { createApplying } from './applying.js'
 import { createAuthFences } from './authFences.js'
 import { createBeats } from './beats.js'
 import { createCompactionDuty } from './autoCompaction.js'
 import { createCalls } from './calls.js'
-import { createChecking } from './checking.js'
 import { startRaft } from './startRaft.js'
-import { createCompacting } from './compaction.js'
 import { createFlushing } from './flush.js'
-import { createGroupMachine, loadGroup } from './groupMachine.js'
+import { loadGroup } from './groupMachine.js'
+import { emptyGroup, neverWritten, takeDormant } from './groups.js'
 import { considerAdmission, createPeer } from './identity.js'
-import { createLeaseClock } from './leases.js'
-import { createStamping } from './leaderRevisions.js'
-import { createLogBytes } from './logBytes.js'
 import { createPersisting } from './persisting.js'
-import { createReads } from './reads.js'
+import { NO_KEYS } from './claims.js'
 import { rosterApplied } from './roster.js'
+import { mapApplied } from './routing.js'
 import { NO_ROSTER } from './rosterView.js'
-import { createProgressMarks } from './stages.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
-import type { Bootstrap, NodeInitial, NodeOptions, RecoveredGroup } from './types.js'
+import type { Bootstrap, NodeInitial, NodeOptions } from './types.js'
 import { createHub, createShardHub } from './watch/hub.js'
 
 /** A node as it begins, from what its disk remembered. Nothing has been read from the store yet. */
@@ -47,7 +42,13 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     roster: NO_ROSTER,
     rosterToldAt: 0,
     groups: new Map(),
+    dormant: new Map(),
+    search: 'none',
     shards: { version: 0, shards: bootstrap.shards },
+    splits: [],
+    early: new Map(),
+    operating: new Map(),
+    unplaced: [],
     overlay: createOverlay(),
     flushing: createFlushing(),
     persisting: createPersisting(),
@@ -84,6 +85,8 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
   }
   addGroup(state, META_GROUP, null, bootstrap.metaConfig.replicas, initial)
   for (const shard of bootstrap.shards) addGroup(state, shard.group, shard, shard.replicas, initial)
+  for (const recovered of initial.groups)
+    if (!state.groups.has(recovered.group)) state.dormant.set(recovered.group, recovered)
   return state
 }
 
@@ -108,56 +111,6 @@ function addGroup(
   state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered, state.options))
 }
 
-const emptyGroup = (
-  id: GroupId,
-  replica: Group['replica'],
-  range: KeyRange | null,
-  recovered: RecoveredGroup,
-  { limits: { catchUpBytes }, maintenance }: NodeOptions,
-): Group => ({
-  id,
-  replica,
-  range,
-  recovered,
-  raft: null,
-  machine: createGroupMachine(range === null ? 'meta' : 'shard'),
-  applying: createApplying(),
-  reads: createReads(),
-  compacting: createCompacting(),
-  proposals: new Map(),
-  proposing: [],
-  waiting: [],
-  leases: range === null ? null : createLeaseClock(),
-  revisions: null,
-  stamping: createStamping(),
-  oracle: null,
-  marks: createProgressMarks(),
-  own: { guard: null, reclaim: null, compact: null },
-  checking: createChecking(maintenance),
-  installing: null,
-  quarantined: null,
-  durableApplied: 0,
-  logBytes: createLogBytes(recovered.lastIndex, catchUpBytes),
-  ledTerm: 0,
-  knownLeader: NO_REPLICA,
-  heard: new Map(),
-  membersTerm: 0,
-  membersAskedUntil: 0,
-  electionOpened: false,
-})
-
-const neverWritten = (group: GroupId): RecoveredGroup => ({
-  group,
-  hardState: { term: 0, vote: NO_REPLICA, commit: 0 },
-  base: { index: 0, term: 0 },
-  termRuns: [],
-  lastIndex: 0,
-  configs: [],
-  entries: [],
-  lastTime: 0,
-  corrupt: null,
-})
-
 /** Part of the first turn: begins to load every group's state machine. */
 export function loadGroups(turn: Turn, bootstrap: Bootstrap): void {
   considerAdmission(turn)
@@ -171,22 +124,57 @@ export function loadGroups(turn: Turn, bootstrap: Bootstrap): void {
       })
       continue
     }
-    runTask(turn, {
-      group: group.id,
-      view: null,
-      step: loadGroup(turn.state, group, bootstrap),
-      done: later => groupLoaded(later, group),
-      failed: () => undefined,
-      holdsLayers: false,
-    })
+    load(turn, group, bootstrap)
   }
+  if (bootstrap.mapChanged === true) searchStore(turn, bootstrap)
+}
+
+function load(turn: Turn, group: Group, bootstrap: Bootstrap): void {
+  runTask(turn, {
+    group: group.id,
+    view: null,
+    step: loadGroup(turn.state, group, bootstrap),
+    done: later => {
+      groupLoaded(later, group)
+      if ((group.machine.shard?.epoch ?? 1) > 1) searchStore(later, bootstrap)
+    },
+    failed: () => undefined,
+    holdsLayers: false,
+  })
+}
+
+/** A split may have been applied here that the map, as this node knows it, does not tell of yet. */
+function searchStore(turn: Turn, bootstrap: Bootstrap): void {
+  const { replica } = turn.state.groups.get(META_GROUP) ?? { replica: NO_REPLICA }
+  if (replica === NO_REPLICA || turn.state.search !== 'none') return
+  turn.state.search = 'running'
+  runTask(turn, {
+    group: META_GROUP,
+    view: null,
+    step: storedGroups(),
+    done: (later, found) => {
+      const { state } = later
+      state.search = 'done'
+      for (const id of found.filter(each => !state.groups.has(each))) {
+        const group = emptyGroup(id, replica, NO_KEYS, takeDormant(state, id), state.options)
+        state.groups.set(id, group)
+        load(later, group, bootstrap)
+      }
+    },
+    failed: () => undefined,
+    holdsLayers: false,
+  })
 }
 
 function groupLoaded(turn: Turn, group: Group): void {
   const { machine } = group
   const { state } = turn
+  if (machine.kind === 'shard' && machine.shard === null && !machine.installing) {
+    notHere(turn, group)
+    return
+  }
   if (machine.meta !== null) {
-    state.shards = machine.meta.shards
+    mapApplied(state, machine.meta.shards)
     rosterApplied(turn, machine.meta)
   }
   if (machine.kind === 'shard')
@@ -197,6 +185,14 @@ function groupLoaded(turn: Turn, group: Group): void {
   })
   group.durableApplied = group.recovered!.base.index
   startRaft(turn, group)
+}
+
+/** On the map, and nothing of it in the store: see missingReplicas.ts. */
+function notHere(turn: Turn, group: Group): void {
+  const { state } = turn
+  state.groups.delete(group.id)
+  state.dormant.set(group.id, group.recovered!)
+  state.unplaced.push(...group.waiting)
 }
 
 const noCounts = (): NodeState['counters'] => ({

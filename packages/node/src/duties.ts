@@ -12,13 +12,15 @@ import { handOver, stepGroup } from './consensus.js'
 import { losePatienceWithOracle } from './leaderRevisions.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { bindCommand, driveMembership } from './membershipDuty.js'
+import { openMissing } from './missingReplicas.js'
 import { driveMoves } from './moveLeader.js'
 import { tendRoster } from './roster.js'
+import { driveShardOperations } from './shardOperations.js'
 import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { notifyProgress } from './watch/progress.js'
-import { retryWaiting, routeCall } from './writes.js'
+import { retryUnplaced, retryWaiting, routeCall } from './writes.js'
 
 /** What a node sees to from time to time, without being asked. */
 export function doDuties(turn: Turn): void {
@@ -38,6 +40,8 @@ export function doDuties(turn: Turn): void {
     if (mustNotLead) handOver(turn, group)
   }
   if (elections === LIMITS.electionsPerTurnMax) goOnAtOnce(turn)
+  openMissing(turn)
+  retryUnplaced(turn)
   tendAlarms(turn, share)
   driveAutoCompaction(turn)
   driveChecks(turn)
@@ -49,6 +53,7 @@ export function doDuties(turn: Turn): void {
   announce(turn, meta)
   bindMembers(turn, meta)
   decideClusterVersion(turn, meta)
+  driveShardOperations(turn, proposeMeta)
   driveMoves(turn)
   tendRoster(turn)
   followMetaLeader(turn, meta)

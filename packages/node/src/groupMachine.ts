@@ -6,7 +6,14 @@ import {
   type StoreNeed,
   type Term,
 } from '@kvorum/model'
-import { createMachine, foundConfig, foundRevisions, loadMachine, type Machine } from '@kvorum/machine'
+import {
+  createMachine,
+  foundConfig,
+  foundPositions,
+  foundRevisions,
+  loadMachine,
+  type Machine,
+} from '@kvorum/machine'
 import {
   createEncodedAuth,
   createMetaState,
@@ -100,12 +107,15 @@ function* loadShard(
     ...(longCommand === undefined ? {} : { longCommand }),
   }
   const loaded = yield* loadMachine(options)
+  // On the map since a change, and not here: made by a split that lies ahead in a log, or come by a snapshot.
+  if (loaded === null && bootstrap.mapChanged === true) return
   if (loaded === null && bootstrap.joined !== null) {
     waitForSnapshot(machine)
     return
   }
   const first = descriptor === undefined ? null : votersOf(descriptor.replicas)
   machine.shard = loaded ?? createMachine(options)
+  group.range = machine.shard.range
   // From the first row on the state says with whom it began: a snapshot of it is for those who cannot know.
   if (loaded === null && first !== null) foundConfig(machine.shard, state.overlay, encodeConfig(first))
   if (loaded === null && bootstrap.oracle === true)
@@ -125,7 +135,7 @@ const ORACLE_FROM_THE_START: ShardRevisions = {
 }
 
 /** A node that joined has nothing: what the groups began with is written down nowhere but in snapshots. */
-function waitForSnapshot(machine: GroupMachine): void {
+export function waitForSnapshot(machine: GroupMachine): void {
   machine.installing = true
   machine.config = { index: 0, value: NO_MEMBERS }
 }
@@ -135,6 +145,13 @@ const NO_MEMBERS: GroupConfig = { voters: [], outgoing: [], learners: [], learne
 function configOr(bytes: Uint8Array, index: Index, first: GroupConfig | null): GroupMachine['config'] {
   if (bytes.length > 0) return { index, value: decodeConfig(bytes) }
   return first === null ? null : { index: 0, value: first }
+}
+
+/** The shards of this node that have applied nothing yet: the store has to know their keys before the map changes. */
+export function keepFoundings(state: NodeState): void {
+  for (const { machine } of state.groups.values()) {
+    if (machine.shard?.applied === 0 && !machine.installing) foundPositions(machine.shard, state.overlay)
+  }
 }
 
 /** The configuration a group starts with: everybody votes. */

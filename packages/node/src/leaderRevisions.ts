@@ -2,6 +2,7 @@ import {
   decodeReply,
   encodeReply,
   META_GROUP,
+  refuse,
   type ClientRequest,
   type ClientResult,
   type Entry,
@@ -24,14 +25,17 @@ import {
   retire,
   revisionApplied,
   settleResolves,
+  splitApplied,
+  splitProposed,
   takeBlock,
   writeMoved,
   writeRefused,
   type LeaderRevisions,
   type RevisionAsk,
 } from '@kvorum/placement'
-import { answerCall, openCall, type Call } from './calls.js'
+import { answerCall, finishCall, openCall, type Call } from './calls.js'
 import { leads, noteOracleTerm, oracleTerm } from './membership.js'
+import { hasKeysOf, routeOf } from './routing.js'
 import { awaitLeader } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
 
@@ -187,6 +191,20 @@ function refused(group: Group, leader: LeaderRevisions, stamp: Revision): Leader
     return writeRefused(leader, stamp)
   forgetWrite(group, stamp)
   return writeMoved(leader, stamp)
+}
+
+/** The right half may be led elsewhere as soon as the entry is committed: nothing is promised until it is applied. */
+export function splitEntryProposed(group: Group): void {
+  if (group.revisions !== null) group.revisions = splitProposed(group.revisions)
+}
+
+/** The entry was applied, or refused. What was asked of keys that are another shard's now is asked there. */
+export function splitEntryApplied(turn: Turn, group: Group): void {
+  if (group.revisions === null) return
+  group.revisions = splitApplied(group.revisions)
+  for (const call of group.stamping.resolves.values())
+    if (!hasKeysOf(group, call.request)) finishCall(turn, call, refuse('staleRoute', routeOf(group)))
+  turn.touched.add(group)
 }
 
 /** Its entry was not carried out. One that this leadership stamped is queued again by now. */

@@ -1,5 +1,5 @@
 import { encodeReply, LIMITS, TRUSTED, type ClientRequest, type LeaseId, type Millis } from '@kvorum/model'
-import { leaseKeys } from '@kvorum/machine'
+import { leaseKeys, type Machine } from '@kvorum/machine'
 import { answerCall, finishCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
 import { shardOfGroup } from './groupMachine.js'
@@ -38,11 +38,14 @@ export function disarmLeases(clock: LeaseClock): void {
   clock.heap.length = 0
 }
 
+/** Leases are kept alive, and end, in the shard that has the first keys; others know of them for their keys' sake. */
+const isHome = ({ range }: Machine): boolean => range.start.length === 0
+
 /** Called with every applied entry of the leader's own term; arms once. */
 export function armLeases(turn: Turn, group: Group): void {
   const { leases } = group
   const shard = shardOfGroup(group)
-  if (leases === null || shard === null || leases.armed) return
+  if (leases === null || shard === null || leases.armed || !isHome(shard)) return
   leases.armed = true
   for (const { id, ttl } of shard.leases.values()) setDeadline(leases, id, turn.now + ttl * 1000)
 }

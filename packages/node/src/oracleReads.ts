@@ -26,6 +26,7 @@ import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { rangesOf } from './commands.js'
 import { askPart } from './gather.js'
 import { noteOracleTerm } from './membership.js'
+import { learnRoute } from './routing.js'
 import type { Turn } from './state.js'
 
 /**
@@ -41,6 +42,8 @@ interface ReadAt {
   readonly term: Term
   /** Where each touched shard has applied everything that can be read. */
   readonly indices: Map<GroupId, Index>
+  /** It was given up for another attempt. */
+  anew: boolean
 }
 
 type ReadRequest = Extract<ClientRequest, { kind: 'read' }>
@@ -56,7 +59,7 @@ export function readAtOneRevision(turn: Turn, call: Call): void {
     }
     const { revision, term } = result.value.header
     noteOracleTerm(later.state, term)
-    resolve(later, { call, revision, term, indices: new Map() })
+    resolve(later, { call, revision, term, indices: new Map(), anew: false })
   })
 }
 
@@ -77,7 +80,8 @@ function resolve(turn: Turn, read: ReadAt): void {
     const request = { kind: 'resolve', group, revision: read.revision, ranges } as const
     askPart(turn, call, request, group, (later, result) => {
       const reply = result.ok ? decodeReply(result.value.body) : null
-      if (!result.ok) finishCall(later, call, result)
+      if (isMoved(result)) begunAnew(later, read, result)
+      else if (!result.ok) finishCall(later, call, result)
       else if (reply?.kind !== 'resolved') failCall(later, call, 'internal')
       else {
         indices.set(group, reply.index)
@@ -127,16 +131,28 @@ function readPart(
 ): void {
   const index = read.indices.get(group)
   if (index === undefined) {
-    failCall(turn, read.call, 'internal')
+    // The map has changed since the shards were asked.
+    begunAnew(turn, read, null)
     return
   }
   const at = { revision: read.revision, index }
   const plain = { kind: 'read', op, serializable: false, at } as const
   const request = pageBytes === undefined ? plain : { ...plain, pageBytes }
   askPart(turn, read.call, request, group, (later, result) => {
-    if (wasCompactedMeanwhile(read, result)) readAtOneRevision(later, read.call)
+    if (isMoved(result)) begunAnew(later, read, result)
+    else if (wasCompactedMeanwhile(read, result)) readAtOneRevision(later, read.call)
     else done(later, opIn(result))
   })
+}
+
+const isMoved = (result: ClientResult): boolean => !result.ok && result.error.code === 'staleRoute'
+
+/** A shard was split: what it was asked is asked again, by a newer map, of both halves. Once for all that fails. */
+function begunAnew(turn: Turn, read: ReadAt, refused: ClientResult | null): void {
+  if (refused !== null && !refused.ok) learnRoute(turn.state, refused.error)
+  if (read.anew) return
+  read.anew = true
+  readAtOneRevision(turn, read.call)
 }
 
 /** The read's revision is gone, and so is every other that is as old; a newer one is not. */

@@ -8,6 +8,8 @@ import { renewLease, timeToLive } from './leases.js'
 import { readLocally } from './localReads.js'
 import { readAtOneRevision } from './oracleReads.js'
 import { headerTerm, leads } from './membership.js'
+import { callMoved } from './moved.js'
+import { hasKeysOf } from './routing.js'
 import { awaitLeader, enterStage } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
 
@@ -124,6 +126,10 @@ function serve(turn: Turn, group: Group, call: Call): void {
   }
   if (isOutdated(group, call.request)) {
     failCall(turn, call, 'authOutdated')
+    return
+  }
+  if (!hasKeysOf(group, call.request)) {
+    callMoved(turn, group, call)
     return
   }
   switch (call.request.kind) {

@@ -1,10 +1,16 @@
-import { stamped, takesRevision } from '@kvorum/model'
+import { splitsShard, stamped, takesRevision } from '@kvorum/model'
 import { hasReady, propose, takeReady, type Ready } from '@kvorum/raft'
 import { armGroup } from './arming.js'
 import { failCall, type Call } from './calls.js'
 import { commandOf } from './commands.js'
 import { routeMessages } from './consensus.js'
-import { driveResolves, driveStamping, queueForRevision, stampUnused } from './leaderRevisions.js'
+import {
+  driveResolves,
+  driveStamping,
+  queueForRevision,
+  splitEntryProposed,
+  stampUnused,
+} from './leaderRevisions.js'
 import { leadershipLost, leadershipWon } from './leadership.js'
 import { nodeOfReplica } from './membership.js'
 import { driveOracle } from './oracle.js'
@@ -88,6 +94,7 @@ function proposeCalls(turn: Turn, group: Group): void {
   }
   turn.state.counters.proposals += calls.length
   turn.touched.add(group)
+  if (items.some(({ data }) => splitsShard(data))) splitEntryProposed(group)
   calls.forEach((call, i) => {
     call.mayHaveEffect = true
     enterStage(call, 'replicate', turn.now)

@@ -3,12 +3,22 @@ import {
   applyConfig,
   applyNoop,
   applyRevisions,
+  applySplit,
   workCommand,
+  type Applied,
   type Machine,
   type Overlay,
+  type SplitAt,
   type Worked,
 } from '@kvorum/machine'
-import { encodeRevisions, endDenseMode, revisionAtApply, type ShardRevisions } from '@kvorum/placement'
+import {
+  encodeRevisions,
+  endDenseMode,
+  revisionAtApply,
+  splitTransactions,
+  type ShardRevisions,
+} from '@kvorum/placement'
+import { isJoint } from '@kvorum/raft'
 import type { Pending } from './applying.js'
 import type { GroupMachine } from './groupMachine.js'
 
@@ -23,6 +33,8 @@ export type ShardOutcome =
   | { readonly kind: 'nothing' }
   /** A command of the machine, to be shown. */
   | { readonly kind: 'worked'; readonly worked: Worked }
+  /** The shard was to be split; `right` is the new half, if it was. */
+  | { readonly kind: 'split'; readonly applied: Applied; readonly right: Machine | null }
   /** Not applied; its leader queues the command again and asks a revision. */
   | { readonly kind: 'again' }
 
@@ -50,6 +62,7 @@ export function* applyShardEntry(
     changeRevisions(machine, shard, overlay, entry, { ...machine.revisions, mode })
     return NOTHING_CAME
   }
+  if (command?.kind === 'split') return splitEntry(machine, shard, overlay, entry, command)
   const stamp = commandHeader(entry.data).stamp ?? null
   if (command !== null && needsRevision(command)) {
     const revision = revisionAtApply(machine.revisions.mode, shard.revision, stamp)
@@ -60,6 +73,41 @@ export function* applyShardEntry(
   }
   const worked = yield* workCommand(shard, overlay, { ...entry, command, stamp }, prefetched)
   return { kind: 'worked', worked }
+}
+
+/** By replicated state alone, so that all replicas split or none does. */
+function splitEntry(
+  machine: GroupMachine,
+  shard: Machine,
+  overlay: Overlay,
+  entry: Pending['entry'],
+  split: SplitAt,
+): ShardOutcome {
+  const { mode, transactions } = machine.revisions
+  const { range } = shard
+  // The bytes of the command are not kept.
+  const at = Buffer.from(split.at)
+  const halves = splitTransactions(
+    transactions,
+    { start: range.start, end: at },
+    { start: at, end: range.end },
+    split.right,
+  )
+  const left = { mode, transactions: halves.left }
+  const { applied, right } = applySplit(shard, overlay, entry, split, {
+    mayNot: mayNotSplit(machine),
+    left: encodeRevisions(left),
+    right: encodeRevisions({ mode, transactions: halves.right }),
+  })
+  if (right !== null) machine.revisions = left
+  return { kind: 'split', applied, right }
+}
+
+/** Two shards that count their own revisions have no order; and a right half begins with a settled configuration. */
+function mayNotSplit({ revisions, config }: GroupMachine): string | null {
+  if (revisions.mode.kind === 'dense') return 'the shard counts its own revisions'
+  if (config === null || isJoint(config.value)) return 'its members are changing'
+  return null
 }
 
 /** Every replica does the same, so a command that may write takes a revision whether it does write or not. */

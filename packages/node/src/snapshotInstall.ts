@@ -1,5 +1,9 @@
 import {
   ALL_KEYS,
+  isEmptyRange,
+  type GroupId,
+  type KeyRange,
+  rangeCovers,
   type LogBase,
   type NodeId,
   type ReplicaId,
@@ -17,16 +21,20 @@ import {
   overlayBytes,
   overlayPut,
 } from '@kvorum/machine'
+import { routeRanges } from '@kvorum/placement'
 import { resetApplying } from './applying.js'
 import { failCall } from './calls.js'
 import { stepGroup } from './consensus.js'
 import { afterNextSync } from './flush.js'
-import { forgetState, loadGroup } from './groupMachine.js'
+import { forgetState, keepFoundings, loadGroup } from './groupMachine.js'
+import { isTaken, NO_KEYS } from './claims.js'
 import { nodeOfReplica } from './membership.js'
 import { rosterApplied } from './roster.js'
-import { note, sendTo, takeId, type Group, type Turn } from './state.js'
+import { mapApplied } from './routing.js'
+import { note, sendTo, takeId, type Group, type NodeState, type Turn } from './state.js'
 import { dropTasks, runTask } from './tasks.js'
 import type { Parcel } from './types.js'
+import { splitMerged } from './watch/merged.js'
 import { restartWatchers, suspendWatchers } from './watch/watchers.js'
 
 /**
@@ -43,6 +51,8 @@ export interface Installing {
   stream: number
   /** The chunk that is wanted next. */
   chunk: number
+  /** What the state that it replaces had; null: there was none. */
+  readonly before: KeyRange | null
   meta: SnapshotMeta | null
   /** A pull is out. */
   asked: boolean
@@ -73,6 +83,7 @@ export function beginInstall(
     phase: 'clearing',
     stream: 0,
     chunk: 0,
+    before: group.machine.shard?.range ?? null,
     meta: null,
     asked: false,
     askedAt: 0,
@@ -81,22 +92,62 @@ export function beginInstall(
   suspendWatchers(turn, group)
   dropTasks(turn, group.id)
   const { installing } = group
-  const scans =
-    group.machine.kind === 'shard' && group.range !== null
-      ? clearScans({ group: group.id, range: group.range })
-      : []
+  // The meta group's map may be newer than what its shards' logs have made of it here.
+  if (group.machine.kind === 'meta') keepFoundings(turn.state)
   forgetState(group.machine)
   resetApplying(group.applying)
-  if (group.machine.kind === 'shard') {
-    for (const row of markInstalling(group.id, turn.state.options.checksum))
+  stepGroup(turn, group, { kind: 'stateLost' })
+  clearOldRows(turn, group, installing)
+}
+
+/** Of all keys that this replica has, or may have, rows of. */
+function clearOldRows(turn: Turn, group: Group, installing: Installing): void {
+  const { range, id } = group
+  const scans = range === null ? [] : clearScans({ group: id, range })
+  if (range !== null) {
+    for (const row of markInstalling({ group: id, range }, turn.state.options.checksum))
       overlayPut(turn.state.overlay, row)
   }
-  stepGroup(turn, group, { kind: 'stateLost' })
   // Rows are cleared as the store lists them: what earlier entries, or an earlier attempt, left in front of it
   // has to be in it first.
   afterNextSync(turn, later => {
     if (group.installing === installing) clearPage(later, group, installing, scans)
   })
+}
+
+/** The map says who has what the shard has no more: those who watch it here have to be told. */
+const isMapped = ({ shards }: NodeState, id: GroupId, range: KeyRange): boolean =>
+  shards.shards.every(shard => shard.group !== id || rangeCovers(range, shard.range))
+
+/** A split that this replica has not applied itself: whoever watches the left half watches the right ones, too. */
+function tellOfSplits(turn: Turn, group: Group, before: KeyRange | null): void {
+  const { shard } = group.machine
+  if (shard === null || before === null) return
+  const gone = { start: shard.range.end ?? NO_KEYS.start, end: before.end }
+  if (shard.range.end === null || isEmptyRange(gone)) return
+  const split = { group: group.id, index: shard.applied, epoch: shard.epoch }
+  for (const part of routeRanges(turn.state.shards, [gone]).reverse())
+    splitMerged(turn, { ...split, right: part.shard.group })
+}
+
+/**
+ * The snapshot says which keys it is of. They may be more than this replica had: then what lies there is cleared first,
+ * and the chunk asked for again. And another replica of this node may still have some of them, when a split has been
+ * applied here and not there, or there and not here: then the snapshot waits until one comes that fits.
+ */
+function fitsHere(turn: Turn, group: Group, installing: Installing, meta: SnapshotMeta): boolean {
+  if (group.range === null) return true
+  const range = meta.range ?? ALL_KEYS
+  if (isTaken(turn.state, range, group.id) || !isMapped(turn.state, group.id, range)) {
+    giveUp(turn, group)
+    return false
+  }
+  if (rangeCovers(group.range, range)) return true
+  group.range = range
+  installing.phase = 'clearing'
+  installing.asked = false
+  clearOldRows(turn, group, installing)
+  return false
 }
 
 function clearPage(turn: Turn, group: Group, installing: Installing, scans: StoreScan[]): void {
@@ -174,6 +225,7 @@ export function receiveChunk(
     return
   }
   if (chunk.chunk !== installing.chunk) return
+  if (chunk.chunk === 0 && !fitsHere(turn, group, installing, chunk.meta)) return
   installing.asked = false
   installing.chunk++
   installing.stream = chunk.stream
@@ -202,13 +254,13 @@ function loadInstalled(turn: Turn, group: Group, installing: Installing, meta: S
       shards: [],
       joined: null,
     }),
-    done: later => installed(later, group, meta),
+    done: later => installed(later, group, meta, installing.before),
     failed: later => giveUp(later, group),
     holdsLayers: false,
   })
 }
 
-function installed(turn: Turn, group: Group, meta: SnapshotMeta): void {
+function installed(turn: Turn, group: Group, meta: SnapshotMeta, before: KeyRange | null): void {
   const { machine } = group
   group.installing = null
   group.quarantined = null
@@ -217,7 +269,7 @@ function installed(turn: Turn, group: Group, meta: SnapshotMeta): void {
   group.durableApplied = machine.applied
   turn.state.counters.snapshotsInstalled++
   if (machine.meta !== null) {
-    turn.state.shards = machine.meta.shards
+    mapApplied(turn.state, machine.meta.shards)
     rosterApplied(turn, machine.meta)
   }
   for (const [index, { call }] of group.proposals) {
@@ -230,6 +282,7 @@ function installed(turn: Turn, group: Group, meta: SnapshotMeta): void {
     base: { index: machine.applied, term: machine.appliedTerm },
     config: machine.config.value,
   })
+  tellOfSplits(turn, group, before)
   restartWatchers(turn, group)
   note(turn, 'info', 'The snapshot is installed', { group: group.id, index: machine.applied })
 }

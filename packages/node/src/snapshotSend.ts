@@ -1,5 +1,6 @@
 import {
   ALL_KEYS,
+  isAllKeys,
   type NodeId,
   type ReplicaId,
   type SnapshotMeta,
@@ -177,6 +178,7 @@ function* openSource(
     index: machine.applied,
     term: machine.appliedTerm,
     config: machine.config.length > 0 ? decodeConfig(machine.config) : group.machine.config!.value,
+    ...(isAllKeys(machine.range) ? {} : { range: machine.range }),
   }
   return { view, meta, scans: snapshotScans(machine), keeps: row => inSnapshot(machine, row.key), last: null }
 }

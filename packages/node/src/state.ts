@@ -12,7 +12,7 @@ import type {
 } from '@kvorum/model'
 import type { OperationCounts, Overlay } from '@kvorum/machine'
 import type { Message, Raft } from '@kvorum/raft'
-import type { LeaderRevisions, ShardMap } from '@kvorum/placement'
+import type { LeaderRevisions, ShardMap, SplitOperation } from '@kvorum/placement'
 import type { AlarmDuty } from './alarms.js'
 import type { Admission, Peer } from './identity.js'
 import type { Applying } from './applying.js'
@@ -23,6 +23,7 @@ import type { CompactionDuty } from './autoCompaction.js'
 import type { Call, Calls } from './calls.js'
 import type { Checking } from './checking.js'
 import type { Compacting } from './compaction.js'
+import type { EarlyMessage } from './earlyMessages.js'
 import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
 import type { Hold } from './holds.js'
@@ -34,6 +35,7 @@ import type { LogBytes } from './logBytes.js'
 import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
 import type { Installing } from './snapshotInstall.js'
+import type { UnderWay } from './shardOperations.js'
 import type { SnapshotStream } from './snapshotSend.js'
 import type { ProgressMarks } from './stages.js'
 import type { Task } from './tasks.js'
@@ -54,8 +56,20 @@ export interface NodeState {
   /** When those who do not speak were told of it last. */
   rosterToldAt: Millis
   readonly groups: Map<GroupId, Group>
-  /** How requests are routed; the meta group's machine replaces it. */
+  /** What the log remembers of groups that are not here yet; see missingReplicas.ts. */
+  readonly dormant: Map<GroupId, RecoveredGroup>
+  /** For groups that the store has rows of, and that were not known at the start. */
+  search: 'none' | 'running' | 'done'
+  /** How requests are routed; see routing.ts. */
   shards: ShardMap
+  /** Splits that this node knows of, and the meta group's map does not. */
+  splits: readonly SplitOperation[]
+  /** Votes that were asked for groups which are not here, oldest group first. */
+  readonly early: Map<GroupId, readonly EarlyMessage[]>
+  /** At the meta group's leader: operations on shards, by the group they make. */
+  readonly operating: Map<GroupId, UnderWay>
+  /** Wait for a replica of their shard. */
+  unplaced: Call[]
   readonly overlay: Overlay
   readonly flushing: Flushing
   readonly persisting: Persisting
@@ -128,7 +142,7 @@ export interface Group {
   /** This node's replica. */
   readonly replica: ReplicaId
   /** Null for the meta group, which has no keys. */
-  readonly range: KeyRange | null
+  range: KeyRange | null
   /** What the log remembered; raft is made of it once the state machine has been loaded. */
   recovered: RecoveredGroup | null
   raft: Raft | null

@@ -219,6 +219,8 @@ export interface Bootstrap {
   readonly nodes: readonly NodeRecord[]
   readonly metaConfig: GroupConfig
   readonly shards: readonly ShardDescriptor[]
+  /** The map has changed since the cluster began: shards that the store knows nothing of do not begin here. */
+  readonly mapChanged?: boolean
   /** The cluster begins with the oracle, as one of several shards must; absent: with dense revisions. */
   readonly oracle?: boolean
   /**

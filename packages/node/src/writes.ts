@@ -22,6 +22,8 @@ import { queueForOracle } from './oracle.js'
 import { readAtOneRevision } from './oracleReads.js'
 import { queueRead, readAt } from './reads.js'
 import { readLocally } from './localReads.js'
+import { callMoved } from './moved.js'
+import { hasKeysOf, learnRoute } from './routing.js'
 import { awaitLeader, enterStage } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { takeRequest } from './takenRequests.js'
@@ -74,6 +76,11 @@ export function receiveReply(turn: Turn, from: NodeId, id: number, result: Clien
   call.forward = null
   const group = call.group === null ? undefined : turn.state.groups.get(call.group)
   const untaken = !result.ok && result.error.outcome === 'notApplied'
+  if (untaken && result.error.code === 'staleRoute') {
+    learnRoute(turn.state, result.error)
+    callMoved(turn, group ?? null, call)
+    return
+  }
   if (untaken && group !== undefined && RETRIED.has(result.error.code)) {
     takeBack(turn, group, call)
   } else {
@@ -121,7 +128,7 @@ export function routeOwn(turn: Turn): void {
     if (call.done) continue
     const group = call.group === null ? undefined : turn.state.groups.get(call.group)
     if (call.group === null) routeCall(turn, call)
-    else if (group === undefined) failCall(turn, call, 'notCapable')
+    else if (group === undefined) unplaced(turn, call)
     else placeCall(turn, group, call)
   }
 }
@@ -178,8 +185,22 @@ function groupOf(turn: Turn, call: Call): Group | null {
       id = shards.shards[0]!.group
   }
   const group = groups.get(id)
-  if (group === undefined) failCall(turn, call, 'notCapable')
+  if (group === undefined) unplaced(turn, call)
   return group ?? null
+}
+
+/** The map knows of a shard that is still to come here. */
+function unplaced(turn: Turn, call: Call): void {
+  if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
+  else turn.state.unplaced.push(call)
+}
+
+/** Time has passed, or a replica has come. */
+export function retryUnplaced(turn: Turn): void {
+  const { state } = turn
+  if (state.unplaced.length === 0) return
+  turn.routing.push(...state.unplaced.filter(call => !call.done))
+  state.unplaced = []
 }
 
 /** The call's group is known: do it here, or where its leader is. */
@@ -189,7 +210,8 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     return
   }
   const { request } = call
-  if (isUnchecked(group) && request.kind !== 'hashKv' && isAsked(call)) {
+  if (!hasKeysOf(group, request)) callMoved(turn, group, call)
+  else if (isUnchecked(group) && request.kind !== 'hashKv' && isAsked(call)) {
     if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
     else awaitLeader(turn, group, call)
   } else if (request.kind === 'hashKv') hashForCall(turn, group, call, request.revision)

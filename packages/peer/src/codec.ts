@@ -17,7 +17,7 @@ import { checkPlainMsgpack } from './plainMsgpack.js'
 import { configFromWire, configToWire, messageFromWire, messageToWire } from './raftWire.js'
 import { requestFromWire, requestToWire, resultFromWire, resultToWire } from './requestWire.js'
 import type { Parcel } from './types.js'
-import { bool, bytes, list, number, text, unsigned, type Wire } from './wire.js'
+import { type Wire, bool, bytes, list, number, rangeFromWire, rangeToWire, text, unsigned } from './wire.js'
 
 /**
  * Messages as msgpack lists: a number for the kind, then its fields in a fixed order. Plain msgpack (no
@@ -179,12 +179,14 @@ const snapshotMetaToWire = (meta: SnapshotMeta): Wire => [
   meta.index,
   meta.term,
   configToWire(meta.config),
+  ...(meta.range === undefined ? [] : [rangeToWire(meta.range)]),
 ]
 const snapshotMetaFromWire = (wire: Wire): SnapshotMeta => ({
   group: groupId(number(wire[0])),
   index: number(wire[1]),
   term: number(wire[2]),
   config: configFromWire(list(wire[3])),
+  ...(wire[4] === undefined ? {} : { range: rangeFromWire(wire[4]) }),
 })
 
 function refusalFromWire(value: unknown): PeerRefusal {

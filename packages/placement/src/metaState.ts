@@ -21,7 +21,7 @@ import { NO_ALARMS, type Alarms } from './alarms.js'
 import { readSections, writeSections } from './metaSections.js'
 import type { ShardOperation } from './shardOperations.js'
 import { initialPlacement, NO_PLACEMENT, type Placement } from './placing.js'
-import { checkShardMap, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
+import { checkShardMap, FIRST_MAP, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
 
 /** A member of the cluster as the meta group's log knows it. */
 export interface NodeRecord {
@@ -74,7 +74,7 @@ export function createMetaState(
   shards: readonly ShardDescriptor[],
   { replicas = 0, members = [] }: { readonly replicas?: number; readonly members?: readonly Replica[] } = {},
 ): MetaState {
-  const map = { version: 1, shards }
+  const map = { version: FIRST_MAP, shards }
   checkShardMap(map)
   const sorted = [...nodes].sort((a, b) => (a.id < b.id ? -1 : 1))
   return {

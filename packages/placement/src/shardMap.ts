@@ -34,6 +34,9 @@ export interface ShardMap {
   readonly shards: readonly ShardDescriptor[]
 }
 
+/** Version of the map that a cluster begins with. */
+export const FIRST_MAP = 1
+
 /** What is wrong with a map (I43), or null. */
 export function shardMapProblem(map: ShardMap): string | null {
   let at: Uint8Array | null = new Uint8Array(0)

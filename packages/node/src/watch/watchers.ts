@@ -2,6 +2,7 @@ import {
   isEmptyRange,
   LIMITS,
   passesFence,
+  rangeCovers,
   type GroupId,
   type Revision,
   type StreamId,
@@ -9,7 +10,7 @@ import {
   type WatchRefusal,
   type WatchRequest,
 } from '@kvorum/model'
-import { routeRanges } from '@kvorum/placement'
+import { routeRanges, type ShardMap } from '@kvorum/placement'
 import { isUnchecked } from '../checking.js'
 import { shardOfGroup } from '../groupMachine.js'
 import type { Group, Turn } from '../state.js'
@@ -92,16 +93,26 @@ function mustWait(turn: Turn, stream: Stream, create: WatchCreate): boolean {
 
 /** A replica has no state yet, but will have: refusing would end the watch for good. */
 function hasNoState(turn: Turn, create: WatchCreate): boolean {
-  const groups = groupsFor(turn, create).map(id => turn.state.groups.get(id))
-  if (groups.some(group => group === undefined || group.quarantined !== null)) return false
+  const { shards, groups: here } = turn.state
+  const groups = groupsFor(turn, create).map(id => here.get(id))
+  if (groups.some(group => group !== undefined && group.quarantined !== null)) return false
   return groups.some(
     group =>
-      group !== undefined &&
-      (isUnchecked(group) ||
-        shardOfGroup(group) === null ||
-        group.machine.installing ||
-        !turn.state.hub.shards.has(group.id)),
+      // On the map, and still to come here: by a split, or by a snapshot.
+      group === undefined ||
+      isUnchecked(group) ||
+      shardOfGroup(group) === null ||
+      group.machine.installing ||
+      !turn.state.hub.shards.has(group.id) ||
+      // It was split, and the map does not say yet who has the rest.
+      !hasItsKeys(group, shards),
   )
+}
+
+function hasItsKeys(group: Group, { shards }: ShardMap): boolean {
+  const shard = shardOfGroup(group)
+  const descriptor = shards.find(each => each.group === group.id)
+  return shard === null || descriptor === undefined || rangeCovers(shard.range, descriptor.range)
 }
 
 function createWaiting(turn: Turn, stream: Stream): void {

@@ -10,6 +10,7 @@ import { REFUSAL_SENTENCES, votersOf, type Bootstrap } from '@kvorum/node'
 import { askToJoin } from '@kvorum/peer'
 import {
   decodeMetaState,
+  FIRST_MAP,
   formerMember,
   META_ROW,
   seatOf,
@@ -67,6 +68,7 @@ function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
       nodes: meta.nodes,
       metaConfig: votersOf(seat.founder ? founders : []),
       shards: meta.shards.shards,
+      mapChanged: isChanged(meta),
       joined: seat.founder ? null : seat.replica,
     },
   }
@@ -95,8 +97,12 @@ async function metaStateIn(engine: LevelEngine): Promise<MetaState | null> {
 /** The groups begin as --initial-cluster says; of the members this node may know more by now. */
 function foundersBootstrap(setup: NodeSetup, meta: MetaState | null): Bootstrap {
   const bootstrap = bootstrapOf(setup)
-  return meta === null ? bootstrap : { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards }
+  if (meta === null) return bootstrap
+  return { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards, mapChanged: isChanged(meta) }
 }
+
+/** Whether there are shards by now that did not begin with the cluster. */
+const isChanged = ({ shards }: MetaState): boolean => shards.version > FIRST_MAP
 
 const notStarted = (id: NodeId, peerUrls: readonly string[]): NodeRecord => ({
   id,

@@ -17,7 +17,7 @@ import {
   type NodeState,
   type RecoveredGroup,
 } from '@kvorum/node'
-import { decodeMetaState, formerMember, META_ROW, seatOf, type MetaState } from '@kvorum/placement'
+import { decodeMetaState, FIRST_MAP, formerMember, META_ROW, seatOf, type MetaState } from '@kvorum/placement'
 import type { MemoryEngine, Recovered } from '@kvorum/storage'
 import { MILLISECOND, type Schedule } from '../schedule.js'
 import type { Answered, Joins, NodeConfig } from './nodeConfig.js'
@@ -35,7 +35,10 @@ export function placeOf(
 ): Place {
   const meta = metaStateIn(engine)
   if (joins === null) {
-    const known = meta === null ? bootstrap : { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards }
+    const known =
+      meta === null
+        ? bootstrap
+        : { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards, mapChanged: isChanged(meta) }
     return { kind: 'known', bootstrap: known }
   }
   const seat = meta === null ? undefined : (seatOf(meta, self) ?? formerMember(meta, self))
@@ -45,9 +48,17 @@ export function placeOf(
   const { shards } = meta.shards
   return {
     kind: 'known',
-    bootstrap: { nodes: meta.nodes, metaConfig: votersOf([]), shards, joined: seat.replica },
+    bootstrap: {
+      nodes: meta.nodes,
+      metaConfig: votersOf([]),
+      shards,
+      mapChanged: isChanged(meta),
+      joined: seat.replica,
+    },
   }
 }
+
+const isChanged = ({ shards }: MetaState): boolean => shards.version > FIRST_MAP
 
 function metaStateIn(engine: MemoryEngine): MetaState | null {
   const row = engine.fetchSync({ gets: [META_ROW], scans: [] }).values[0] ?? null

@@ -1,0 +1,70 @@
+import { NO_REPLICA, type GroupId, type KeyRange } from '@kvorum/model'
+import { createApplying } from './applying.js'
+import { createChecking } from './checking.js'
+import { createCompacting } from './compaction.js'
+import { createGroupMachine } from './groupMachine.js'
+import { createLeaseClock } from './leases.js'
+import { createStamping } from './leaderRevisions.js'
+import { createLogBytes } from './logBytes.js'
+import { createReads } from './reads.js'
+import { createProgressMarks } from './stages.js'
+import type { Group, NodeState } from './state.js'
+import type { NodeOptions, RecoveredGroup } from './types.js'
+
+/** A group of this node, before anything has been loaded of it. */
+export const emptyGroup = (
+  id: GroupId,
+  replica: Group['replica'],
+  range: KeyRange | null,
+  recovered: RecoveredGroup,
+  { limits: { catchUpBytes }, maintenance }: NodeOptions,
+): Group => ({
+  id,
+  replica,
+  range,
+  recovered,
+  raft: null,
+  machine: createGroupMachine(range === null ? 'meta' : 'shard'),
+  applying: createApplying(),
+  reads: createReads(),
+  compacting: createCompacting(),
+  proposals: new Map(),
+  proposing: [],
+  waiting: [],
+  leases: range === null ? null : createLeaseClock(),
+  revisions: null,
+  stamping: createStamping(),
+  oracle: null,
+  marks: createProgressMarks(),
+  own: { guard: null, reclaim: null, compact: null },
+  checking: createChecking(maintenance),
+  installing: null,
+  quarantined: null,
+  durableApplied: 0,
+  logBytes: createLogBytes(recovered.lastIndex, catchUpBytes),
+  ledTerm: 0,
+  knownLeader: NO_REPLICA,
+  heard: new Map(),
+  membersTerm: 0,
+  membersAskedUntil: 0,
+  electionOpened: false,
+})
+
+export const neverWritten = (group: GroupId): RecoveredGroup => ({
+  group,
+  hardState: { term: 0, vote: NO_REPLICA, commit: 0 },
+  base: { index: 0, term: 0 },
+  termRuns: [],
+  lastIndex: 0,
+  configs: [],
+  entries: [],
+  lastTime: 0,
+  corrupt: null,
+})
+
+/** What the log remembers of a group that begins here only now. */
+export function takeDormant(state: NodeState, id: GroupId): RecoveredGroup {
+  const recovered = state.dormant.get(id) ?? neverWritten(id)
+  state.dormant.delete(id)
+  return recovered
+}
