@@ -11,6 +11,7 @@ export type System = 'ours' | 'etcd'
 
 export const ETCD_PATH = '/usr/bin/etcd'
 const OUR_PATH = fileURLToPath(new URL('../../packages/cli/bin/kvorum.js', import.meta.url))
+const SHARDED_PATH = fileURLToPath(new URL('./shardedServer.js', import.meta.url))
 
 /** A million keys and their history must fit; etcd's default is a quarter of this. */
 const QUOTA = 8 * 1024 ** 3
@@ -29,6 +30,8 @@ interface Member {
 export interface ClusterOptions {
   readonly system: System
   readonly nodes: number
+  /** Of ours: what the cluster begins with; by default one. */
+  readonly shards?: number
   /** Where the data directories are made; their disk is part of what is measured. */
   readonly directory?: string
 }
@@ -36,11 +39,13 @@ export interface ClusterOptions {
 /** The processes of one cluster on free ports of the loopback, and their data directories. Close it always. */
 export class Cluster {
   readonly system: System
+  readonly #shards: number
   readonly #directory: string
   readonly #members: Member[]
 
-  private constructor(system: System, directory: string, members: Member[]) {
+  private constructor({ system, shards = 1 }: ClusterOptions, directory: string, members: Member[]) {
     this.system = system
+    this.#shards = shards
     this.#directory = directory
     this.#members = members
   }
@@ -55,7 +60,7 @@ export class Cluster {
       process: null,
       exit: '',
     }))
-    return new Cluster(options.system, directory, members)
+    return new Cluster(options, directory, members)
   }
 
   /** Spawns every member and waits until each is healthy. */
@@ -120,7 +125,16 @@ export class Cluster {
       '--log-level=warn',
     ]
     if (this.system === 'etcd') return [ETCD_PATH, ...flags, '--logger=zap', `--quota-backend-bytes=${QUOTA}`]
-    return [OUR_PATH, 'server', ...flags]
+    if (this.#shards === 1) return [OUR_PATH, 'server', ...flags]
+    // As the command starts itself.
+    return [
+      'UV_THREADPOOL_SIZE=16',
+      process.execPath,
+      '--heap-growing-percent=100',
+      SHARDED_PATH,
+      String(this.#shards),
+      ...flags,
+    ]
   }
 
   #logPath = (member: Member): string => join(this.#directory, `${member.name}.log`)
@@ -130,6 +144,13 @@ export class Cluster {
     return this.#until(index, timeoutMs, 'healthy', async () => {
       const answer = await httpGet(this.port(index), '/health')
       return answer.status === 200 && answer.body.includes('"true"')
+    })
+  }
+
+  /** Until it has everything it needs to serve: of all its shards. */
+  ready(index: number, timeoutMs: number): Promise<void> {
+    return this.#until(index, timeoutMs, 'ready', async () => {
+      return (await httpGet(this.port(index), '/readyz')).status === 200
     })
   }
 

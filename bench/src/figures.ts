@@ -4,7 +4,7 @@ import { figure as digits, markdownTable } from './table.js'
 export interface Target {
   readonly title: string
   readonly limit: number
-  readonly unit: 's' | 'ms' | 'MB'
+  readonly unit: 's' | 'ms' | 'MB' | '%'
 }
 
 export interface Measured {
@@ -14,6 +14,9 @@ export interface Measured {
 }
 
 export type Figure = Target & Measured
+
+/** Shards of a cluster of three nodes that nobody uses. */
+export const MANY_SHARDS = 1_000
 
 export const targetsFor = (keys: number) =>
   ({
@@ -27,6 +30,8 @@ export const targetsFor = (keys: number) =>
     restart: { title: `restart with ${keys} keys`, limit: 5, unit: 's' },
     deleteMemory: { title: `RSS a node, DeleteRange of ${keys} keys`, limit: 500, unit: 'MB' },
     deletePause: { title: 'longest pause of reads meanwhile', limit: 1, unit: 's' },
+    shardsStart: { title: `start with ${MANY_SHARDS} shards`, limit: 10, unit: 's' },
+    shardsIdle: { title: `idle CPU a node with ${MANY_SHARDS} shards`, limit: 10, unit: '%' },
     turn: { title: "longest turn's CPU time, all trials", limit: 20, unit: 'ms' },
   }) as const satisfies Record<string, Target>
 

@@ -1,19 +1,29 @@
 import { parseArgs } from 'node:util'
 import { isInstalled, type Cluster, type ClusterOptions, type System } from './cluster.js'
 import { Clusters } from './clusters.js'
-import { figuresTable, isMet, targetsFor, type Figure, type Measured, type Target } from './figures.js'
+import {
+  figuresTable,
+  isMet,
+  MANY_SHARDS,
+  targetsFor,
+  type Figure,
+  type Measured,
+  type Target,
+} from './figures.js'
 import { machineLine, versionOf } from './machine.js'
 import { TurnWatch } from './metrics.js'
 import {
   clusterServing,
   deleteMany,
   eventLoopAtLoad,
+  idleCpu,
   idleMemory,
   killedLeaders,
   loadMany,
   nodeUp,
   restarts,
   rollingRestart,
+  shardsStart,
 } from './trials.js'
 
 /** Measures every promised size and time, prints them against their targets, and fails where one is missed. */
@@ -105,6 +115,13 @@ async function measureAll(settings: Settings, clusters: Clusters, trials: Trials
   await trials.shared(targets.rollingRestart, cluster => rollingRestart(cluster, turns))
   await trials.shared(targets.eventLoop, cluster => eventLoopAtLoad(cluster, turns))
   await trials.fresh()
+
+  if (settings.system === 'ours') {
+    const sharded = await clusters.create({ ...options, shards: MANY_SHARDS })
+    await trials.alone(targets.shardsStart, () => shardsStart(sharded))
+    await trials.alone(targets.shardsIdle, () => idleCpu(sharded))
+    await trials.fresh()
+  }
 
   const space = { prefix: 'many/', keys: settings.keys, valueBytes: 256 }
   await trials.shared(targets.load, async cluster => {

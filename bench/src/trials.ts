@@ -13,7 +13,7 @@ import {
   readDeleted,
 } from './messages.js'
 import type { TurnWatch } from './metrics.js'
-import { residentBytes, ResidentPeak } from './processes.js'
+import { cpuSeconds, residentBytes, ResidentPeak } from './processes.js'
 import { Prober, type ProbeResult } from './prober.js'
 import { randomPuts, type KeySpace } from './requests.js'
 
@@ -98,6 +98,32 @@ export async function idleMemory(cluster: Cluster): Promise<Measured> {
   await sleep(IDLE_MS)
   const largest = Math.max(...cluster.pids.map(residentBytes))
   return { value: largest / MB }
+}
+
+/** From the start of every process until each says that it leads or follows in every shard: empty, and once more. */
+export async function shardsStart(cluster: Cluster): Promise<Measured> {
+  const first = await untilAllReady(cluster)
+  for (let node = 0; node < cluster.size; node++) await cluster.stop(node, 'SIGTERM')
+  const again = await untilAllReady(cluster)
+  return { value: Math.max(first, again), note: `empty ${first.toFixed(1)} s, again ${again.toFixed(1)} s` }
+}
+
+async function untilAllReady(cluster: Cluster): Promise<number> {
+  const start = performance.now()
+  for (let node = 0; node < cluster.size; node++) cluster.spawn(node)
+  for (let node = 0; node < cluster.size; node++) await cluster.ready(node, 120_000)
+  return since(start)
+}
+
+/** The busiest node's share of one core while nobody asks anything, in percent. */
+export async function idleCpu(cluster: Cluster): Promise<Measured> {
+  await sleep(IDLE_MS)
+  const before = cluster.pids.map(cpuSeconds)
+  const start = performance.now()
+  await sleep(2 * IDLE_MS)
+  const seconds = since(start)
+  const shares = cluster.pids.map((pid, i) => ((cpuSeconds(pid) - before[i]!) / seconds) * 100)
+  return { value: Math.max(...shares), note: shares.map(share => `${share.toFixed(1)} %`).join(', ') }
 }
 
 /** The longest pause of puts around a SIGKILL of the leader. */

@@ -12,6 +12,8 @@ export interface NodeSetup {
   readonly self: NodeId
   /** The initial members with the ids that all of them compute alike, sorted by id. */
   readonly members: readonly Member[]
+  /** Where a cluster that begins is cut into shards, ascending; by default it is one. The same on all members. */
+  readonly splitKeys?: readonly Uint8Array[]
   readonly logger: Logger
   /** How the members speak TLS; null: they do not. */
   readonly peerTls: PeerTls | null

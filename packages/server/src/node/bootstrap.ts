@@ -1,9 +1,10 @@
-import { ALL_KEYS, groupId, replicaId, type Replica } from '@kvorum/model'
+import { groupId, replicaId, type Replica } from '@kvorum/model'
 import { votersOf, type Bootstrap } from '@kvorum/node'
+import { rangesBetween } from '@kvorum/placement'
 import type { NodeSetup } from '../wiring.js'
 
-/** The cluster as --initial-cluster names it: the meta group and one data shard, on all members. */
-export function bootstrapOf({ members }: NodeSetup): Bootstrap {
+/** The cluster as --initial-cluster names it: the meta group and the data shards, on all members. */
+export function bootstrapOf({ members, splitKeys = [] }: NodeSetup): Bootstrap {
   const replicas: Replica[] = members.map(({ id }, at) => ({ id: replicaId(at + 1), node: id }))
   return {
     nodes: members.map(({ id, peerUrls }) => ({
@@ -15,7 +16,13 @@ export function bootstrapOf({ members }: NodeSetup): Bootstrap {
       serverVersion: '',
     })),
     metaConfig: votersOf(replicas),
-    shards: [{ group: groupId(1), range: ALL_KEYS, epoch: 1, replicas }],
+    shards: rangesBetween(splitKeys).map((range, at) => ({
+      group: groupId(at + 1),
+      range,
+      epoch: 1,
+      replicas,
+    })),
+    ...(splitKeys.length > 0 ? { oracle: true } : {}),
     joined: null,
   }
 }
