@@ -260,7 +260,8 @@ function assertNext(machine: Machine, index: Index): void {
 }
 
 /** What a command comes to. `commit` changes the record's own fields, at the very end. */
-type Outcome = { readonly reply: Reply; readonly commit?: () => void } | { readonly error: KvError }
+export type EntryOutcome =
+  { readonly reply: Reply; readonly commit?: () => void } | { readonly error: KvError }
 
 function* carryOut(
   entry: EntryWrites,
@@ -268,7 +269,7 @@ function* carryOut(
   command: ShardCommand,
   { writable }: CommandHeader,
   at: CommittedEntry,
-): Step<Outcome> {
+): Step<EntryOutcome> {
   const error = writable === undefined ? null : yield* checkAttached(entry.machine, view, command, writable)
   if (error !== null) return { error }
   const refusal = guardRefusal(entry.machine, command)
@@ -295,6 +296,10 @@ function* carryOut(
       return applyReclaim(entry.machine, command)
     case 'endDense':
     case 'split':
+    case 'prepare':
+    case 'decide':
+    case 'end':
+    case 'forget':
       // Where revisions come from is the owner's, and so is a second machine: it carries these out itself.
       assert(false, () => 'a command of the owner reached the state machine')
     default:
@@ -302,7 +307,7 @@ function* carryOut(
   }
 }
 
-function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<Outcome> {
+function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<EntryOutcome> {
   const { machine } = entry
   // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
   if (op.kind === 'txn' && hasDuplicateKey(op)) return refuse('duplicateKey')
@@ -319,7 +324,7 @@ function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<Outcome> {
 }
 
 /** Only the rule changes here; the rows go later, in pages (compactPhysically). */
-function applyCompact(machine: Machine, revision: Revision): Outcome {
+function applyCompact(machine: Machine, revision: Revision): EntryOutcome {
   if (revision > machine.revision) return refuse('futureRevision')
   if (revision <= machine.compactRevision) {
     return refuse('compacted', { compactRevision: machine.compactRevision })
@@ -333,7 +338,7 @@ function applyCompact(machine: Machine, revision: Revision): Outcome {
 }
 
 /** Leaders come and go, and so do their proposals: one made from older alarms has no effect. */
-function applyGuard(entry: EntryWrites, guard: Guard): Outcome {
+function applyGuard(entry: EntryWrites, guard: Guard): EntryOutcome {
   const { machine } = entry
   if (guard.version < machine.guard.version) return { reply: { kind: 'done' } }
   const row = guardRow(machine, guard)
@@ -348,7 +353,10 @@ function applyGuard(entry: EntryWrites, guard: Guard): Outcome {
 }
 
 /** `bytes` counts from the beginning of the history, so that it does no harm to be told twice. */
-function applyReclaim(machine: Machine, { revision, bytes }: { revision: Revision; bytes: number }): Outcome {
+function applyReclaim(
+  machine: Machine,
+  { revision, bytes }: { revision: Revision; bytes: number },
+): EntryOutcome {
   if (revision <= machine.reclaimed) return { reply: { kind: 'done' } }
   return {
     reply: { kind: 'done' },
@@ -361,7 +369,7 @@ function applyReclaim(machine: Machine, { revision, bytes }: { revision: Revisio
   }
 }
 
-function applyGrant(entry: EntryWrites, id: LeaseId, ttl: number): Outcome {
+function applyGrant(entry: EntryWrites, id: LeaseId, ttl: number): EntryOutcome {
   const { machine } = entry
   if (machine.leases.has(id)) return refuse('leaseExists')
   const row = leaseRow(machine, id, ttl)
@@ -378,7 +386,7 @@ function applyGrant(entry: EntryWrites, id: LeaseId, ttl: number): Outcome {
 /** Groups and positions are never given twice, and neither is what they make. */
 const SESSION_GROUP_SHIFT = 2n ** 53n
 
-function applyOpen(entry: EntryWrites, lease: LeaseId, index: Index): Outcome {
+function applyOpen(entry: EntryWrites, lease: LeaseId, index: Index): EntryOutcome {
   const { machine } = entry
   const { sessions } = machine
   if (!machine.leases.has(lease)) return refuse('leaseNotFound')
@@ -397,7 +405,7 @@ function applyOpen(entry: EntryWrites, lease: LeaseId, index: Index): Outcome {
 }
 
 /** Changes come in any order and more than once: the newest counts. */
-function applyFence(entry: EntryWrites, fence: AuthFence): Outcome {
+function applyFence(entry: EntryWrites, fence: AuthFence): EntryOutcome {
   const { machine } = entry
   if (fence.revision <= machine.authFence.revision) return { reply: { kind: 'done' } }
   const row = authFenceRow(machine, fence)
@@ -412,7 +420,7 @@ function applyFence(entry: EntryWrites, fence: AuthFence): Outcome {
 }
 
 /** All attached keys go at one revision, in key order; the lease goes last. */
-function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<Outcome> {
+function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<EntryOutcome> {
   const { machine } = entry
   const lease = machine.leases.get(id)
   if (lease === undefined) return refuse('leaseNotFound')
@@ -450,7 +458,7 @@ function eraseSession(entry: EntryWrites, session: Session): void {
 export function finish(
   entry: EntryWrites,
   at: Omit<CommittedEntry, 'data'>,
-  outcome: Outcome,
+  outcome: EntryOutcome,
   remember: (result: Result<Uint8Array>) => void = () => undefined,
 ): Applied {
   const { machine } = entry

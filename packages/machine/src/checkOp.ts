@@ -44,6 +44,10 @@ export function checkCommand(command: ShardCommand, limits: OpLimits = LIMITS): 
     case 'reclaim':
     case 'endDense':
     case 'split':
+    case 'decide':
+    case 'end':
+    case 'forget':
+    case 'prepare':
       return null
   }
 }

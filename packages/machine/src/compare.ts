@@ -2,10 +2,13 @@ import {
   type Compare,
   compareBytes,
   EMPTY,
+  intersectRanges,
   isEmptyRange,
   isPoint,
+  type KeyRange,
   type KeyValue,
   NO_LEASE,
+  type PieceVerdict,
   type Revision,
   unreachable,
 } from '@kvorum/model'
@@ -40,6 +43,33 @@ function* holdsForRange(view: View, revision: Revision, compare: Compare): Step<
     any ||= page.length > 0
     if (!page.every(kv => holdsForKey(compare, kv))) return false
   }
+}
+
+/** Where a compare is judged in one shard: its part of the range, or of all keys. */
+interface PieceSource {
+  readonly view: View
+  readonly revision: Revision
+  readonly range: KeyRange
+}
+
+/** What a shard can say of a compare whose range may go on in other shards. */
+export function* judgePiece(shard: PieceSource, compare: Compare): Step<PieceVerdict> {
+  const range = intersectRanges(compare.range, shard.range)
+  if (isEmptyRange(range)) return 'none'
+  const cursor = openCursor(range, shard.revision)
+  let verdict: PieceVerdict = 'none'
+  for (;;) {
+    const page = yield* nextPage(shard.view, cursor)
+    if (page === null) return verdict
+    if (!page.every(kv => holdsForKey(compare, kv))) return 'fails'
+    if (page.length > 0) verdict = 'holds'
+  }
+}
+
+/** Whether a compare holds, by what all shards say of it. */
+export function joinVerdicts(compare: Compare, verdicts: readonly PieceVerdict[]): boolean {
+  if (verdicts.includes('fails')) return false
+  return verdicts.includes('holds') || holdsForKey(compare, null)
 }
 
 /** A key that does not exist compares as zero, but nothing holds for its value, not even `notEqual`. */

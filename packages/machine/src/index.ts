@@ -79,6 +79,9 @@ export { applySplit, isSplit, SPLIT_BASE, type SplitApplied, type SplitAt, type 
 export { createOperationCounts, type OperationCounts } from './operationCounts.js'
 export { runStep, type Step } from './step.js'
 export { storedGroups } from './storedGroups.js'
+export { type TransactionEntry, type TransactionTask, workTransaction } from './transactionEntry.js'
+export { chooseBranches, judgeOp, refusalOf } from './transactionJudgement.js'
+export { joinAnswers, plainAnswers, readPart } from './transactionPart.js'
 export {
   type Changes,
   loadOldVersions,

@@ -1,4 +1,5 @@
 import {
+  decodeWork,
   isEmptyRange,
   isPoint,
   type KeyRange,
@@ -20,12 +21,10 @@ import { firstScan } from './visible.js'
  */
 export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
   switch (command.kind) {
-    case 'write': {
-      if (command.op.kind === 'put') return { gets: [currentKey(command.op.key)], scans: [] }
-      const footprint: Footprint = { seen: new Set(), gets: [], scans: [] }
-      addOp(footprint, command.op)
-      return { gets: footprint.gets, scans: footprint.scans }
-    }
+    case 'write':
+      return footprintOf(command.op)
+    case 'prepare':
+      return footprintOf(decodeWork(command.prepare.work).op)
     case 'leaseRevoke':
       return { gets: [], scans: [attachmentScan(attachmentRows(machine.range, command.id))] }
     case 'compact':
@@ -37,8 +36,18 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'reclaim':
     case 'endDense':
     case 'split':
+    case 'decide':
+    case 'end':
+    case 'forget':
       return NO_NEED
   }
+}
+
+function footprintOf(op: Op): StoreNeed {
+  if (op.kind === 'put') return { gets: [currentKey(op.key)], scans: [] }
+  const footprint: Footprint = { seen: new Set(), gets: [], scans: [] }
+  addOp(footprint, op)
+  return { gets: footprint.gets, scans: footprint.scans }
 }
 
 interface Footprint {

@@ -1,4 +1,13 @@
-import { type KvError, type Op, refuse, type ShardCommand } from '@kvorum/model'
+import {
+  ALL_KEYS,
+  decodeWork,
+  type KeyRange,
+  type KvError,
+  type Op,
+  rangeContains,
+  refuse,
+  type ShardCommand,
+} from '@kvorum/model'
 import type { Machine } from './machine.js'
 
 /**
@@ -13,10 +22,12 @@ export const versionCharge = (keyBytes: number, valueBytes: number): number =>
   VERSION_OVERHEAD_BYTES + keyBytes + valueBytes
 
 /** The most that a command may add, in whichever branch; 0: it never needs room, and is carried out without any. */
-export function spaceWanted(command: ShardCommand): number {
+export function spaceWanted(command: ShardCommand, range: KeyRange = ALL_KEYS): number {
   switch (command.kind) {
     case 'write':
-      return opWants(command.op)
+      return opWants(command.op, range)
+    case 'prepare':
+      return opWants(decodeWork(command.prepare.work).op, range)
     case 'leaseGrant':
       return LEASE_BYTES
     default:
@@ -24,18 +35,19 @@ export function spaceWanted(command: ShardCommand): number {
   }
 }
 
-function opWants(op: Op): number {
+function opWants(op: Op, range: KeyRange): number {
   switch (op.kind) {
     case 'put':
-      return versionCharge(op.key.length, op.value.length)
+      return rangeContains(range, op.key) ? versionCharge(op.key.length, op.value.length) : 0
     case 'txn':
-      return Math.max(sumOf(op.success), sumOf(op.failure))
+      return Math.max(sumOf(op.success, range), sumOf(op.failure, range))
     default:
       return 0
   }
 }
 
-const sumOf = (ops: readonly Op[]): number => ops.reduce((sum, op) => sum + opWants(op), 0)
+const sumOf = (ops: readonly Op[], range: KeyRange): number =>
+  ops.reduce((sum, op) => sum + opWants(op, range), 0)
 
 /** What nodes say among themselves needs nobody's leave, and is carried out whatever is up. */
 export const isOwn = ({ kind }: ShardCommand): boolean => OWN.has(kind)
@@ -47,6 +59,9 @@ const OWN: ReadonlySet<ShardCommand['kind']> = new Set([
   'publish',
   'endDense',
   'split',
+  'decide',
+  'end',
+  'forget',
 ])
 
 /**
@@ -58,7 +73,7 @@ export function guardRefusal(machine: Machine, command: ShardCommand): KvError |
   if (isOwn(command)) return null
   if (guard.corrupt) return refuse('corrupt').error
   if (!guard.noSpace && guard.quota === 0) return null
-  const wanted = spaceWanted(command)
+  const wanted = spaceWanted(command, machine.range)
   return wanted > 0 && (guard.noSpace || exceeds(machine, wanted)) ? refuse('noSpace').error : null
 }
 

@@ -9,6 +9,7 @@ import {
   type DeleteOp,
   refuse,
   type Result,
+  type Revision,
   type TxnOp,
   unreachable,
 } from '@kvorum/model'
@@ -52,6 +53,8 @@ export interface Run {
   readonly entry: EntryWrites | null
   readonly plan: Plan
   readonly responseBytesMax: number
+  /** Of everything that is put. */
+  readonly mod: Revision
   /** Size of the answer so far. */
   charge: number
   /** Operations carried out. */
@@ -68,7 +71,8 @@ export const openRun = (
   responseBytesMax: number,
 ): Run => {
   const own = createOwnWrites()
-  return { source: { ...source, own }, own, entry, plan, responseBytesMax, charge: 0, operations: 0 }
+  const mod = entry?.revision ?? source.revision + 1
+  return { source: { ...source, own }, own, entry, plan, responseBytesMax, mod, charge: 0, operations: 0 }
 }
 
 /** What must be known before the first operation has an effect: a transaction fails as a whole. */
@@ -141,7 +145,7 @@ function* runPut(run: Run, op: PutOp, position: number): Step<Result<OpReply>> {
     run.charge += chargeOf(old)
     if (run.charge > run.responseBytesMax) return refuse('responseTooLarge')
   }
-  const mod = source.revision + 1
+  const { mod } = run
   const kv: KeyValue = {
     key: op.key,
     create: old?.create ?? mod,

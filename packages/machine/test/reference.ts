@@ -78,6 +78,8 @@ export function run(reference: Reference, command: ShardCommand): Answer {
     case 'reclaim':
     case 'endDense':
       return DONE
+    default:
+      throw new Error(`a ${command.kind} is of several shards`)
   }
 }
 

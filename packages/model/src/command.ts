@@ -13,6 +13,18 @@ import {
 } from './ids.js'
 import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
 import type { KeyRange } from './range.js'
+import { readRange, writeRange } from './rangeCodec.js'
+import {
+  readId,
+  readOutcome,
+  readPrepare,
+  writeId,
+  writeOutcome,
+  writePrepare,
+  type TransactionId,
+  type TransactionOutcome,
+  type TransactionPrepare,
+} from './transaction.js'
 import { unreachable } from './assert.js'
 
 /**
@@ -41,6 +53,23 @@ export type ShardCommand =
   | { readonly kind: 'endDense' }
   /** From here on the keys from `at` on are another shard's, of group `right`; both have this epoch. */
   | { readonly kind: 'split'; readonly at: Uint8Array; readonly right: GroupId; readonly epoch: Epoch }
+  | PrepareCommand
+  /** In the log of the primary: what becomes of the transaction, unless that is decided already. */
+  | { readonly kind: 'decide'; readonly id: TransactionId; readonly outcome: TransactionOutcome }
+  /** In the others' logs: what the primary's record says. */
+  | { readonly kind: 'end'; readonly id: TransactionId; readonly outcome: TransactionOutcome }
+  /** Every participant has applied the outcome: the primary's record goes. */
+  | { readonly kind: 'forget'; readonly id: TransactionId }
+
+/** One shard's part of a transaction over several: locks its keys. */
+export interface PrepareCommand {
+  readonly kind: 'prepare'
+  readonly prepare: TransactionPrepare
+  /** Filled in by the leader that proposes it: the transaction's revision will be above it. */
+  readonly after: Revision
+  /** The coordinator prepares nothing below this sequence any more: a copy that comes late is refused. */
+  readonly endedBelow: number
+}
 
 /** Replicated, so that every replica refuses the same commands. */
 export interface Guard {
@@ -99,6 +128,10 @@ const KINDS = {
   guard: 20,
   reclaim: 21,
   split: 40,
+  prepare: 50,
+  decide: 51,
+  end: 52,
+  forget: 53,
 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
@@ -146,6 +179,16 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
     case 'split':
       out.bytes(command.at).varint(command.right).varint(command.epoch)
       break
+    case 'prepare':
+      writePrepare(out.varint(command.after).varint(command.endedBelow), command.prepare)
+      break
+    case 'decide':
+    case 'end':
+      writeOutcome(writeId(out, command.id), command.outcome)
+      break
+    case 'forget':
+      writeId(out, command.id)
+      break
     default:
       unreachable(command)
   }
@@ -190,6 +233,13 @@ export const takesRevision = (bytes: Uint8Array): boolean =>
 /** The same command with the revision that the oracle gave it. */
 export const stamped = (bytes: Uint8Array, stamp: Revision): Uint8Array =>
   withHeader(bytes, { ...commandHeader(bytes), stamp })
+
+/** A prepare as its leader proposes it: the transaction's revision will be above `after`. */
+export function prepareAbove(bytes: Uint8Array, after: Revision): Uint8Array {
+  const command = decodeShardCommand(bytes)
+  if (command.kind !== 'prepare') return bytes
+  return encodeShardCommand({ ...command, after }, commandHeader(bytes))
+}
 
 /** The same command behind another header. */
 export function withHeader(bytes: Uint8Array, header: CommandHeader): Uint8Array {
@@ -268,6 +318,16 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
         right: groupId(input.varint()),
         epoch: input.varint(),
       }
+    case KINDS.prepare: {
+      const after = input.varint()
+      return { kind: 'prepare', after, endedBelow: input.varint(), prepare: readPrepare(input) }
+    }
+    case KINDS.decide:
+      return { kind: 'decide', id: readId(input), outcome: readOutcome(input) }
+    case KINDS.end:
+      return { kind: 'end', id: readId(input), outcome: readOutcome(input) }
+    case KINDS.forget:
+      return { kind: 'forget', id: readId(input) }
     default:
       throw new MalformedError(`command kind ${kind} is not known`)
   }
@@ -375,16 +435,6 @@ function readCompare(input: ByteReader): Compare {
     default:
       return { range, result, target, operand: input.signed() }
   }
-}
-
-export function writeRange(out: ByteWriter, range: KeyRange): void {
-  out.bytes(range.start).bool(range.end !== null)
-  if (range.end !== null) out.bytes(range.end)
-}
-
-export function readRange(input: ByteReader): KeyRange {
-  const start = input.bytes()
-  return { start, end: input.bool() ? input.bytes() : null }
 }
 
 function readList<Item>(input: ByteReader, read: () => Item): Item[] {

@@ -116,6 +116,11 @@ export const LIMITS = {
   /** Votes asked for groups that are not here yet: of one group, and groups. */
   earlyVotesMax: 16,
   earlyGroupsMax: 64,
+  /** Transactions over several shards that one node coordinates at a time. */
+  transactionsMax: 1_024,
+  /** What one shard has prepared: all of it is one row, written with every prepare and end. */
+  preparedMax: 1_024,
+  preparedBytesMax: 8 * MiB,
 
   /** Replicas of shards that one node may hold: each costs memory, timers and a share of every heartbeat. */
   shardsPerNodeMax: 4_096,

@@ -16,6 +16,17 @@ import {
 } from './ids.js'
 import { TXN_DEPTH_MAX } from './command.js'
 import type { KeyValue, OpReply } from './ops.js'
+import {
+  readGroups,
+  readMany,
+  readOutcome,
+  readVote,
+  writeGroups,
+  writeOutcome,
+  writeVote,
+  type TransactionOutcome,
+  type TransactionVote,
+} from './transaction.js'
 
 /**
  * Answers as bytes. The machine encodes an answer where it is made; peers and (later) sessions carry it
@@ -50,6 +61,20 @@ export type Reply =
   | { readonly kind: 'block'; readonly first: Revision; readonly count: number }
   /** Of a shard's leader: everything at or below the header's revision is applied at `index`. */
   | { readonly kind: 'resolved'; readonly index: Index }
+  /** One shard's part of a transaction was prepared, or was not. */
+  | { readonly kind: 'voted'; readonly vote: TransactionVote }
+  | TransactionEnded
+  /** A shard's part of the answer to an operation: of each that is carried out, null where it has no part in it. */
+  | { readonly kind: 'part'; readonly answers: readonly (OpReply | null)[] }
+
+/** A decision or an end is applied. */
+export interface TransactionEnded {
+  readonly kind: 'ended'
+  /** What the transaction came to; null: nobody remembers it, and nobody has to. */
+  readonly outcome: TransactionOutcome | null
+  /** Shards split off with a part of the locks: they have to be told as well. */
+  readonly heirs: readonly GroupId[]
+}
 
 /** A replica's data, to be compared with that of others. */
 export interface StoreHash {
@@ -77,6 +102,9 @@ const REPLIES = {
   block: 22,
   resolved: 23,
   splitBegun: 40,
+  voted: 50,
+  ended: 51,
+  part: 52,
 } as const
 /** `txnWithoutBefore` is read and no longer written. */
 const OPS = { put: 1, delete: 2, range: 3, txnWithoutBefore: 4, txn: 5 } as const
@@ -128,6 +156,21 @@ export function encodeReply(reply: Reply): Uint8Array {
       break
     case 'resolved':
       out.varint(reply.index)
+      break
+    case 'voted':
+      writeVote(out, reply.vote)
+      break
+    case 'ended':
+      out.bool(reply.outcome !== null)
+      if (reply.outcome !== null) writeOutcome(out, reply.outcome)
+      writeGroups(out, reply.heirs)
+      break
+    case 'part':
+      out.varint(reply.answers.length)
+      for (const answer of reply.answers) {
+        out.bool(answer !== null)
+        if (answer !== null) writeOpReply(out, answer)
+      }
       break
     default:
       unreachable(reply)
@@ -188,6 +231,12 @@ function readReply(input: ByteReader): Reply {
       return { kind: 'block', first: input.varint(), count: input.varint() }
     case REPLIES.resolved:
       return { kind: 'resolved', index: input.varint() }
+    case REPLIES.voted:
+      return { kind: 'voted', vote: readVote(input) }
+    case REPLIES.ended:
+      return { kind: 'ended', outcome: input.bool() ? readOutcome(input) : null, heirs: readGroups(input) }
+    case REPLIES.part:
+      return { kind: 'part', answers: readMany(input, () => (input.bool() ? readOpReply(input, 0) : null)) }
     default:
       throw new MalformedError(`reply kind ${kind} is not known`)
   }
@@ -290,13 +339,4 @@ function readKeyValue(input: ByteReader): KeyValue {
     lease: leaseId(input.u64()),
     value: input.bytes(),
   }
-}
-
-function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
-  const count = input.varint()
-  if (count > input.remaining)
-    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
-  const items: Item[] = []
-  for (let i = 0; i < count; i++) items.push(read())
-  return items
 }

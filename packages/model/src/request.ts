@@ -63,6 +63,20 @@ export type RequestBody =
       readonly revision: Revision
       readonly ranges: readonly KeyRange[]
     }
+  /** To a shard's leader, from nodes only: a command of a transaction over several shards. */
+  | { readonly kind: 'transaction'; readonly group: GroupId; readonly command: Uint8Array }
+  /**
+   * From nodes only: what a shard's part of an operation at `revision` answers, whose branches are chosen. To be asked
+   * while the shard holds its locks, of a replica that has applied `index`.
+   */
+  | {
+      readonly kind: 'transactionRead'
+      readonly group: GroupId
+      readonly index: Index
+      readonly revision: Revision
+      readonly branches: readonly boolean[]
+      readonly work: Uint8Array
+    }
   /** The cluster's leadership goes to this member. Only its present leader does it. */
   | { readonly kind: 'moveLeader'; readonly to: NodeId }
 

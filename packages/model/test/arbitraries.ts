@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { groupId, leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
+import { groupId, incarnation, leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
 import type {
   AlarmKind,
   Compare,
@@ -13,6 +13,8 @@ import type {
   RangeOp,
   Reply,
   ShardCommand,
+  TransactionOutcome,
+  TransactionVote,
 } from '@kvorum/model'
 
 /** Few distinct bytes, the extreme ones among them, so that keys meet, nest and end in 0x00 and 0xff. */
@@ -77,6 +79,18 @@ export const op: fc.Arbitrary<Op> = fc.letrec<{ op: Op }>(tie => ({
   ),
 })).op
 
+const coordinator = fc.bigInt(0n, 2n ** 64n - 1n).map(incarnation)
+const transactionId = fc.record({ coordinator, sequence: revision })
+const group = revision.map(groupId)
+const outcome: fc.Arbitrary<TransactionOutcome> = fc.oneof(
+  fc.constant({ kind: 'abort' as const }),
+  fc.record({
+    kind: fc.constant('commit' as const),
+    revision,
+    branches: fc.array(fc.boolean(), { maxLength: 4 }),
+  }),
+)
+
 export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
   fc.record({ kind: fc.constant('write'), op }),
   fc.record({ kind: fc.constant('compact'), revision }),
@@ -100,6 +114,21 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
     right: fc.integer({ min: 1, max: 2 ** 31 }).map(groupId),
     epoch: revision,
   }),
+  fc.record({
+    kind: fc.constant('prepare'),
+    after: revision,
+    endedBelow: revision,
+    prepare: fc.record({
+      id: transactionId,
+      age: fc.record({ since: revision, coordinator, sequence: revision }),
+      primary: group,
+      participants: fc.array(group, { maxLength: 3 }),
+      locks: fc.array(range, { maxLength: 3 }),
+      work: value,
+    }),
+  }),
+  fc.record({ kind: fc.constantFrom('decide', 'end'), id: transactionId, outcome }),
+  fc.record({ kind: fc.constant('forget'), id: transactionId }),
 )
 
 const keyValue: fc.Arbitrary<KeyValue> = fc.record({
@@ -136,11 +165,34 @@ const opReply: fc.Arbitrary<OpReply> = fc.letrec<{ reply: OpReply }>(tie => ({
   ),
 })).reply
 
+const vote: fc.Arbitrary<TransactionVote> = fc.oneof(
+  fc.record({ kind: fc.constantFrom('die', 'over', 'moved') }),
+  fc.record({
+    kind: fc.constant('prepared' as const),
+    after: revision,
+    index: revision,
+    judgement: fc.record({
+      compares: fc.array(fc.constantFrom('none', 'holds', 'fails'), { maxLength: 4 }),
+      puts: fc.array(fc.option(fc.record({ keyExists: fc.boolean(), leaseExists: fc.boolean() })), {
+        maxLength: 4,
+      }),
+      compactRevision: revision,
+    }),
+  }),
+)
+
 export const reply: fc.Arbitrary<Reply> = fc.oneof(
   fc.record({ kind: fc.constant('op'), op: opReply }),
   fc.record({ kind: fc.constant('done') }),
   fc.record({ kind: fc.constant('block'), first: revision, count: revision }),
   fc.record({ kind: fc.constant('resolved'), index: revision }),
+  fc.record({ kind: fc.constant('voted'), vote }),
+  fc.record({
+    kind: fc.constant('ended'),
+    outcome: fc.option(outcome),
+    heirs: fc.array(group, { maxLength: 3 }),
+  }),
+  fc.record({ kind: fc.constant('part'), answers: fc.array(fc.option(opReply), { maxLength: 3 }) }),
   fc.record({ kind: fc.constant('leaseGranted'), id: lease, ttl: fc.nat() }),
   fc.record({ kind: fc.constant('leaseRenewed'), id: lease, ttl: fc.nat() }),
   fc.record({

@@ -8,7 +8,9 @@ import {
   decodeShardCommand,
   encodeReply,
   encodeShardCommand,
+  encodeWork,
   groupId,
+  incarnation,
   InvariantError,
   leaseId,
   NO_LEASE,
@@ -105,6 +107,30 @@ const COMMANDS: Record<string, ShardCommand> = {
   'command.split': { kind: 'split', at: utf8('m'), right: groupId(300), epoch: 2 },
   'command.reclaim': { kind: 'reclaim', revision: 70, bytes: 2 ** 40 },
   'command.endDense': { kind: 'endDense' },
+  'command.prepare': {
+    kind: 'prepare',
+    after: 300,
+    endedBelow: 4,
+    prepare: {
+      id: { coordinator: incarnation(7n), sequence: 5 },
+      age: { since: 200, coordinator: incarnation(7n), sequence: 3 },
+      primary: groupId(1),
+      participants: [groupId(1), groupId(2)],
+      locks: [pointRange(utf8('k'))],
+      work: encodeWork({ kind: 'op', op: { kind: 'delete', range: ALL_KEYS, prevKv: false } }),
+    },
+  },
+  'command.decide': {
+    kind: 'decide',
+    id: { coordinator: incarnation(7n), sequence: 5 },
+    outcome: { kind: 'commit', revision: 301, branches: [true, false] },
+  },
+  'command.end': {
+    kind: 'end',
+    id: { coordinator: incarnation(7n), sequence: 5 },
+    outcome: { kind: 'abort' },
+  },
+  'command.forget': { kind: 'forget', id: { coordinator: incarnation(7n), sequence: 5 } },
 }
 
 const kv: KeyValue = {
@@ -183,6 +209,27 @@ const REPLIES: Record<string, Reply> = {
   },
   'reply.block': { kind: 'block', first: 300, count: 5 },
   'reply.resolved': { kind: 'resolved', index: 400 },
+  'reply.voted.prepared': {
+    kind: 'voted',
+    vote: {
+      kind: 'prepared',
+      after: 300,
+      index: 12,
+      judgement: {
+        compares: ['none', 'holds', 'fails'],
+        puts: [null, { keyExists: true, leaseExists: false }],
+        compactRevision: 9,
+      },
+    },
+  },
+  'reply.voted.die': { kind: 'voted', vote: { kind: 'die' } },
+  'reply.ended': {
+    kind: 'ended',
+    outcome: { kind: 'commit', revision: 301, branches: [true] },
+    heirs: [groupId(3)],
+  },
+  'reply.ended.forgotten': { kind: 'ended', outcome: null, heirs: [] },
+  'reply.part': { kind: 'part', answers: [null, { kind: 'put', prev: null }] },
 }
 
 /** Written by earlier versions only. */

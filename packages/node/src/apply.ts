@@ -51,6 +51,7 @@ import { splitHere } from './splitHere.js'
 import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
+import { proposeAgain, waitForLocks } from './transactions/proposing.js'
 import { publish } from './watch/publish.js'
 
 /**
@@ -238,7 +239,7 @@ function entryWorked(turn: Turn, group: Group, pending: Pending, outcome: ShardO
   const applied = shownOf(outcome) ?? meta
   const right = outcome.kind === 'split' ? outcome.right : null
   if (right !== null) splitHere(turn, group, pending.entry.index, right)
-  entryApplied(turn, group, pending, applied, outcome.kind === 'again')
+  entryApplied(turn, group, pending, applied, outcome.kind)
 }
 
 function shownOf(outcome: ShardOutcome): Applied | null {
@@ -278,7 +279,7 @@ function entryApplied(
   group: Group,
   { entry, command }: Pending,
   applied: Applied | null,
-  again: boolean,
+  outcome: ShardOutcome['kind'],
 ): void {
   const { machine, raft } = group
   machine.applied = entry.index
@@ -286,7 +287,9 @@ function entryApplied(
   if (entry.kind === 'config') machine.config = { index: entry.index, value: decodeConfig(entry.data) }
   turn.state.counters.entriesApplied++
   if (raft !== null && raft.role === 'leader' && entry.term === raft.term) armLeases(turn, group)
-  if (machine.kind === 'shard') revisionEntryApplied(turn, group, entry, stampIn(entry, command), again)
+  if (machine.kind === 'shard')
+    revisionEntryApplied(turn, group, entry, stampIn(entry, command), outcome === 'again')
+  if (machine.kind === 'shard') proposeAgain(turn, group)
   if (applied !== null && applied.changed) publish(turn, group, applied.revision, applied.events)
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
     leaseApplied(turn, group, command.id)
@@ -296,18 +299,23 @@ function entryApplied(
   if (command?.kind === 'split') splitEntryApplied(turn, group)
   if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
   if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)
-  answerProposal(turn, group, entry, applied, again)
+  answerProposal(turn, group, entry, applied, outcome)
 }
 
-const stampIn = (entry: Entry, command: ShardCommand | null): Revision | null =>
-  command === null ? null : (commandHeader(entry.data).stamp ?? null)
+/** What the entry was proposed with, or the transaction commits at that it ends here. */
+function stampIn(entry: Entry, command: ShardCommand | null): Revision | null {
+  if (command === null) return null
+  if (command.kind === 'decide' || command.kind === 'end')
+    return command.outcome.kind === 'commit' ? command.outcome.revision : null
+  return commandHeader(entry.data).stamp ?? null
+}
 
 function answerProposal(
   turn: Turn,
   group: Group,
   entry: Entry,
   applied: Applied | null,
-  again: boolean,
+  outcome: ShardOutcome['kind'],
 ): void {
   const proposal = group.proposals.get(entry.index)
   if (proposal === undefined) return
@@ -318,8 +326,12 @@ function answerProposal(
     proposalLost(turn, group, call)
     return
   }
-  if (again) {
+  if (outcome === 'again') {
     writeAgain(turn, group, call)
+    return
+  }
+  if (outcome === 'wait') {
+    if (!call.done) waitForLocks(turn, group, call)
     return
   }
   const isOracle = group.machine.revisions.mode.kind === 'oracle'

@@ -30,6 +30,7 @@ function plainCommand(request: ClientRequest): Uint8Array {
   switch (request.kind) {
     case 'write':
     case 'meta':
+    case 'transaction':
       return request.command
     case 'compact':
       return encodeShardCommand({ kind: 'compact', revision: request.revision })

@@ -11,6 +11,7 @@ import { createFlushing } from './flush.js'
 import { loadGroup } from './groupMachine.js'
 import { emptyGroup, neverWritten, takeDormant } from './groups.js'
 import { considerAdmission, createPeer } from './identity.js'
+import { createTransactionDuty } from './transactions/state.js'
 import { createPersisting } from './persisting.js'
 import { NO_KEYS } from './claims.js'
 import { rosterApplied } from './roster.js'
@@ -61,6 +62,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     hashes: 0,
     hub: createHub(),
     authFences: createAuthFences(),
+    transactions: createTransactionDuty(initial.identity.incarnation, firstIdOf(initial.identity.boot)),
     heldAnswers: [],
     streams: new Map(),
     holds: [],

@@ -20,6 +20,7 @@ import { expireStreams } from './snapshotSend.js'
 import { driveInstall } from './snapshotInstall.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { notifyProgress } from './watch/progress.js'
+import { driveOrphans } from './transactions/orphans.js'
 import { retryUnplaced, retryWaiting, routeCall } from './writes.js'
 
 /** What a node sees to from time to time, without being asked. */
@@ -33,6 +34,7 @@ export function doDuties(turn: Turn): void {
   for (const group of state.groups.values()) {
     if (elections < LIMITS.electionsPerTurnMax && openElection(turn, group)) elections++
     retryWaiting(turn, group)
+    driveOrphans(turn, group)
     driveInstall(turn, group)
     if (share.has(group)) driveMembership(turn, group)
     losePatienceWithOracle(turn, group)

@@ -5,6 +5,7 @@ import { createCompacting } from './compaction.js'
 import { createGroupMachine } from './groupMachine.js'
 import { createLeaseClock } from './leases.js'
 import { createStamping } from './leaderRevisions.js'
+import { createOrphans } from './transactions/orphanState.js'
 import { createLogBytes } from './logBytes.js'
 import { createReads } from './reads.js'
 import { createProgressMarks } from './stages.js'
@@ -34,6 +35,8 @@ export const emptyGroup = (
   leases: range === null ? null : createLeaseClock(),
   revisions: null,
   stamping: createStamping(),
+  lockWaits: [],
+  orphans: createOrphans(),
   oracle: null,
   marks: createProgressMarks(),
   own: { guard: null, reclaim: null, compact: null },

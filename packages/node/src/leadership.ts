@@ -2,6 +2,7 @@ import { disarmLeases } from './leases.js'
 import { beginStamping, endStamping } from './leaderRevisions.js'
 import { beginOracle, endOracle } from './oracle.js'
 import { awaitLeader } from './stages.js'
+import { createOrphans } from './transactions/orphanState.js'
 import { note, type Group, type Turn } from './state.js'
 
 /** What a node does when it becomes a group's leader, and when it stops being one. */
@@ -21,4 +22,7 @@ export function leadershipLost(turn: Turn, group: Group): void {
   endOracle(turn, group)
   for (const call of group.proposing) awaitLeader(turn, group, call)
   group.proposing = []
+  for (const call of group.lockWaits) if (!call.done) awaitLeader(turn, group, call)
+  group.lockWaits = []
+  group.orphans = createOrphans()
 }

@@ -12,6 +12,7 @@ import { callMoved } from './moved.js'
 import { hasKeysOf } from './routing.js'
 import { awaitLeader, enterStage } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
+import { serveTransactionRead } from './transactions/parts.js'
 
 /**
  * Linearizable reads (thesis 6.4): all that arrived in one turn share one round. The round's index is taken
@@ -122,6 +123,11 @@ function serve(turn: Turn, group: Group, call: Call): void {
   if (call.done) return
   if (group.quarantined !== null) {
     failCall(turn, call, 'quarantined', 'notApplied', group.quarantined)
+    return
+  }
+  // What it reads for was allowed when it was prepared.
+  if (call.request.kind === 'transactionRead') {
+    serveTransactionRead(turn, group, call, call.request)
     return
   }
   if (isOutdated(group, call.request)) {

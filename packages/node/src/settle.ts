@@ -1,6 +1,7 @@
 import { splitsShard, stamped, takesRevision } from '@kvorum/model'
 import { hasReady, propose, takeReady, type Ready } from '@kvorum/raft'
 import { armGroup } from './arming.js'
+import { prepareForLog, waitForLocks } from './transactions/proposing.js'
 import { failCall, type Call } from './calls.js'
 import { commandOf } from './commands.js'
 import { routeMessages } from './consensus.js'
@@ -86,7 +87,7 @@ function proposeCalls(turn: Turn, group: Group): void {
   if (group.proposing.length === 0 || group.raft === null) return
   const calls = takeProposing(turn, group)
   if (calls.length === 0) return
-  const items = calls.map(call => ({ kind: 'normal' as const, data: entryOf(call) }))
+  const items = calls.map(call => ({ kind: 'normal' as const, data: entryOf(group, call) }))
   const proposed = propose(group.raft, turn.wall, items)
   if (!proposed.ok) {
     for (const call of calls) refuseProposal(turn, group, call, proposed.refusal)
@@ -109,6 +110,8 @@ function takeProposing(turn: Turn, group: Group): Call[] {
   const ready: Call[] = []
   for (const call of proposing) {
     if (call.done) stampUnused(group, call)
+    else if (call.request.kind === 'transaction' && group.revisions?.open !== true)
+      waitForLocks(turn, group, call)
     else if (group.revisions !== null && call.stamp === null && takesRevision(commandOf(call.request)))
       queueForRevision(turn, group, call)
     else ready.push(call)
@@ -116,7 +119,8 @@ function takeProposing(turn: Turn, group: Group): Call[] {
   return ready
 }
 
-function entryOf(call: Call): Uint8Array {
+function entryOf(group: Group, call: Call): Uint8Array {
+  if (call.request.kind === 'transaction') return prepareForLog(group, call.request.command)
   const command = commandOf(call.request)
   return call.stamp === null ? command : stamped(command, call.stamp)
 }

@@ -5,6 +5,7 @@ import {
   applyRevisions,
   applySplit,
   workCommand,
+  workTransaction,
   type Applied,
   type Machine,
   type Overlay,
@@ -14,13 +15,16 @@ import {
 import {
   encodeRevisions,
   endDenseMode,
+  locksOn,
   revisionAtApply,
   splitTransactions,
   type ShardRevisions,
 } from '@kvorum/placement'
 import { isJoint } from '@kvorum/raft'
 import type { Pending } from './applying.js'
+import { rangesOf } from './commands.js'
 import type { GroupMachine } from './groupMachine.js'
+import { isTransactional, transactionEntry } from './transactions/entries.js'
 
 /**
  * Carrying out an entry of a shard's log. Placement knows which revision a write gets and whether it may be carried
@@ -37,6 +41,8 @@ export type ShardOutcome =
   | { readonly kind: 'split'; readonly applied: Applied; readonly right: Machine | null }
   /** Not applied; its leader queues the command again and asks a revision. */
   | { readonly kind: 'again' }
+  /** Not applied: a prepare with locks of younger transactions in its way. Its leader proposes it again. */
+  | { readonly kind: 'wait' }
 
 export const NOTHING_CAME: ShardOutcome = { kind: 'nothing' }
 const AGAIN: ShardOutcome = { kind: 'again' }
@@ -63,16 +69,32 @@ export function* applyShardEntry(
     return NOTHING_CAME
   }
   if (command?.kind === 'split') return splitEntry(machine, shard, overlay, entry, command)
+  if (command !== null && isTransactional(command)) {
+    const transaction = transactionEntry(machine, entry, command)
+    if (transaction === 'wait') {
+      applyNoop(shard, overlay, entry)
+      return { kind: 'wait' }
+    }
+    const worked = yield* workTransaction(shard, overlay, { ...entry, command }, prefetched, transaction)
+    return { kind: 'worked', worked }
+  }
   const stamp = commandHeader(entry.data).stamp ?? null
   if (command !== null && needsRevision(command)) {
     const revision = revisionAtApply(machine.revisions.mode, shard.revision, stamp)
-    if (revision === 'again') {
+    if (revision === 'again' || meetsLock(machine, shard, command)) {
       applyNoop(shard, overlay, entry)
       return AGAIN
     }
   }
   const worked = yield* workCommand(shard, overlay, { ...entry, command, stamp }, prefetched)
   return { kind: 'worked', worked }
+}
+
+/** Keys of a transaction that is not decided. Which ones a lease has, only carrying it out would tell: all of them. */
+function meetsLock({ revisions }: GroupMachine, { range }: Machine, command: ShardCommand): boolean {
+  const { transactions } = revisions
+  if (transactions.prepared.length === 0) return false
+  return locksOn(transactions, command.kind === 'write' ? rangesOf(command.op) : [range]).length > 0
 }
 
 /** By replicated state alone, so that all replicas split or none does. */

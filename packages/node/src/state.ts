@@ -40,6 +40,8 @@ import type { SnapshotStream } from './snapshotSend.js'
 import type { ProgressMarks } from './stages.js'
 import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
+import type { Orphans } from './transactions/orphanState.js'
+import type { TransactionDuty } from './transactions/state.js'
 import type { Hub } from './watch/hub.js'
 import type { NodeOptions, Note, Orders, Parcel, PeerRecord, RecoveredGroup } from './types.js'
 
@@ -83,6 +85,7 @@ export interface NodeState {
   hashes: number
   readonly hub: Hub
   readonly authFences: AuthFences
+  readonly transactions: TransactionDuty
   /** Oldest first. */
   heldAnswers: HeldAnswer[]
   /** Snapshots being sent, by stream number. */
@@ -155,6 +158,9 @@ export interface Group {
   readonly proposals: Map<Index, { readonly term: Term; readonly call: Call }>
   /** To be proposed at the end of this turn. */
   proposing: Call[]
+  /** Prepares that wait for locks, or for this leader to be ready. */
+  lockWaits: Call[]
+  orphans: Orphans
   /** Wait for a leader they can go to. */
   waiting: Call[]
   readonly leases: LeaseClock | null

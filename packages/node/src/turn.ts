@@ -23,6 +23,7 @@ import { fetched } from './tasks.js'
 import { dueGroups, nextTimer } from './timers.js'
 import type { Bootstrap, Input, Orders, Parcel, TurnInput } from './types.js'
 import { hasNews } from './watch/news.js'
+import { driveTransactions, nextTransactionDue } from './transactions/coordinate.js'
 import { closeStream, consumed, driveWatchers, openStream, receiveWatch } from './watch/watchers.js'
 import {
   cancelCall,
@@ -71,6 +72,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
   state.unsettled.clear()
   fireTimers(it)
   expireCalls(it)
+  driveTransactions(it)
   doDuties(it)
   settle(it)
   retryPersist(it)
@@ -293,7 +295,13 @@ function settle(it: Turn): void {
 
 function nextWake(it: Turn): number {
   const { state, now } = it
-  let at = Math.min(nextTimer(state.timers), state.beats.due, nextDeadline(state.calls), state.dutiesAt)
+  let at = Math.min(
+    nextTimer(state.timers),
+    state.beats.due,
+    nextDeadline(state.calls),
+    state.dutiesAt,
+    nextTransactionDue(state),
+  )
   if (state.flushing.out === null && state.overlay.activeBytes > 0)
     at = Math.min(at, state.flushing.lastAt + state.options.limits.flushAfterMs)
   if (now < state.graceUntil) at = Math.max(at, state.graceUntil)

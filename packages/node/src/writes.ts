@@ -27,6 +27,7 @@ import { hasKeysOf, learnRoute } from './routing.js'
 import { awaitLeader, enterStage } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { takeRequest } from './takenRequests.js'
+import { coordinate } from './transactions/coordinate.js'
 
 /**
  * The way of a request:
@@ -135,6 +136,10 @@ export function routeOwn(turn: Turn): void {
 
 /** Finds the group of a call and sends it there. */
 export function routeCall(turn: Turn, call: Call): void {
+  if (isOfSeveralShards(turn.state, call)) {
+    coordinate(turn, call)
+    return
+  }
   if (isTakenApart(turn.state, call)) {
     takeApart(turn, call)
     return
@@ -148,6 +153,15 @@ export function routeCall(turn: Turn, call: Call): void {
 /** Of a client that this node serves: reads of a cluster with an oracle. */
 const isTakenApart = (state: Turn['state'], { origin, request }: Call): boolean =>
   request.kind === 'read' && origin.kind === 'client' && inOracleMode(state)
+
+/** A client's write that has to be a transaction of shards. One of a session is known to one shard only. */
+const isOfSeveralShards = (state: Turn['state'], { origin, request }: Call): boolean =>
+  state.shards.shards.length > 1 &&
+  request.kind === 'write' &&
+  origin.kind === 'client' &&
+  inOracleMode(state) &&
+  commandHeader(request.command).session === null &&
+  routeRanges(state.shards, request.ranges).length > 1
 
 function takeApart(turn: Turn, call: Call): void {
   readAtOneRevision(turn, call)
@@ -166,6 +180,8 @@ function groupOf(turn: Turn, call: Call): Group | null {
       id = META_GROUP
       break
     case 'resolve':
+    case 'transaction':
+    case 'transactionRead':
     case 'authFence':
       id = request.group
       break
@@ -224,13 +240,14 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
   else if (request.kind === 'oracle') queueForOracle(turn, group, call, request.ask)
+  else if (request.kind === 'transactionRead') readAt(turn, group, call, request.index)
   else if (request.kind === 'resolve') queueResolve(turn, group, call, request)
   else proposeUnlessRefused(turn, group, call)
 }
 
 /** By somebody who waits for the answer. */
 const isAsked = ({ origin }: Call): boolean =>
-  origin.kind === 'client' || origin.kind === 'peer' || origin.kind === 'part'
+  origin.kind === 'client' || origin.kind === 'peer' || origin.kind === 'part' || origin.kind === 'own'
 
 function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
   const guarded = refusedByGuard(group, call, turn.state.options.limits)
@@ -291,6 +308,8 @@ function isIdempotent(request: ClientRequest): boolean {
     case 'authFence':
     case 'oracle':
     case 'resolve':
+    case 'transaction':
+    case 'transactionRead':
       return true
     case 'write':
       // The machine recognises a write of a session and answers it as it did the first time.

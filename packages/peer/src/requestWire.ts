@@ -45,6 +45,8 @@ const REQUESTS = {
   moveLeader: 16,
   alarm: 30,
   hashKv: 31,
+  transaction: 40,
+  transactionRead: 41,
   oracle: 32,
   resolve: 33,
 } as const
@@ -99,6 +101,10 @@ function bodyToWire(request: ClientRequest): Wire {
       return [kind, request.to]
     case 'alarm':
       return [kind, request.change === 'raise', request.member, ALARM_KINDS.indexOf(request.alarm)]
+    case 'transaction':
+      return [kind, request.group, request.command]
+    case 'transactionRead':
+      return [kind, request.group, request.index, request.revision, request.branches, request.work]
     case 'hashKv':
       return [kind, request.revision]
     case 'oracle':
@@ -157,6 +163,17 @@ function bodyFromWire(wire: Wire): ClientRequest {
         change: bool(wire[1]) ? 'raise' : 'clear',
         member: nodeId(unsigned(wire[2])),
         alarm: alarmKind(number(wire[3])),
+      }
+    case REQUESTS.transaction:
+      return { kind: 'transaction', group: groupId(number(wire[1])), command: bytes(wire[2]) }
+    case REQUESTS.transactionRead:
+      return {
+        kind: 'transactionRead',
+        group: groupId(number(wire[1])),
+        index: number(wire[2]),
+        revision: number(wire[3]),
+        branches: list(wire[4]).map(bool),
+        work: bytes(wire[5]),
       }
     case REQUESTS.hashKv:
       return { kind: 'hashKv', revision: number(wire[1]) }

@@ -194,6 +194,15 @@ export const REQUESTS: {
       fc.record({ kind: fc.constant('current' as const) }),
     ),
   }),
+  transaction: fc.record({ kind: kind('transaction'), group: position.map(groupId), command: bytes }),
+  transactionRead: fc.record({
+    kind: kind('transactionRead'),
+    group: position.map(groupId),
+    index: position,
+    revision: position,
+    branches: fc.array(flag, { maxLength: 3 }),
+    work: bytes,
+  }),
   resolve: fc.record({
     kind: kind('resolve'),
     group: position.map(groupId),

@@ -106,6 +106,27 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
     },
     { kind: 'request', id: 2, group: groupId(1), request: { kind: 'hashKv', revision: 300 } },
   ],
+  transactions: [
+    {
+      kind: 'request',
+      id: 4,
+      group: groupId(2),
+      request: { kind: 'transaction', group: groupId(2), command: Uint8Array.of(1, 50) },
+    },
+    {
+      kind: 'request',
+      id: 5,
+      group: groupId(2),
+      request: {
+        kind: 'transactionRead',
+        group: groupId(2),
+        index: 300,
+        revision: 7,
+        branches: [true, false],
+        work: Uint8Array.of(1),
+      },
+    },
+  ],
   revisions: [
     {
       kind: 'request',

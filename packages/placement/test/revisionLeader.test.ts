@@ -1,5 +1,5 @@
 import t from 'tap'
-import { ALL_KEYS, groupId, incarnation, pointRange, utf8 } from '@kvorum/model'
+import { ALL_KEYS, EMPTY, groupId, incarnation, pointRange, utf8 } from '@kvorum/model'
 import {
   applyPrepare,
   askDrain,
@@ -49,7 +49,14 @@ const resolving = (leader: LeaderRevisions, revision: number, key?: string): Lea
   )
 
 const id = { coordinator: incarnation(9n), sequence: 1 }
-const prepare = { id, age: { ...id, since: 0 }, primary: groupId(1), locks: on('t') }
+const prepare = {
+  id,
+  age: { ...id, since: 0 },
+  primary: groupId(1),
+  participants: [groupId(1)],
+  locks: on('t'),
+  work: EMPTY,
+}
 const locked = (after: number) => applyPrepare(NO_TRANSACTIONS, prepare, after, ALL_KEYS).state
 
 t.test('writes get the revisions that were asked for them', async t => {

@@ -30,8 +30,10 @@ const revisions: fc.Arbitrary<ShardRevisions> = fc.record({
         id,
         age: fc.record({ since: position, coordinator, sequence: position }),
         primary: group,
-        after: position,
+        participants: groups,
         locks: fc.array(range, { maxLength: 3 }),
+        work: fc.uint8Array({ maxLength: 4 }),
+        after: position,
         heirs: groups,
       }),
       { maxLength: 3 },
@@ -41,8 +43,13 @@ const revisions: fc.Arbitrary<ShardRevisions> = fc.record({
         id,
         outcome: fc.oneof(
           fc.constant({ kind: 'abort' as const }),
-          fc.record({ kind: fc.constant('commit' as const), revision: position }),
+          fc.record({
+            kind: fc.constant('commit' as const),
+            revision: position,
+            branches: fc.array(fc.boolean(), { maxLength: 3 }),
+          }),
         ),
+        participants: groups,
         heirs: groups,
       }),
       { maxLength: 3 },
@@ -80,6 +87,8 @@ t.test('bytes of format 1', async t => {
     id: { coordinator: incarnation(1n), sequence: 5 },
     age: { since: 300, coordinator: incarnation(2n), sequence: 4 },
     primary: groupId(7),
+    participants: [groupId(7), groupId(9)],
+    work: utf8('w'),
     locks: [pointRange(utf8('k'))],
     after: 9,
     heirs: [groupId(8)],
@@ -90,7 +99,7 @@ t.test('bytes of format 1', async t => {
   }
   t.equal(
     toHex(encodeRevisions(one)),
-    '0101ac0201000000000000000105ac02000000000000000204070901016b01026b0001080000',
+    '0101ac0201000000000000000105ac020000000000000002040702070901016b01026b0001770901080000',
   )
 })
 

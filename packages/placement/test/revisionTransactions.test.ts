@@ -1,12 +1,14 @@
 import t from 'tap'
 import {
   ALL_KEYS,
+  EMPTY,
   groupId,
   incarnation,
   InvariantError,
   pointRange,
   utf8,
   type KeyRange,
+  type TransactionPrepare,
 } from '@kvorum/model'
 import {
   acknowledgeEnds,
@@ -31,7 +33,6 @@ import {
   splitTransactions,
   voteArrived,
   type Coordinator,
-  type Prepare,
   type Transactions,
 } from '@kvorum/placement'
 
@@ -41,15 +42,17 @@ const HEIR = groupId(3)
 const LEFT: KeyRange = { start: utf8(''), end: utf8('m') }
 const RIGHT: KeyRange = { start: utf8('m'), end: null }
 const id = (sequence: number) => ({ coordinator: incarnation(9n), sequence })
-const prepare = (sequence: number, since: number, ...keys: readonly string[]): Prepare => ({
+const prepare = (sequence: number, since: number, ...keys: readonly string[]): TransactionPrepare => ({
   id: id(sequence),
   age: { ...id(sequence), since },
   primary: A,
+  participants: [A, B],
+  work: EMPTY,
   locks: keys.map(key => pointRange(utf8(key))),
 })
-const prepared = (state: Transactions, what: Prepare, after = 0): Transactions =>
+const prepared = (state: Transactions, what: TransactionPrepare, after = 0): Transactions =>
   applyPrepare(state, what, after, ALL_KEYS).state
-const commit = { kind: 'commit', revision: 7 } as const
+const commit = { kind: 'commit', revision: 7, branches: [] } as const
 const abort = { kind: 'abort' } as const
 
 t.test('a prepare locks once, and not after the end', async t => {

@@ -49,6 +49,10 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
     // Between nodes.
     case 'block':
     case 'resolved':
+    // Among nodes.
+    case 'voted':
+    case 'ended':
+    case 'part':
       return { header }
     case 'leaseGranted':
     case 'leaseRenewed':

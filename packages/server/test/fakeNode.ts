@@ -153,6 +153,8 @@ export class FakeNode implements KvNode {
       case 'authFence':
       case 'oracle':
       case 'resolve':
+      case 'transaction':
+      case 'transactionRead':
       case 'barrier':
       case 'moveLeader':
         return { kind: 'done' }

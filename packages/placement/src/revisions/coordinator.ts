@@ -1,5 +1,12 @@
-import { assert, type GroupId, type Revision } from '@kvorum/model'
-import type { Age, Outcome, TransactionId, Vote } from './transactions.js'
+import {
+  assert,
+  type GroupId,
+  type Revision,
+  type TransactionAge,
+  type TransactionId,
+  type TransactionOutcome,
+} from '@kvorum/model'
+import type { Vote } from './transactions.js'
 
 /**
  * Who runs one try of a transaction over several shards. It may die at any step: what it has done is in the shards'
@@ -11,7 +18,7 @@ import type { Age, Outcome, TransactionId, Vote } from './transactions.js'
  */
 export interface Coordinator {
   readonly id: TransactionId
-  readonly age: Age
+  readonly age: TransactionAge
   readonly primary: GroupId
   readonly participants: readonly GroupId[]
   readonly phase: CoordinatorPhase
@@ -20,18 +27,18 @@ export interface Coordinator {
 export type CoordinatorPhase =
   | { readonly kind: 'preparing'; readonly voted: readonly GroupId[]; readonly after: Revision }
   | { readonly kind: 'asking'; readonly after: Revision }
-  | { readonly kind: 'deciding'; readonly outcome: Outcome }
-  | { readonly kind: 'ending'; readonly outcome: Outcome; readonly waiting: readonly GroupId[] }
+  | { readonly kind: 'deciding'; readonly outcome: TransactionOutcome }
+  | { readonly kind: 'ending'; readonly outcome: TransactionOutcome; readonly waiting: readonly GroupId[] }
   | { readonly kind: 'over' }
 
 export type CoordinatorOrder =
   | { readonly kind: 'prepare'; readonly group: GroupId }
   /** One revision, as any write's: `alloc(1)`. */
   | { readonly kind: 'askRevision' }
-  | { readonly kind: 'decide'; readonly group: GroupId; readonly outcome: Outcome }
+  | { readonly kind: 'decide'; readonly group: GroupId; readonly outcome: TransactionOutcome }
   /** The client may be told: a commit is in the primary's log. */
-  | { readonly kind: 'answer'; readonly outcome: Outcome }
-  | { readonly kind: 'end'; readonly group: GroupId; readonly outcome: Outcome }
+  | { readonly kind: 'answer'; readonly outcome: TransactionOutcome }
+  | { readonly kind: 'end'; readonly group: GroupId; readonly outcome: TransactionOutcome }
   | { readonly kind: 'forget'; readonly group: GroupId }
 
 interface Step {
@@ -40,7 +47,11 @@ interface Step {
 }
 
 /** `participants` are the groups touched, the primary first. */
-export function beginTransaction(id: TransactionId, age: Age, participants: readonly GroupId[]): Step {
+export function beginTransaction(
+  id: TransactionId,
+  age: TransactionAge,
+  participants: readonly GroupId[],
+): Step {
   const [primary] = participants
   assert(primary !== undefined, () => 'a transaction touches a shard')
   return {
@@ -78,17 +89,31 @@ export function voteArrived(coordinator: Coordinator, group: GroupId, vote: Vote
 }
 
 /** The oracle has answered, or the branch was judged and refuses: the record goes to the primary's log. */
-export function revisionArrived(coordinator: Coordinator, revision: Revision): Step {
+export function revisionArrived(
+  coordinator: Coordinator,
+  revision: Revision,
+  branches: readonly boolean[] = [],
+): Step {
   const { phase } = coordinator
   if (phase.kind !== 'asking') return { coordinator, orders: [] }
   assert(
     revision > phase.after,
     () => `a transaction at ${revision}, not above what its shards promised: ${phase.after}`,
   )
-  return decide(coordinator, { kind: 'commit', revision })
+  return decide(coordinator, { kind: 'commit', revision, branches })
 }
 
-function decide(coordinator: Coordinator, outcome: Outcome): Step {
+/**
+ * It is not to be committed after all: the operation itself is refused, or its time is over. Once a commit has been sent
+ * to the primary nobody can take it back.
+ */
+export function giveUp(coordinator: Coordinator): Step {
+  const { kind } = coordinator.phase
+  if (kind !== 'preparing' && kind !== 'asking') return { coordinator, orders: [] }
+  return decide(coordinator, { kind: 'abort' })
+}
+
+function decide(coordinator: Coordinator, outcome: TransactionOutcome): Step {
   return {
     coordinator: { ...coordinator, phase: { kind: 'deciding', outcome } },
     orders: [{ kind: 'decide', group: coordinator.primary, outcome }],
@@ -101,7 +126,7 @@ function decide(coordinator: Coordinator, outcome: Outcome): Step {
  */
 export function recordArrived(
   coordinator: Coordinator,
-  outcome: Outcome | null,
+  outcome: TransactionOutcome | null,
   heirs: readonly GroupId[],
 ): Step {
   if (coordinator.phase.kind === 'ending' || coordinator.phase.kind === 'over')
@@ -140,4 +165,4 @@ export function endArrived(coordinator: Coordinator, group: GroupId, heirs: read
  * What a shard proposes in the primary's log when its own locks have been there for too long: an abort. If a record
  * is there already, that one stands and is the answer. "There is no record" is no answer, for one may be under way.
  */
-export const orphanAsks = (): Outcome => ({ kind: 'abort' })
+export const orphanAsks = (): TransactionOutcome => ({ kind: 'abort' })

@@ -6,6 +6,10 @@ import {
   type Incarnation,
   type KeyRange,
   type Revision,
+  type TransactionAge,
+  type TransactionId,
+  type TransactionOutcome,
+  type TransactionPrepare,
 } from '@kvorum/model'
 
 /**
@@ -21,48 +25,24 @@ export interface Transactions {
   readonly ended: readonly EndedOfCoordinator[]
 }
 
-/** The coordinator's life, and a number it counts up. */
-export interface TransactionId {
-  readonly coordinator: Incarnation
-  readonly sequence: number
-}
-
-/**
- * Who began first. `since` is a revision that the coordinator's node had seen when the transaction was first tried;
- * a transaction that is tried again keeps it, and so becomes the oldest in the end.
- */
-export interface Age {
-  readonly since: Revision
-  readonly coordinator: Incarnation
-  readonly sequence: number
-}
-
-export interface Prepare {
-  readonly id: TransactionId
-  readonly age: Age
-  readonly primary: GroupId
-  /** Keys and ranges of the compares and of both branches that lie in this shard; what is only read, too. */
-  readonly locks: readonly KeyRange[]
-}
-
-export interface Prepared extends Prepare {
+export interface Prepared extends TransactionPrepare {
   /** The floor of the leader that proposed the prepare: the transaction's revision will be above it. */
   readonly after: Revision
   /** Groups that were split off since, and inherited their part of the locks. */
   readonly heirs: readonly GroupId[]
 }
 
-export type Outcome = { readonly kind: 'commit'; readonly revision: Revision } | { readonly kind: 'abort' }
-
 export interface DecisionRecord {
   readonly id: TransactionId
-  readonly outcome: Outcome
+  readonly outcome: TransactionOutcome
+  /** Who has to be told before it may be forgotten; empty where an abort came before the prepare. */
+  readonly participants: readonly GroupId[]
   readonly heirs: readonly GroupId[]
 }
 
-interface EndedOfCoordinator {
+export interface EndedOfCoordinator {
   readonly coordinator: Incarnation
-  /** Every transaction of a lower sequence has ended everywhere: a prepare of one is refused unseen. */
+  /** A prepare of a lower sequence is refused unseen. */
   readonly below: number
   readonly ended: readonly { readonly sequence: number; readonly heirs: readonly GroupId[] }[]
 }
@@ -78,7 +58,12 @@ const preparedOf = (state: Transactions, id: TransactionId): Prepared | undefine
 export const recordOf = (state: Transactions, id: TransactionId): DecisionRecord | undefined =>
   state.records.find(record => sameTransaction(record.id, id))
 
+/**
+ * Whether a prepare of it is refused. What is still prepared here has not ended, whatever its coordinator's next life
+ * says of the sequences of this one.
+ */
 export function hasEnded(state: Transactions, id: TransactionId): boolean {
+  if (preparedOf(state, id) !== undefined) return false
   const known = state.ended.find(({ coordinator }) => coordinator === id.coordinator)
   if (known === undefined) return false
   return id.sequence < known.below || known.ended.some(({ sequence }) => sequence === id.sequence)
@@ -111,11 +96,11 @@ export type Vote =
  */
 export function applyPrepare(
   state: Transactions,
-  prepare: Prepare,
+  prepare: TransactionPrepare,
   after: Revision,
   range: KeyRange,
 ): { readonly state: Transactions; readonly vote: Vote } {
-  const { id, age, primary, locks } = prepare
+  const { id, age, locks } = prepare
   if (hasEnded(state, id)) return { state, vote: { kind: 'over' } }
   const before = preparedOf(state, id)
   if (before !== undefined) return { state, vote: { kind: 'prepared', after: before.after } }
@@ -125,12 +110,12 @@ export function applyPrepare(
     const dies = holders.some(holder => compareAges(holder.age, age) < 0)
     return { state, vote: { kind: dies ? 'die' : 'wait' } }
   }
-  const prepared = [...state.prepared, { id, age, primary, locks, after, heirs: [] }]
+  const prepared = [...state.prepared, { ...prepare, after, heirs: [] }]
   return { state: { ...state, prepared }, vote: { kind: 'prepared', after } }
 }
 
 /** Negative when `a` is older. Total: no two transactions have one id. */
-export function compareAges(a: Age, b: Age): number {
+export function compareAges(a: TransactionAge, b: TransactionAge): number {
   if (a.since !== b.since) return a.since - b.since
   if (a.coordinator !== b.coordinator) return a.coordinator < b.coordinator ? -1 : 1
   return a.sequence - b.sequence
@@ -141,7 +126,7 @@ export interface Ended {
   /** The prepare that this outcome ends here: its writes take effect now if it commits. Null: none, or a copy. */
   readonly released: Prepared | null
   /** What the transaction came to; null where nobody remembers, because everybody who could ask knows. */
-  readonly outcome: Outcome | null
+  readonly outcome: TransactionOutcome | null
   /** Groups that were split off with a part of the locks: they have to be told as well. */
   readonly heirs: readonly GroupId[]
 }
@@ -150,7 +135,7 @@ export interface Ended {
  * The decision is applied in the primary's log. The first record stands: a coordinator's commit and an orphan's abort
  * may both be in the log, and everybody must learn the same one. It is also the end of the primary's own prepare.
  */
-export function applyDecision(state: Transactions, id: TransactionId, wanted: Outcome): Ended {
+export function applyDecision(state: Transactions, id: TransactionId, wanted: TransactionOutcome): Ended {
   const record = recordOf(state, id)
   if (record !== undefined) return { state, released: null, outcome: record.outcome, heirs: record.heirs }
   if (hasEnded(state, id)) return { state, released: null, outcome: null, heirs: [] }
@@ -159,12 +144,13 @@ export function applyDecision(state: Transactions, id: TransactionId, wanted: Ou
     () => `transaction ${id.sequence} commits, but its primary has not prepared it`,
   )
   const ended = endHere(state, id)
-  const records = [...state.records, { id, outcome: wanted, heirs: ended.heirs }]
+  const participants = ended.released?.participants ?? []
+  const records = [...state.records, { id, outcome: wanted, participants, heirs: ended.heirs }]
   return { ...ended, state: { ...ended.state, records }, outcome: wanted }
 }
 
 /** The outcome, as the primary's record has it, is applied in another participant. */
-export function applyOutcome(state: Transactions, id: TransactionId, outcome: Outcome): Ended {
+export function applyOutcome(state: Transactions, id: TransactionId, outcome: TransactionOutcome): Ended {
   if (hasEnded(state, id)) return { state, released: null, outcome, heirs: heirsOf(state, id) }
   assert(
     outcome.kind === 'abort' || preparedOf(state, id) !== undefined,
@@ -201,7 +187,11 @@ export const forgetRecord = (state: Transactions, id: TransactionId): Transactio
   records: state.records.filter(record => !sameTransaction(record.id, id)),
 })
 
-/** The coordinator says that everything below `below` has ended everywhere: single ends need not be kept. */
+/**
+ * The coordinator prepares nothing below `below` any more: single ends need not be kept. It may say so while older ones
+ * are prepared here and there. They end by the primary's record, which is there until every participant has ended; and
+ * where there is none, the primary never prepared, never will, and nothing was committed.
+ */
 export function acknowledgeEnds(state: Transactions, coordinator: Incarnation, below: number): Transactions {
   const known = state.ended.find(other => other.coordinator === coordinator)
   const ended = (known?.ended ?? []).filter(({ sequence }) => sequence >= below)

@@ -1,13 +1,13 @@
-import type { GroupId, KeyRange, Revision, Term } from '@kvorum/model'
 import type {
-  Ended,
-  Outcome,
-  Prepare,
-  RevisionMode,
+  GroupId,
+  KeyRange,
+  Revision,
+  Term,
   TransactionId,
-  Transactions,
-  Vote,
-} from '@kvorum/placement'
+  TransactionOutcome,
+  TransactionPrepare,
+} from '@kvorum/model'
+import type { Ended, RevisionMode, Transactions, Vote } from '@kvorum/placement'
 import type { Breach } from './configuration.js'
 import { holds, KEYS, LEFT_RANGE, POINTS, RIGHT_RANGE, type Key } from './keys.js'
 import type { Rules } from './rules.js'
@@ -46,7 +46,7 @@ export interface PrepareEntry {
   readonly kind: 'prepare'
   readonly term: Term
   readonly transaction: number
-  readonly prepare: Prepare
+  readonly prepare: TransactionPrepare
   readonly after: Revision
 }
 
@@ -58,7 +58,7 @@ export interface End {
   /** The group whose orphaned locks made it ask, or null. */
   readonly asker: GroupId | null
   readonly id: TransactionId
-  readonly outcome: Outcome
+  readonly outcome: TransactionOutcome
   readonly writes: readonly Key[]
 }
 

@@ -1,5 +1,5 @@
-import { incarnation, type GroupId } from '@kvorum/model'
-import type { Coordinator, CoordinatorOrder, Outcome, TransactionId } from '@kvorum/placement'
+import { EMPTY, incarnation, type GroupId, type TransactionId, type TransactionOutcome } from '@kvorum/model'
+import type { Coordinator, CoordinatorOrder } from '@kvorum/placement'
 import { KEYS, POINTS } from './keys.js'
 import { askOracle, askStaleOracles, withoutAnswer, type Emit } from './oracleSteps.js'
 import type { Context, Rules } from './rules.js'
@@ -85,7 +85,12 @@ export const waitForLocks = (world: World, s: number, t: number): World =>
   post(world, t, { kind: 'prepare', group: world.shards[s]!.group, copies: 1, waited: true })
 
 /** A shard that asked for the record is told. */
-export const tellAsker = (world: World, t: number, asker: GroupId, outcome: Outcome | null): World =>
+export const tellAsker = (
+  world: World,
+  t: number,
+  asker: GroupId,
+  outcome: TransactionOutcome | null,
+): World =>
   outcome === null ? world : post(world, t, { kind: 'end', group: asker, outcome, copies: 1, waited: false })
 
 function askRevision(context: Context, world: World, t: number): World | null {
@@ -134,7 +139,8 @@ function begin(context: Context, world: World, t: number): World {
     const locks = KEYS.filter(key => locked.includes(key) && ownerOf(world, key) === s).map(
       key => POINTS[key],
     )
-    return { group: groups[k]!, prepare: { id, age, primary: groups[0]!, locks } }
+    const prepare = { id, age, primary: groups[0]!, participants: groups, locks, work: EMPTY }
+    return { group: groups[k]!, prepare }
   })
   const op = { ...world.transactions[t]!, stage: 'going' as const, born: world.acked, coordinator, parts }
   const begun = carryOut(context, setOp(world, t, op), t, orders)
@@ -209,7 +215,7 @@ function proposeEnd(
   s: number,
   i: number,
   kind: 'decide' | 'end',
-  outcome: Outcome,
+  outcome: TransactionOutcome,
   asker: GroupId | null,
 ): World {
   const agent = world.shards[s]!.agents[i]!

@@ -1,4 +1,11 @@
-import { groupId, type GroupId, type Revision, type Term } from '@kvorum/model'
+import {
+  groupId,
+  type GroupId,
+  type Revision,
+  type Term,
+  type TransactionOutcome,
+  type TransactionPrepare,
+} from '@kvorum/model'
 import type {
   Coordinator,
   CoordinatorOrder,
@@ -6,8 +13,6 @@ import type {
   MergedWatch,
   Oracle,
   OracleAnswer,
-  Outcome,
-  Prepare,
   Promised,
 } from '@kvorum/placement'
 import type { Configuration } from './configuration.js'
@@ -80,11 +85,11 @@ export interface TransactionOp {
   readonly born: Revision
   readonly writes: readonly Key[]
   /** What each participant is asked to lock, by the shards of the day it began. */
-  readonly parts: readonly { readonly group: GroupId; readonly prepare: Prepare }[]
+  readonly parts: readonly { readonly group: GroupId; readonly prepare: TransactionPrepare }[]
   readonly coordinator: Coordinator | null
   readonly messages: readonly TransactionMessage[]
   /** What the primary's log says first. */
-  readonly decision: Outcome | null
+  readonly decision: TransactionOutcome | null
   /** Last revisions of the compared keys when they were locked. */
   readonly compared: readonly { readonly key: Key; readonly last: Revision }[]
   /** Shards that have asked for the record. */

@@ -1,0 +1,360 @@
+import {
+  assert,
+  decodeReply,
+  decodeShardCommand,
+  encodeReply,
+  encodeShardCommand,
+  encodeWork,
+  LIMITS,
+  META_GROUP,
+  NO_HEADER,
+  opFor,
+  refuse,
+  type ClientRequest,
+  type ClientResult,
+  type ErrorCode,
+  type GroupId,
+  type KvError,
+  type Millis,
+  type Op,
+  type Reply,
+  type Revision,
+  type TransactionVote,
+} from '@kvorum/model'
+import { chooseBranches, joinAnswers, plainAnswers, refusalOf } from '@kvorum/machine'
+import {
+  beginTransaction,
+  endArrived,
+  giveUp,
+  recordArrived,
+  revisionArrived,
+  routeRanges,
+  voteArrived,
+  type Coordinator,
+  type CoordinatorOrder,
+} from '@kvorum/placement'
+import { answerCall, failCall, finishCall, openCall, type Call } from '../calls.js'
+import { noteOracleTerm, oracleTerm } from '../membership.js'
+import type { NodeState, Turn } from '../state.js'
+import type { ClientTransaction, Running, RunningPart } from './state.js'
+
+/**
+ * An operation over several shards, coordinated by the node that the client asked. The rules are placement's; here are
+ * the calls that they order.
+ *
+ *     client's call --> prepare in all shards --> revision from the oracle --> what it answers is read, under the locks
+ *          ^                  | a lock of an older one, a shard that moved        |
+ *          |                  v                                                   v
+ *          +-- answer     abort, and another try under the old age      commit in the primary --> answer, the others
+ */
+export function coordinate(turn: Turn, call: Call): void {
+  const command = call.request.kind === 'write' ? decodeShardCommand(call.request.command) : null
+  if (command?.kind !== 'write') {
+    failCall(turn, call, 'crossShard')
+    return
+  }
+  tryOnce(turn, { call, op: command.op, age: null, tries: 0 })
+}
+
+/** The client's call ends, or a try of it is under way afterwards. */
+function tryOnce(turn: Turn, work: ClientTransaction): void {
+  const { state } = turn
+  const { transactions: duty } = state
+  const { call } = work
+  if (call.done) return
+  if (duty.running.size >= LIMITS.transactionsMax) {
+    failCall(turn, call, 'tooManyRequests')
+    return
+  }
+  assert(call.request.kind === 'write', () => 'only writes are prepared')
+  const routed = routeRanges(state.shards, call.request.ranges)
+  if (routed.length < 2) {
+    // The shards of an earlier map, or of none: it goes its plain way.
+    turn.routing.push(call)
+    return
+  }
+  const id = { coordinator: duty.coordinator, sequence: duty.nextSequence++ }
+  work.age ??= { ...id, since: revisionSeen(turn) }
+  work.tries++
+  const { age } = work
+  const participants = routed.map(({ shard }) => shard.group)
+  const [primary] = participants
+  const oldest = duty.running.keys().next()
+  const endedBelow = oldest.done === true ? id.sequence : oldest.value
+  const header = { ...NO_HEADER, ...authorityOf(call) }
+  const parts = routed.map(({ shard, ranges }): [GroupId, RunningPart] => {
+    const bytes = encodeWork({ kind: 'op', op: opFor(work.op, shard.range) })
+    const prepare = { id, age, primary: primary!, participants, locks: ranges, work: bytes }
+    const encoded = encodeShardCommand({ kind: 'prepare', prepare, after: 0, endedBelow }, header)
+    return [shard.group, newPart(shard.group, encoded, bytes)]
+  })
+  const { coordinator, orders } = beginTransaction(id, age, participants)
+  const running: Running = {
+    work,
+    coordinator,
+    parts: new Map(parts),
+    since: turn.now,
+    chosen: null,
+    refused: null,
+    answered: false,
+  }
+  duty.running.set(id.sequence, running)
+  carryOut(turn, running, orders)
+}
+
+const newPart = (group: GroupId, prepare: Uint8Array, work: Uint8Array): RunningPart => ({
+  group,
+  prepare,
+  work,
+  judgement: null,
+  index: 0,
+  answers: null,
+})
+
+function authorityOf({ request }: Call) {
+  const { authority } = request
+  if (authority === undefined) return {}
+  return authority.writable === null
+    ? { authRevision: authority.fence }
+    : { authRevision: authority.fence, writable: authority.writable }
+}
+
+function revisionSeen({ state }: Turn): Revision {
+  let seen = 0
+  for (const { machine } of state.groups.values()) seen = Math.max(seen, machine.shard?.revision ?? 0)
+  return seen
+}
+
+/** Everything that the rules answer to what has happened. */
+function advance(
+  turn: Turn,
+  running: Running,
+  step: { readonly coordinator: Coordinator; readonly orders: readonly CoordinatorOrder[] },
+): void {
+  running.coordinator = step.coordinator
+  carryOut(turn, running, step.orders)
+  if (running.coordinator.phase.kind === 'over')
+    turn.state.transactions.running.delete(running.coordinator.id.sequence)
+}
+
+function carryOut(turn: Turn, running: Running, orders: readonly CoordinatorOrder[]): void {
+  const { id } = running.coordinator
+  for (const order of orders) {
+    switch (order.kind) {
+      case 'prepare':
+        prepare(turn, running, order.group)
+        break
+      case 'askRevision':
+        askRevision(turn, running)
+        break
+      case 'decide':
+        if (order.outcome.kind === 'commit') running.work.call.mayHaveEffect = true
+        decide(turn, running, encodeShardCommand({ ...order, id }))
+        break
+      case 'answer':
+        answer(turn, running, order.outcome.kind === 'commit')
+        break
+      case 'end':
+        end(turn, running, order.group, encodeShardCommand({ ...order, id }))
+        break
+      case 'forget':
+        askShard(turn, order.group, encodeShardCommand({ kind: 'forget', id }), () => undefined)
+    }
+  }
+}
+
+function prepare(turn: Turn, running: Running, group: GroupId): void {
+  const part = running.parts.get(group)
+  assert(part !== undefined, () => `group ${group} takes no part`)
+  askShard(turn, group, part.prepare, (later, result) => {
+    const reply = result.ok ? decodeReply(result.value.body) : null
+    if (reply?.kind === 'voted') voted(later, running, part, reply.vote)
+    else refused(later, running, result.ok ? refuse('internal').error : result.error)
+  })
+}
+
+function voted(turn: Turn, running: Running, part: RunningPart, vote: TransactionVote): void {
+  if (vote.kind === 'prepared') {
+    part.judgement = vote.judgement
+    part.index = vote.index
+  }
+  advance(turn, running, voteArrived(running.coordinator, part.group, vote))
+}
+
+/** A shard refuses the transaction, or cannot be reached: no commit has been sent, so there will be none. */
+function refused(turn: Turn, running: Running, error: KvError): void {
+  const step = giveUp(running.coordinator)
+  if (step.orders.length === 0) return
+  running.refused ??= { ...error, outcome: 'notApplied' }
+  advance(turn, running, step)
+}
+
+function askRevision(turn: Turn, running: Running): void {
+  const request = { kind: 'oracle', ask: { kind: 'alloc', count: 1 } } as const
+  ask(turn, META_GROUP, request, (later, result) => {
+    const reply = result.ok ? decodeReply(result.value.body) : null
+    if (!result.ok) refused(later, running, result.error)
+    else if (reply?.kind !== 'block') refused(later, running, refuse('internal').error)
+    else {
+      noteOracleTerm(later.state, result.value.header.term)
+      choose(later, running, reply.first)
+    }
+  })
+}
+
+/** The place in the order is known: what the operation does, and whether it may. */
+function choose(turn: Turn, running: Running, revision: Revision): void {
+  if (running.coordinator.phase.kind !== 'asking') return
+  const { op } = running.work
+  const judgements = [...running.parts.values()].map(({ judgement }) => judgement!)
+  const branches = chooseBranches(op, judgements)
+  const error = refusalOf(op, branches, judgements, revision - 1)
+  if (error !== null) {
+    refused(turn, running, error)
+    return
+  }
+  running.chosen = { branches, revision }
+  if (!asksForData(op)) {
+    advance(turn, running, revisionArrived(running.coordinator, revision, branches))
+    return
+  }
+  for (const part of running.parts.values()) readPart(turn, running, part)
+}
+
+/** Whether the answer says more than that the operation was carried out. */
+function asksForData(op: Op): boolean {
+  if (op.kind === 'txn') return op.success.some(asksForData) || op.failure.some(asksForData)
+  return op.kind !== 'put' || op.prevKv
+}
+
+/** Before the decision, under the locks: an answer that cannot be given is a reason not to commit. */
+function readPart(turn: Turn, running: Running, part: RunningPart): void {
+  const { chosen } = running
+  assert(chosen !== null, () => 'nothing is read before it is known at which revision')
+  const { group, index, work } = part
+  ask(turn, group, { kind: 'transactionRead', group, index, work, ...chosen }, (later, result) => {
+    const reply = result.ok ? decodeReply(result.value.body) : null
+    if (reply?.kind !== 'part') {
+      refused(later, running, result.ok ? refuse('internal').error : result.error)
+      return
+    }
+    part.answers = reply.answers
+    if ([...running.parts.values()].some(({ answers }) => answers === null)) return
+    advance(later, running, revisionArrived(running.coordinator, chosen.revision, chosen.branches))
+  })
+}
+
+/** Until there is a record: it may be a commit. */
+function decide(turn: Turn, running: Running, command: Uint8Array): void {
+  const { primary } = running.coordinator
+  askShard(turn, primary, command, (later, result) => {
+    const reply = endedIn(result)
+    if (reply === null) after(later, RETRY_MS, now => decide(now, running, command))
+    else advance(later, running, recordArrived(running.coordinator, reply.outcome, reply.heirs))
+    if (reply?.outcome === null) answer(later, running, false)
+  })
+}
+
+function end(turn: Turn, running: Running, group: GroupId, command: Uint8Array): void {
+  askShard(turn, group, command, (later, result) => {
+    const reply = endedIn(result)
+    if (reply !== null) advance(later, running, endArrived(running.coordinator, group, reply.heirs))
+    // Whoever leads the primary goes on from its record (orphans.ts).
+    else if (later.now - running.since > GIVEN_UP_MS) dropped(later, running)
+    else after(later, RETRY_MS, now => end(now, running, group, command))
+  })
+}
+
+function dropped(turn: Turn, running: Running): void {
+  turn.state.transactions.running.delete(running.coordinator.id.sequence)
+}
+
+export function endedIn(result: ClientResult): Extract<Reply, { kind: 'ended' }> | null {
+  const reply = result.ok ? decodeReply(result.value.body) : null
+  return reply?.kind === 'ended' ? reply : null
+}
+
+/** The record is there: committed, refused for good, or to be tried again. */
+function answer(turn: Turn, running: Running, committed: boolean): void {
+  if (running.answered) return
+  running.answered = true
+  const { work, chosen, refused: error } = running
+  const { call, op } = work
+  if (call.done) return
+  if (committed) {
+    assert(chosen !== null, () => 'a commit that nobody chose')
+    const { branches, revision } = chosen
+    const parts = [...running.parts.values()].map(({ answers }) => answers)
+    const reply = asksForData(op)
+      ? joinAnswers(
+          op,
+          branches,
+          parts.map(answers => answers ?? []),
+          revision,
+        )
+      : joinAnswers(op, branches, [plainAnswers(op, branches)], revision)
+    const header = { revision, term: oracleTerm(turn.state) }
+    answerCall(turn, call, header, encodeReply({ kind: 'op', op: reply }))
+    return
+  }
+  call.mayHaveEffect = false
+  if (error !== null && !RETRIED.has(error.code)) {
+    finishCall(turn, call, { ok: false, error })
+    return
+  }
+  after(turn, Math.min(RETRY_MS_MAX, 2 ** work.tries), later => {
+    tryOnce(later, work)
+  })
+}
+
+/** What says only "not here, not now". */
+const RETRIED: ReadonlySet<ErrorCode> = new Set([
+  'notLeader',
+  'leaderChanged',
+  'noLeader',
+  'stopped',
+  'timeout',
+  'timeoutLeaderFailure',
+  'timeoutConnectionLost',
+])
+const RETRY_MS = 50
+const RETRY_MS_MAX = 100
+/** Ends that nobody has confirmed by then are left to the primary. */
+const GIVEN_UP_MS = 10_000
+
+function after(turn: Turn, ms: Millis, run: (turn: Turn) => void): void {
+  const { transactions: duty } = turn.state
+  duty.waiting = [...duty.waiting, { due: turn.now + ms, run }]
+}
+
+/** What waited long enough goes on, and what nobody waits for any more is given up while it can be. */
+export function driveTransactions(turn: Turn): void {
+  const { transactions: duty } = turn.state
+  if (duty.waiting.some(({ due }) => due <= turn.now)) {
+    const due = duty.waiting.filter(item => item.due <= turn.now)
+    duty.waiting = duty.waiting.filter(item => item.due > turn.now)
+    for (const { run } of due) run(turn)
+  }
+  for (const running of [...duty.running.values()])
+    if (running.work.call.done) refused(turn, running, refuse('canceled').error)
+}
+
+export const nextTransactionDue = ({ transactions }: NodeState): Millis =>
+  transactions.waiting.reduce((next, { due }) => Math.min(next, due), Infinity)
+
+type Done = (turn: Turn, result: ClientResult) => void
+
+/** A command for the log of a shard. */
+export const askShard = (turn: Turn, group: GroupId, command: Uint8Array, done: Done): void =>
+  ask(turn, group, { kind: 'transaction', group, command }, done)
+
+function ask(turn: Turn, id: GroupId, request: ClientRequest, done: Done): void {
+  const due = turn.now + turn.state.options.electionTimeoutMs * 2 + STEP_MS
+  const call = openCall(turn, { kind: 'own', done }, request, due)
+  if (call === null) return
+  call.group = id
+  turn.routing.push(call)
+}
+
+/** Beside two elections. */
+const STEP_MS = 1_000

@@ -1,0 +1,17 @@
+import type { Millis } from '@kvorum/model'
+
+/** What a leader watches of its shard's transactions; see orphans.ts. */
+export interface Orphans {
+  /** Prepared, by name. */
+  readonly held: Map<string, Watched>
+  /** Decided, as the primary. */
+  readonly records: Map<string, Watched>
+}
+
+/** Since when this leadership has known of it, and whether it does something about it. */
+export interface Watched {
+  since: Millis
+  busy: boolean
+}
+
+export const createOrphans = (): Orphans => ({ held: new Map(), records: new Map() })
