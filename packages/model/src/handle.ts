@@ -47,6 +47,8 @@ export interface KvNode {
 
 /** Pins old data in the state store until it is closed. */
 export interface HeldState {
+  /** What was written above it is to be left out: not all of it is here. Null: all of the state is whole. */
+  readonly revision: Revision | null
   /** Rejects when the store cannot be read, or has been closed. */
   fetch(need: StoreNeed): Promise<StoreAnswer>
   close(): void

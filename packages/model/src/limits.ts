@@ -132,6 +132,8 @@ export const LIMITS = {
   hashesMax: 4,
   /** Milliseconds that another member's hash is waited for: it reads everything it has. */
   hashMsMax: 600_000,
+  /** Milliseconds until the shards of a member have to stand at one revision, or there is no snapshot of them. */
+  standMsMax: 30_000,
   /** Revisions that are remembered with their times for automatic compaction; for longer times they lie further apart. */
   compactionNotesMax: 20_000,
 

@@ -65,6 +65,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     transactions: createTransactionDuty(initial.identity.incarnation, firstIdOf(initial.identity.boot)),
     heldAnswers: [],
     streams: new Map(),
+    standings: [],
     holds: [],
     nextId: firstIdOf(initial.identity.boot),
     highestTerm: 0,

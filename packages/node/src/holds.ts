@@ -1,5 +1,7 @@
-import type { GroupId, Index } from '@kvorum/model'
+import { LIMITS, type GroupId, type Index, type Revision } from '@kvorum/model'
 import { hasUnchecked } from './checking.js'
+import { inOracleMode } from './membership.js'
+import { standAtCurrent } from './standing.js'
 import { takeId, type Group, type Turn } from './state.js'
 
 /**
@@ -11,17 +13,30 @@ export interface Hold {
   readonly id: number
   /** What the store must have reached of each group. */
   readonly wanted: ReadonlyMap<GroupId, Index>
+  /** Of the state only what was written up to here is whole; null: there is one shard, and all of it is. */
+  readonly revision: Revision | null
 }
 
 export function holdState(turn: Turn, id: number): void {
+  if (!inOracleMode(turn.state)) {
+    hold(turn, id, null)
+    return
+  }
+  standAtCurrent(turn, turn.now + LIMITS.standMsMax, (later, at) => {
+    if (at === null) later.out.holds.push({ id, view: null, revision: null })
+    else hold(later, id, at.revision)
+  })
+}
+
+function hold(turn: Turn, id: number, revision: Revision | null): void {
   const { state } = turn
   const groups = [...state.groups.values()]
   if (groups.length === 0 || !groups.every(isUsable) || hasUnchecked(state)) {
-    turn.out.holds.push({ id, view: null })
+    turn.out.holds.push({ id, view: null, revision })
     return
   }
   const wanted = new Map(groups.map(group => [group.id, group.machine.applied]))
-  state.holds = [...state.holds, { id, wanted }]
+  state.holds = [...state.holds, { id, wanted, revision }]
 }
 
 const isUsable = ({ raft, quarantined, machine }: Group): boolean =>
@@ -34,12 +49,12 @@ export function openHolds(turn: Turn): void {
   const [open, waiting]: [Hold[], Hold[]] = [[], []]
   for (const hold of state.holds) (isReached(turn, hold) ? open : waiting).push(hold)
   state.holds = waiting
-  for (const { id, wanted } of open) {
+  for (const { id, wanted, revision } of open) {
     const usable = [...wanted.keys()].every(group => {
       const found = state.groups.get(group)
       return found !== undefined && isUsable(found)
     })
-    turn.out.holds.push({ id, view: usable ? takeId(state) : null })
+    turn.out.holds.push({ id, view: usable ? takeId(state) : null, revision })
   }
 }
 

@@ -37,6 +37,7 @@ import type { Reads } from './reads.js'
 import type { Installing } from './snapshotInstall.js'
 import type { UnderWay } from './shardOperations.js'
 import type { SnapshotStream } from './snapshotSend.js'
+import type { Standing } from './standing.js'
 import type { ProgressMarks } from './stages.js'
 import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
@@ -90,6 +91,8 @@ export interface NodeState {
   heldAnswers: HeldAnswer[]
   /** Snapshots being sent, by stream number. */
   readonly streams: Map<number, SnapshotStream>
+  /** Who waits until all shards stand at one revision here; see standing.ts. */
+  standings: Standing[]
   /** Views of the whole state that were asked for and wait until the store holds one. */
   holds: readonly Hold[]
   /** Fetches, views, read rounds and the like, each unique in this node's life. */

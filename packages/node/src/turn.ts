@@ -18,6 +18,7 @@ import { quarantine } from './quarantine.js'
 import { receiveRoster } from './roster.js'
 import { receiveChunk } from './snapshotInstall.js'
 import { openSources, receivePull } from './snapshotSend.js'
+import { driveStandings } from './standing.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { fetched } from './tasks.js'
 import { dueGroups, nextTimer } from './timers.js'
@@ -78,6 +79,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
   retryPersist(it)
   orderPersist(it)
   settle(it)
+  driveStandings(it)
   openSources(it)
   openHolds(it)
   driveFlush(it)

@@ -17,6 +17,7 @@ import type {
   PeerRefusal,
   ReplicaId,
   RequestId,
+  Revision,
   StageTimes,
   StoreAnswer,
   StoreNeed,
@@ -102,7 +103,7 @@ export interface Orders {
   fetch: FetchOrder[]
   closeViews: number[]
   /** Views to be opened now, before the next store order, and handed to whoever asked; null: there is no state. */
-  holds: { id: number; view: number | null }[]
+  holds: { id: number; view: number | null; revision: Revision | null }[]
   /** At most one is out; answered by `stored`. `sync`: and everything before it is on disk. */
   store: { id: number; writes: readonly StoreWrite[]; sync: boolean } | null
   readLog: { group: GroupId; from: Index; to: Index; bytesMax: number }[]

@@ -119,6 +119,7 @@ export class MiniNode {
   readonly results = new Map<number, ClientResult>()
   readonly replies = new Map<number, Orders['replies'][number]>()
   readonly watched: WatchResponse[] = []
+  readonly held: Orders['holds'] = []
   readonly notes: string[] = []
   readonly log = new Map<GroupId, Entry[]>()
   readonly rows = new Map<string, StoreRow>()
@@ -240,6 +241,7 @@ export class MiniNode {
       this.replies.set(reply.id, reply)
     }
     for (const { response } of orders.watch) this.watched.push(response)
+    this.held.push(...orders.holds)
     for (const { text } of orders.notes) this.notes.push(text)
     this.#wakeAt = orders.again ? this.cluster.now : orders.wakeAt
   }

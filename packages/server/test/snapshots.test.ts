@@ -39,6 +39,7 @@ t.test('a client that goes away ends the work, and the view is closed', async t 
   let closed = 0
   node.answer = () =>
     Promise.resolve({
+      revision: null,
       fetch: () => {
         gone.abort()
         return Promise.reject(new Error('too late'))

@@ -268,7 +268,7 @@ export class NodeRuntime implements KvNode {
     if (orders.persist !== null) this.#persist(orders.persist)
     for (const fetch of orders.fetch) this.#fetch(fetch)
     for (const view of orders.closeViews) this.#views.close(view)
-    for (const { id, view } of orders.holds) this.#hold(id, view)
+    for (const held of orders.holds) this.#hold(held)
     if (orders.store !== null) this.#store(orders.store)
     for (const read of orders.readLog) this.#readLog(read)
     if (orders.purgeLog) this.#await(this.#options.log.purge(), () => undefined)
@@ -295,7 +295,7 @@ export class NodeRuntime implements KvNode {
     else this.#await(this.#views.fetch(need, view), answer => this.#put({ kind: 'fetched', id, answer }))
   }
 
-  #hold(id: number, view: number | null): void {
+  #hold({ id, view, revision }: Orders['holds'][number]): void {
     const resolve = this.#holds.get(id)
     this.#holds.delete(id)
     if (view === null) {
@@ -305,6 +305,7 @@ export class NodeRuntime implements KvNode {
     this.#views.open(view)
     let closed = false
     resolve?.({
+      revision,
       fetch: async need => {
         if (closed) throw new Error('the view has been closed')
         return this.#views.fetch(need, view)

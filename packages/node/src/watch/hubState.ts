@@ -14,7 +14,10 @@ export interface HubShards {
 }
 
 /** Null: one of the shards has no state here that can be told. */
-export function shardsOf(turn: Turn, { groups, merging }: ShardHub): HubShards | null {
+export function shardsOf(
+  turn: Turn,
+  { groups, merging }: Pick<ShardHub, 'groups' | 'merging'>,
+): HubShards | null {
   const machines = groups.map(id => machineAt(turn, id)).filter(machine => machine !== null)
   const [first, ...others] = machines
   if (first === undefined || machines.length < groups.length) return null

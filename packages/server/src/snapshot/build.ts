@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import {
+  ALL_KEYS,
   assert,
   type HeldState,
   type KeyValue,
   type NodeId,
+  type Revision,
   type StoreAnswer,
   type StoreNeed,
 } from '@kvorum/model'
@@ -54,11 +56,13 @@ export async function buildSnapshot(
 ): Promise<SnapshotFile> {
   const run = <Value>(step: Step<Value>): Promise<Value> => runOn(held, step, signal)
   const meta = await run(loadMeta())
-  const [shard, ...others] = meta.shards.shards
-  assert(shard !== undefined && others.length === 0, () => 'a snapshot is of one data shard')
-  const machine = await run(loadMachine({ ...shard, checksum: (bytes, seed) => crc32(bytes, seed) }))
-  assert(machine !== null && machine.applying === 0, () => 'the held state has a whole shard')
-  const source: Source = { meta, machine, run, directory }
+  const machines: Machine[] = []
+  for (const shard of meta.shards.shards) {
+    const machine = await run(loadMachine({ ...shard, checksum: (bytes, seed) => crc32(bytes, seed) }))
+    assert(machine !== null && machine.applying === 0, () => 'the held state has whole shards')
+    machines.push(machine)
+  }
+  const source: Source = { meta, ...asOne(machines, held.revision), run, directory }
   const file = await SnapshotFile.create(join(directory, 'database'))
   try {
     for (const name of BUCKETS) {
@@ -75,9 +79,32 @@ export async function buildSnapshot(
   }
 }
 
+/**
+ * The shards as if they were one: their rows lie among each other in the order that the file has. What was written
+ * above `revision` is left out, since not every shard need have all of it.
+ */
+function asOne(
+  machines: readonly Machine[],
+  revision: Revision | null,
+): Pick<Source, 'machine' | 'revision'> {
+  const [first, ...others] = machines
+  assert(first !== undefined, () => 'the held state has a shard')
+  if (others.length === 0) return { machine: first, revision: revision ?? first.revision }
+  assert(revision !== null, () => 'several shards are held at one revision')
+  const machine: Machine = {
+    ...first,
+    range: ALL_KEYS,
+    compactRevision: Math.max(...machines.map(({ compactRevision }) => compactRevision)),
+    leases: new Map(machines.flatMap(({ leases }) => [...leases])),
+  }
+  return { machine, revision }
+}
+
 interface Source {
   readonly meta: MetaState
   readonly machine: Machine
+  /** Up to here, inclusive. */
+  readonly revision: Revision
   readonly run: <Value>(step: Step<Value>) => Promise<Value>
   readonly directory: string
 }
@@ -129,21 +156,22 @@ const encodeKeyValue = ({ key, create, mod, version, value, lease }: KeyValue): 
 const VERSIONS_MAX = 64
 
 async function fillKeys(file: SnapshotFile, source: Source): Promise<void> {
-  const reader = createReader(source.machine, overlaySnapshot(createOverlay()))
+  const { revision } = source
+  const reader = createReader(source.machine, overlaySnapshot(createOverlay()), revision)
   let last = await fillOldVersions(file, source, reader)
   const changes = openChanges(reader)
   for (;;) {
     const page = await source.run(nextChanges(changes))
     if (page === null) break
-    for (const { revision, sub, kind, kv } of page) {
+    for (const { sub, kind, kv, ...at } of page) {
       const tombstone = kind === 'delete'
       const value = tombstone ? KEY_VALUE.encode({ key: kv.key }) : encodeKeyValue(kv)
-      last = addVersion(file, { revision, sub, tombstone }, value)
+      last = addVersion(file, { revision: at.revision, sub, tombstone }, value)
     }
     await file.drain()
   }
   // etcd takes its revision from here; so do its own tools where they raise it without a change.
-  const { revision, compactRevision } = source.machine
+  const { compactRevision } = source.machine
   if (revision > Math.max(last, compactRevision) && revision > 1)
     addVersion(file, { revision, sub: 0, tombstone: false }, Buffer.alloc(0))
 }
@@ -157,7 +185,7 @@ function addVersion(file: SnapshotFile, at: RevisionKey, value: Uint8Array): num
 async function fillOldVersions(file: SnapshotFile, source: Source, reader: Reader): Promise<number> {
   if (reader.compactRevision === 0) return 0
   const order = await VersionOrder.create(join(source.directory, 'order'))
-  let last = 0
+  let last: RevisionKey = { revision: 0, sub: 0, tombstone: false }
   try {
     const old = openOldVersions(reader)
     for (;;) {
@@ -169,11 +197,15 @@ async function fillOldVersions(file: SnapshotFile, source: Source, reader: Reade
       const rows = page.map(({ row }) => row)
       const versions = await source.run(loadOldVersions(reader, rows))
       versions.forEach((kv, i) => {
-        last = addVersion(file, { ...page[i]!, tombstone: false }, encodeKeyValue(kv))
+        const { revision, sub } = page[i]!
+        // Numbers count within a shard; those of a transaction over several must differ in the file.
+        const next = revision === last.revision ? Math.max(sub, last.sub + 1) : sub
+        last = { revision, sub: next, tombstone: false }
+        addVersion(file, last, encodeKeyValue(kv))
       })
       await file.drain()
     }
-    return last
+    return last.revision
   } finally {
     await order.close()
   }

@@ -1,0 +1,103 @@
+import {
+  ALL_KEYS,
+  decodeReply,
+  type ClientRequest,
+  type ClientResult,
+  type GroupId,
+  type Index,
+  type Millis,
+  type Revision,
+  type Term,
+} from '@kvorum/model'
+import { openCall } from './calls.js'
+import { noteOracleTerm } from './membership.js'
+import type { NodeState, Turn } from './state.js'
+
+/**
+ * All that this node holds, up to one revision of the oracle's: what a hash or a snapshot file of several shards is
+ * made of.
+ *
+ *     current() -> G --> every shard's leader: nothing at or below G can come any more, as of its index
+ *                    --> the replicas here have applied those indices: everything up to G is here, and more may be
+ */
+export interface Standing {
+  readonly at: StandsAt
+  readonly indices: ReadonlyMap<GroupId, Index>
+  readonly due: Millis
+  readonly reached: Reached
+}
+
+export interface StandsAt {
+  readonly revision: Revision
+  readonly term: Term
+}
+
+/** Null: not in time, or a shard has no replica here. */
+export type Reached = (turn: Turn, at: StandsAt | null) => void
+
+/** Those who ask see to it that they are few. */
+export function standAtCurrent(turn: Turn, due: Millis, reached: Reached): void {
+  ask(turn, { kind: 'oracle', ask: { kind: 'current' } }, due, (later, result) => {
+    if (!result.ok) {
+      reached(later, null)
+      return
+    }
+    const { revision, term } = result.value.header
+    noteOracleTerm(later.state, term)
+    resolveAll(later, { revision, term }, due, reached)
+  })
+}
+
+function resolveAll(turn: Turn, at: StandsAt, due: Millis, reached: Reached): void {
+  const { shards } = turn.state.shards
+  const indices = new Map<GroupId, Index>()
+  let isOver = false
+  for (const { group } of shards) {
+    const request = { kind: 'resolve', group, revision: at.revision, ranges: [ALL_KEYS] } as const
+    ask(turn, request, due, (later, result) => {
+      if (isOver) return
+      const reply = result.ok ? decodeReply(result.value.body) : null
+      if (reply?.kind !== 'resolved') {
+        isOver = true
+        reached(later, null)
+        return
+      }
+      indices.set(group, reply.index)
+      if (indices.size === shards.length) later.state.standings.push({ at, indices, due, reached })
+    })
+  }
+}
+
+function ask(
+  turn: Turn,
+  request: ClientRequest,
+  due: Millis,
+  done: (turn: Turn, result: ClientResult) => void,
+): void {
+  const call = openCall(turn, { kind: 'own', done }, request, due)
+  if (call !== null) turn.routing.push(call)
+}
+
+/** Ends those that stand, or stood too long. Called once a turn. */
+export function driveStandings(turn: Turn): void {
+  const { state } = turn
+  if (state.standings.length === 0) return
+  const standings = state.standings
+  state.standings = []
+  for (const standing of standings) {
+    if (isThere(state, standing)) standing.reached(turn, standing.at)
+    else if (turn.now >= standing.due || isLost(state, standing)) standing.reached(turn, null)
+    else state.standings.push(standing)
+  }
+}
+
+function isThere({ groups }: NodeState, { indices }: Standing): boolean {
+  return [...indices].every(([id, index]) => {
+    const machine = groups.get(id)?.machine
+    return machine !== undefined && !machine.installing && machine.applied >= index
+  })
+}
+
+/** No waiting brings it here. */
+const isLost = ({ groups }: NodeState, { indices }: Standing): boolean =>
+  [...indices.keys()].some(id => groups.get(id)?.quarantined !== null)
