@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import {
@@ -26,7 +26,6 @@ import {
 } from '@kvorum/model'
 import { applyCommand, createMachine, createOverlay, runStep, type Machine } from '@kvorum/machine'
 import { createMetaState, encodeMetaState, META_ROW, rangesBetween } from '@kvorum/placement'
-import { writeFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { buildSnapshot } from '#src/snapshot/build.js'
 import { entriesOf, openSource } from '#src/snapshot/sourceFile.js'
