@@ -59,7 +59,7 @@ import {
 } from './sessions.js'
 import { replyRow, sessionRow } from './sessionRows.js'
 import type { Step } from './step.js'
-import { checkPlan, openRun, planOp, runPlan } from './txn.js'
+import { checkPlan, openRun, planOp, runPlan, unchangedAt } from './txn.js'
 import type { Prefetched, View } from './view.js'
 
 /** A committed entry of the group's log. */
@@ -276,7 +276,7 @@ function* carryOut(
   if (refusal !== null) return { error: refusal }
   switch (command.kind) {
     case 'write':
-      return yield* applyWrite(entry, view, command.op)
+      return yield* applyWrite(entry, view, command.op, at.stamp ?? null)
     case 'compact':
       return applyCompact(entry.machine, command.revision)
     case 'leaseGrant':
@@ -307,7 +307,12 @@ function* carryOut(
   }
 }
 
-function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<EntryOutcome> {
+function* applyWrite(
+  entry: EntryWrites,
+  view: View,
+  op: Op,
+  stamp: Revision | null,
+): Step<EntryOutcome> {
   const { machine } = entry
   // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
   if (op.kind === 'txn' && hasDuplicateKey(op)) return refuse('duplicateKey')
@@ -320,7 +325,8 @@ function* applyWrite(entry: EntryWrites, view: View, op: Op): Step<EntryOutcome>
   const reply = yield* runPlan(run, plan)
   if (!reply.ok) return { error: reply.error }
   countPlan(machine.counts, plan)
-  return { reply: { kind: 'op', op: reply.value } }
+  const answer = stamp !== null && !entry.changed ? unchangedAt(reply.value, stamp) : reply.value
+  return { reply: { kind: 'op', op: answer } }
 }
 
 /** Only the rule changes here; the rows go later, in pages (compactPhysically). */

@@ -38,6 +38,13 @@ export function* planOp(source: RangeSource, op: Op, counter = { next: 0 }): Ste
   return { kind: 'txn', succeeded, parts }
 }
 
+/** An answer that says that nothing was changed, at the revision that the oracle gave the command. */
+export function unchangedAt(reply: OpReply, revision: Revision): OpReply {
+  if (reply.kind !== 'txn') return reply
+  const responses = reply.responses.map(nested => unchangedAt(nested, revision))
+  return { ...reply, revision, before: revision, responses }
+}
+
 type Leaf = Extract<Plan, { kind: 'leaf' }>
 
 export function leavesOf(plan: Plan, into: Leaf[] = []): Leaf[] {

@@ -20,7 +20,9 @@ import {
   decodeMetaState,
   decodeRevisions,
   encodeRevisions,
+  FIRST_REVISION,
   META_ROW,
+  ORACLE_REVISIONS,
   PLAIN_REVISIONS,
   type EncodedAuth,
   type MetaState,
@@ -119,19 +121,12 @@ function* loadShard(
   // From the first row on the state says with whom it began: a snapshot of it is for those who cannot know.
   if (loaded === null && first !== null) foundConfig(machine.shard, state.overlay, encodeConfig(first))
   if (loaded === null && bootstrap.oracle === true)
-    foundRevisions(machine.shard, state.overlay, encodeRevisions(ORACLE_FROM_THE_START))
+    foundRevisions(machine.shard, state.overlay, encodeRevisions(ORACLE_REVISIONS))
   machine.revisions = decodeRevisions(machine.shard.revisions)
   machine.installing = machine.shard.installing
   machine.applied = machine.shard.applied
   machine.appliedTerm = machine.shard.appliedTerm
   machine.config = configOr(machine.shard.config, machine.shard.configIndex, first)
-}
-
-/** A shard begins with it, and no write has it. */
-const FIRST_REVISION = 1
-const ORACLE_FROM_THE_START: ShardRevisions = {
-  ...PLAIN_REVISIONS,
-  mode: { kind: 'oracle', denseUpTo: FIRST_REVISION },
 }
 
 /** A node that joined has nothing: what the groups began with is written down nowhere but in snapshots. */

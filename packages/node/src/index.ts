@@ -8,7 +8,8 @@
 export { createNode } from './create.js'
 export * from './driver/ports.js'
 export { NodeRuntime, type RuntimeEvents, type RuntimeOptions } from './driver/runtime.js'
-export { votersOf } from './groupMachine.js'
+export { createGroupMachine, votersOf, type GroupMachine } from './groupMachine.js'
+export { applyShardEntry } from './shardApply.js'
 export {
   NO_MAINTENANCE,
   type AutoCompaction,

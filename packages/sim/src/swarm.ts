@@ -37,6 +37,8 @@ export const NEWEST_DRAW: Draw = 2
 export interface ClusterOptions {
   readonly nodes: number
   readonly dataGroups: number
+  /** Revisions come from the oracle, and there is one order over all groups; else every group counts its own. */
+  readonly oracle: boolean
   readonly heartbeatMs: Millis
   readonly electionTimeoutMs: Millis
 }
@@ -162,6 +164,7 @@ function drawCluster(random: Random): ClusterOptions {
     // Three nodes show most; one shows what has no peers to hide behind, seven is rare and slow.
     nodes: random.pick([1, 3, 3, 3, 3, 5, 5, 5, 5, 7]),
     dataGroups: random.chance(0.5) ? 1 : random.int(2, 8),
+    oracle: false,
     heartbeatMs,
     electionTimeoutMs: heartbeatMs * random.int(3, 20),
   }

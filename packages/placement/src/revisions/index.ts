@@ -6,7 +6,14 @@ export * from './mergedWatch.js'
 export * from './oracle.js'
 export type { Proof } from './proof.js'
 export * from './resolving.js'
-export { decodeRevisions, encodeRevisions, PLAIN_REVISIONS, type ShardRevisions } from './rows.js'
+export {
+  decodeRevisions,
+  encodeRevisions,
+  FIRST_REVISION,
+  ORACLE_REVISIONS,
+  PLAIN_REVISIONS,
+  type ShardRevisions,
+} from './rows.js'
 export * from './split.js'
 export * from './stamping.js'
 export * from './stream.js'

@@ -26,6 +26,15 @@ export interface ShardRevisions {
 /** What a shard begins with that is the only one: nothing is written down. */
 export const PLAIN_REVISIONS: ShardRevisions = { mode: DENSE, transactions: NO_TRANSACTIONS }
 
+/** A shard begins with this revision, and no write has it. */
+export const FIRST_REVISION = 1
+
+/** What each of several shards begins with. */
+export const ORACLE_REVISIONS: ShardRevisions = {
+  ...PLAIN_REVISIONS,
+  mode: { kind: 'oracle', denseUpTo: FIRST_REVISION },
+}
+
 const FORMAT = 1
 
 /** Plain revisions are no bytes, so that a shard in dense mode looks the same as before there were others. */

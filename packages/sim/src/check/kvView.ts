@@ -8,6 +8,7 @@ import {
   type RangeReply,
   type Revision,
   type RevisionEvents,
+  type WatchEvent,
 } from '@kvorum/model'
 
 /** The keys as they are at one revision. Keys travel as key strings: one character per byte. */
@@ -172,6 +173,21 @@ export class Truth {
     }
     return low
   }
+}
+
+/** What several groups wrote, by revision; those that have one revision in common wrote one transaction. */
+export function mergeTruths(truths: readonly Truth[]): Truth {
+  const whole = new Truth()
+  const changes = truths
+    .flatMap(truth => [...truth.between(0, truth.revision)])
+    .sort((a, b) => a.revision - b.revision)
+  for (let i = 0; i < changes.length; ) {
+    const { revision } = changes[i]!
+    const events: WatchEvent[] = []
+    for (; changes[i]?.revision === revision; i++) events.push(...changes[i]!.events)
+    whole.append({ revision, events })
+  }
+  return whole
 }
 
 function latest(

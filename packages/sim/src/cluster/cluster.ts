@@ -29,6 +29,7 @@ export class Cluster {
   /** The founders, then newcomers as they come. */
   readonly nodes: SimNode[]
   readonly dataGroups: readonly GroupId[]
+  /** Of all groups together where there is one order over them. */
   readonly histories = new Map<GroupId, Recorder<KvRequest, KvResult>>()
   readonly lists = new Map<GroupId, Recorder<ListTxn, ListResult>>()
   readonly world: World
@@ -42,10 +43,16 @@ export class Cluster {
     const { nodes } = plan.swarm.cluster
     this.network = new Network(nodes + plan.spares, this.schedule, this.random.stream('network'))
     const now = (): Micros => this.schedule.now
-    this.observer = new Observer({ groups: plan.groups, drift: plan.swarm.faults.clock.driftMax, now })
+    this.observer = new Observer({
+      groups: plan.groups,
+      oracle: plan.swarm.cluster.oracle,
+      drift: plan.swarm.faults.clock.driftMax,
+      now,
+    })
     this.dataGroups = plan.groups.filter(group => group !== META_GROUP)
+    const whole = plan.swarm.cluster.oracle ? new Recorder<KvRequest, KvResult>(now) : null
     for (const group of this.dataGroups) {
-      this.histories.set(group, new Recorder(now))
+      this.histories.set(group, whole ?? new Recorder(now))
       this.lists.set(group, new Recorder(now))
     }
     this.world = {

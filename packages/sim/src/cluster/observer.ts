@@ -80,15 +80,16 @@ export class Observer {
 
   constructor(options: {
     readonly groups: readonly GroupId[]
+    readonly oracle: boolean
     readonly drift: number
     readonly now: () => Micros
   }) {
     const data = options.groups.filter(group => group !== META_GROUP)
-    this.invariants = new InvariantSet({ dense: data.length === 1 })
+    this.invariants = new InvariantSet({ dense: data.length === 1, oracle: options.oracle })
     this.leases = new LeaseIntervals({ drift: options.drift })
     this.#now = options.now
     for (const group of options.groups) {
-      this.truths.set(group, new GroundTruth(group, group !== META_GROUP))
+      this.truths.set(group, new GroundTruth(group, group !== META_GROUP, options.oracle))
     }
   }
 

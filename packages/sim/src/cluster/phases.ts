@@ -1,8 +1,5 @@
-import { toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
+import { decodeShardCommand, toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
 import {
-  applyCommand,
-  applyConfig,
-  applyNoop,
   createMachine,
   createOverlay,
   createReader,
@@ -10,10 +7,10 @@ import {
   overlaySnapshot,
   readRange,
   runStep,
-  type Machine,
+  showCommand,
 } from '@kvorum/machine'
-import type { Group } from '@kvorum/node'
-import { encodeMetaState } from '@kvorum/placement'
+import { applyShardEntry, createGroupMachine, type Group } from '@kvorum/node'
+import { encodeMetaState, ORACLE_REVISIONS } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { AccessWorkload } from './accessWorkload.js'
 import { Client } from './client.js'
@@ -279,7 +276,9 @@ const kvText = (kv: KeyValue): string =>
 export function replay(cluster: Cluster): void {
   for (const { group, range: keys } of cluster.plan.bootstrap.shards) {
     const { entries } = cluster.observer.truths.get(group)!
-    const machine: Machine = createMachine({ group, range: keys, checksum })
+    const machine = createGroupMachine('shard')
+    machine.shard = createMachine({ group, range: keys, checksum })
+    if (cluster.plan.swarm.cluster.oracle) machine.revisions = ORACLE_REVISIONS
     const overlay = createOverlay()
     const empty = (
       need: Parameters<Parameters<typeof runStep>[1]>[0],
@@ -288,11 +287,14 @@ export function replay(cluster: Cluster): void {
       pages: need.scans.map(() => ({ rows: [], more: false })),
     })
     for (const entry of entries) {
-      if (entry.kind === 'noop') applyNoop(machine, overlay, entry)
-      else if (entry.kind === 'config') applyConfig(machine, overlay, entry, entry.data)
-      else runStep(applyCommand(machine, overlay, entry, null), empty)
+      const command = entry.kind === 'normal' ? decodeShardCommand(entry.data) : null
+      const outcome = runStep(
+        applyShardEntry(machine, overlay, { entry, command, prefetched: null }),
+        empty,
+      )
+      if (outcome.kind === 'worked') showCommand(outcome.worked)
     }
-    const { applied, digest } = machine
+    const { applied, digest } = machine.shard
     cluster.observer.invariants.observe({ kind: 'replayed', group, index: applied, digest: `${digest}` })
   }
 }

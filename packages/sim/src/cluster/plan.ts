@@ -128,6 +128,7 @@ function bootstrapOf(swarm: SwarmOptions): Bootstrap {
     })),
     metaConfig: votersOf(replicas),
     shards: dataGroups(swarm).map(({ group, range }) => ({ group, range, epoch: 1, replicas })),
+    ...(swarm.cluster.oracle ? { oracle: true } : {}),
     joined: null,
   }
 }

@@ -8,7 +8,16 @@ import type { FaultOptions, SwarmOptions } from '../swarm.js'
  * within a short run, for the mutants that need it.
  */
 export type ProfileName =
-  'swarm' | 'calm' | 'elections' | 'powerLoss' | 'partitions' | 'delays' | 'bitRot' | 'members' | 'beats'
+  | 'swarm'
+  | 'calm'
+  | 'elections'
+  | 'powerLoss'
+  | 'partitions'
+  | 'delays'
+  | 'bitRot'
+  | 'members'
+  | 'beats'
+  | 'shards'
 
 const NEVER = { every: 0, lastsMax: 0 }
 
@@ -88,6 +97,34 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
       }
     case 'calm':
       return { ...swarm, faults: CALM }
+    case 'shards':
+      return {
+        ...swarm,
+        users: null,
+        quota: null,
+        cluster: {
+          ...three,
+          nodes: own.pick([1, 3, 3, 3, 5]),
+          dataGroups: own.pick([2, 2, 3, 5]),
+          oracle: true,
+        },
+        workload: { ...swarm.workload, compactEvery: 0 },
+        faults: {
+          ...CALM,
+          links: {
+            ...CALM_LINK,
+            delayMean: own.int(1, 30) * MILLISECOND,
+            spikeChance: own.pick([0, 0.02]),
+            spikeMax: SECOND,
+            cutChance: own.pick([0, 0.005]),
+          },
+          partition: { every: 3 * SECOND, lastsMax: 2 * SECOND, kinds: faults.partition.kinds },
+          crash: own.chance(0.5) ? { ...crash, allAtOnceChance: 0.1 } : CALM.crash,
+          pause: own.chance(0.5) ? { every: 3 * SECOND, lastsMax: 2 * SECOND } : NEVER,
+          transfer: own.chance(0.5) ? { every: 2 * SECOND, lastsMax: SECOND } : NEVER,
+          disk: { ...CALM.disk, syncMean: own.int(500, 20_000) },
+        },
+      }
     case 'elections':
       return {
         ...swarm,
@@ -162,4 +199,5 @@ export const PROFILES: readonly ProfileName[] = [
   'bitRot',
   'members',
   'beats',
+  'shards',
 ]

@@ -1,7 +1,8 @@
-import { InvariantError } from '@kvorum/model'
+import { InvariantError, META_GROUP } from '@kvorum/model'
 import type { Anomaly } from '../check/anomaly.js'
 import { checkLinearizable } from '../check/linearizability.js'
 import { checkListAppend } from '../check/listAppend.js'
+import { mergeTruths } from '../check/kvView.js'
 import { kvModel } from '../check/models/kv.js'
 import { checkRevisionOrder } from '../check/revisionOrder.js'
 import { Violation } from '../invariants/violation.js'
@@ -93,6 +94,10 @@ function live(cluster: Cluster, workload: Workload): void {
 
 /** What clients saw, against the ground truth. */
 function judge(cluster: Cluster): void {
+  if (cluster.plan.swarm.cluster.oracle) {
+    judgeWhole(cluster)
+    return
+  }
   for (const group of cluster.dataGroups) {
     const history = cluster.histories.get(group)!.history()
     const { truth } = cluster.observer.truths.get(group)!
@@ -105,6 +110,16 @@ function judge(cluster: Cluster): void {
     cluster.coverage.mark(`search ${verdict.kind}`)
     if (verdict.kind === 'illegal') throw new Failure('I39 by search', { group, stuck: verdict.stuck })
   }
+}
+
+/** One order over all groups: every answer is what the whole store was at its revision. */
+function judgeWhole(cluster: Cluster): void {
+  const truths = cluster.dataGroups.map(group => cluster.observer.truths.get(group)!.truth)
+  const whole = mergeTruths(truths)
+  const history = cluster.histories.get(cluster.dataGroups[0]!)!.history()
+  expectNone('I39 over all groups', META_GROUP, checkRevisionOrder(history, whole, { monotonicReads: false, gaps: true }))
+  for (const group of cluster.dataGroups)
+    expectNone('I39 lists', group, checkListAppend(cluster.lists.get(group)!.history()))
 }
 
 const isPast = (op: { readonly kind: string }): boolean =>

@@ -74,6 +74,11 @@ export class Workload {
     if (this.#stopped) return
     this.busy++
     const { random } = client
+    const { oracle } = this.#cluster.plan.swarm.cluster
+    if (oracle && random.chance(0.2)) {
+      this.#ask(client, this.#cluster.dataGroups[0]!, this.#across(random), outcome => this.#done(client, outcome))
+      return
+    }
     const kind = random.pick(this.#kinds)
     const group = kind === 'leases' ? this.#cluster.dataGroups[0]! : random.pick(this.#cluster.dataGroups)
     const done = (outcome: Outcome): void => this.#done(client, outcome)
@@ -218,6 +223,37 @@ export class Workload {
         target: random.pick(['key', 'version', 'create', 'mod', 'value']),
         countOnly: random.chance(0.1),
         keysOnly: random.chance(0.1),
+      }),
+    )
+  }
+
+  /** A read of several groups: of everything, of what lies around a border, or a transaction of gets. */
+  #across(random: Random): KvRequest {
+    const { dataGroups } = this.#cluster
+    if (random.chance(0.4)) {
+      const keys = dataGroups.map(group => this.#key(random, group))
+      const compares: Compare[] = keys.slice(0, 2).map(key => ({
+        range: random.chance(0.5) ? pointRange(utf8(key)) : prefixRange(utf8('g')),
+        result: random.pick(['greater', 'less']),
+        target: 'version',
+        operand: random.int(0, 3),
+      }))
+      const failure = [range(prefixRange(utf8('g')), { countOnly: true })]
+      return this.#read(random, { kind: 'txn', compares, success: keys.map(get), failure })
+    }
+    const from = random.pick(dataGroups)
+    const keys = random.chance(0.5)
+      ? prefixRange(utf8('g'))
+      : { start: utf8(this.#key(random, from)), end: utf8(`${keyPrefix(random.pick(dataGroups))}5`) }
+    return this.#read(
+      random,
+      range(keys, {
+        limit: random.chance(0.5) ? random.int(1, 10) : 0,
+        order: random.pick(['none', 'ascend', 'descend']),
+        target: random.pick(['key', 'version', 'create', 'mod', 'value']),
+        countOnly: random.chance(0.1),
+        keysOnly: random.chance(0.1),
+        minMod: random.chance(0.1) ? random.int(1, 200) : 0,
       }),
     )
   }

@@ -11,19 +11,21 @@ import { check, type Facts } from './violation.js'
 
 /**
  * I21: a revision is given to one write and never again; they grow along each group's log, and in dense mode
- * (one data group) each is the one before plus one.
+ * (one data group) each is the one before plus one. Where the oracle gives them, no two groups have the same.
  *
  * I22: create, mod, version and the previous value follow from the key's own history; a delete starts it anew.
  */
 export class Revisions implements Invariant {
   readonly kinds: readonly ObservationKind[] = ['revision']
   readonly #dense: boolean
+  readonly #oracle: boolean
   readonly #used = new Set<Revision>()
   readonly #last = new Map<GroupId, Revision>()
   readonly #keys = new Map<string, KeyValue>()
 
-  constructor(options: { readonly dense: boolean }) {
+  constructor(options: { readonly dense: boolean; readonly oracle?: boolean }) {
     this.#dense = options.dense
+    this.#oracle = options.oracle === true
   }
 
   observe(observation: Observation): void {
@@ -32,8 +34,10 @@ export class Revisions implements Invariant {
     const { revision, events } = change
     const before = this.#last.get(group) ?? 1
     this.#last.set(group, revision)
-    // A transaction over several groups writes at one revision in each of them.
-    const fresh = this.#dense ? revision === before + 1 && !this.#used.has(revision) : revision > before
+    const unused = !this.#used.has(revision)
+    const fresh = this.#dense
+      ? revision === before + 1 && unused
+      : revision > before && (unused || !this.#oracle)
     check(fresh && events.length > 0, 'I21', () => ({ group, revision, before, dense: this.#dense }))
     this.#used.add(revision)
     for (const event of events) this.#checkKey(event, revision)
