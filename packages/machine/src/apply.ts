@@ -278,7 +278,7 @@ function* carryOut(
     case 'write':
       return yield* applyWrite(entry, view, command.op, at.stamp ?? null)
     case 'compact':
-      return applyCompact(entry.machine, command.revision)
+      return applyCompact(entry.machine, command.revision, at.stamp ?? 0)
     case 'leaseGrant':
       return applyGrant(entry, command.id, command.ttl)
     case 'leaseRevoke':
@@ -307,12 +307,7 @@ function* carryOut(
   }
 }
 
-function* applyWrite(
-  entry: EntryWrites,
-  view: View,
-  op: Op,
-  stamp: Revision | null,
-): Step<EntryOutcome> {
+function* applyWrite(entry: EntryWrites, view: View, op: Op, stamp: Revision | null): Step<EntryOutcome> {
   const { machine } = entry
   // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
   if (op.kind === 'txn' && hasDuplicateKey(op)) return refuse('duplicateKey')
@@ -329,9 +324,12 @@ function* applyWrite(
   return { reply: { kind: 'op', op: answer } }
 }
 
-/** Only the rule changes here; the rows go later, in pages (compactPhysically). */
-function applyCompact(machine: Machine, revision: Revision): EntryOutcome {
-  if (revision > machine.revision) return refuse('futureRevision')
+/**
+ * Only the rule changes here; the rows go later, in pages (compactPhysically). `resolved`: nothing at or below it comes
+ * any more, though other shards have had the last revisions.
+ */
+function applyCompact(machine: Machine, revision: Revision, resolved: Revision): EntryOutcome {
+  if (revision > Math.max(machine.revision, resolved)) return refuse('futureRevision')
   if (revision <= machine.compactRevision) {
     return refuse('compacted', { compactRevision: machine.compactRevision })
   }

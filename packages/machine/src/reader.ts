@@ -31,7 +31,7 @@ export interface Reader {
 export function createReader(
   machine: Machine,
   snapshot: OverlaySnapshot,
-  at: Revision = machine.revision,
+  at: Revision = Math.max(machine.revision, machine.compactRevision),
 ): Reader {
   const { group, checksum, range, responseBytesMax, compactRevision, applying } = machine
   const { layers } = snapshot

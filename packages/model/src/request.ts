@@ -32,7 +32,13 @@ export type RequestBody =
       readonly at?: { readonly revision: Revision; readonly index: Index }
     }
   /** `physical`: answer when the history is really gone from this node's disk. */
-  | { readonly kind: 'compact'; readonly revision: Revision; readonly physical: boolean }
+  | {
+      readonly kind: 'compact'
+      readonly revision: Revision
+      readonly physical: boolean
+      /** From nodes only: one shard's part of a compaction of all, where everything up to it is applied. */
+      readonly resolved?: boolean
+    }
   | { readonly kind: 'leaseGrant'; readonly id: LeaseId; readonly ttl: number }
   | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
   | { readonly kind: 'sessionOpen'; readonly lease: LeaseId }

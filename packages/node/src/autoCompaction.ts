@@ -1,9 +1,10 @@
-import { LIMITS, type Millis, type Revision } from '@kvorum/model'
+import { LIMITS, META_GROUP, TRUSTED, type Millis, type Revision } from '@kvorum/model'
+import { openCall } from './calls.js'
 import { isUnchecked } from './checking.js'
 import type { AutoCompaction } from './maintenance.js'
-import { leads } from './membership.js'
+import { inOracleMode, leads, metaOf } from './membership.js'
 import { proposeOwn } from './ownCommands.js'
-import { note, type Turn } from './state.js'
+import { note, type NodeState, type Turn } from './state.js'
 
 /**
  * Compaction without anybody asking, at the times and to the revisions that etcd has:
@@ -72,11 +73,36 @@ export function driveAutoCompaction(turn: Turn): void {
   const shard = group?.machine.shard ?? null
   if (group === undefined || shard === null || group.machine.installing) return
   if (group.quarantined !== null || isUnchecked(group)) return
-  moveTarget(compactions, autoCompaction, now, shard.revision)
+  const isOracle = inOracleMode(state)
+  moveTarget(compactions, autoCompaction, now, isOracle ? newestRevision(state) : shard.revision)
   const { target } = compactions
+  if (isOracle) {
+    compactAll(turn, target)
+    return
+  }
   // Somebody else may have compacted further; and a corrupt cluster keeps what it has.
   if (target <= shard.compactRevision || shard.guard.corrupt || !leads(group)) return
   if (group.own.compact?.done === false) return
   group.own.compact = proposeOwn(turn, group, group.own.compact, { kind: 'compact', revision: target })
+  note(turn, 'info', 'The history is compacted, as --auto-compaction-retention has it', { revision: target })
+}
+
+/** No shard has them all; what none has is newer than what is compacted. */
+function newestRevision(state: NodeState): Revision {
+  const shards = [...state.groups.values()].map(({ machine }) => machine.shard?.revision ?? 0)
+  return Math.max(0, ...shards)
+}
+
+/** Of several shards: the meta group's leader asks for it, as a client would. */
+function compactAll(turn: Turn, target: Revision): void {
+  const { state } = turn
+  const meta = state.groups.get(META_GROUP)
+  const known = metaOf(state)
+  if (meta === undefined || known === null || !leads(meta) || target <= known.compacted) return
+  if (meta.own.compact?.done === false) return
+  const request = { kind: 'compact', revision: target, physical: false, authority: TRUSTED } as const
+  const due = turn.now + state.options.electionTimeoutMs * 2
+  meta.own.compact = openCall(turn, { kind: 'own', done: () => undefined }, request, due)
+  if (meta.own.compact !== null) turn.routing.push(meta.own.compact)
   note(turn, 'info', 'The history is compacted, as --auto-compaction-retention has it', { revision: target })
 }

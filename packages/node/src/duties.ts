@@ -8,6 +8,7 @@ import { driveAutoCompaction } from './autoCompaction.js'
 import { openCall } from './calls.js'
 import { mayLead } from './checking.js'
 import { driveChecks } from './corruptChecks.js'
+import { driveShardCompaction } from './compactShards.js'
 import { handOver, stepGroup } from './consensus.js'
 import { losePatienceWithOracle } from './leaderRevisions.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
@@ -38,6 +39,7 @@ export function doDuties(turn: Turn): void {
     driveInstall(turn, group)
     if (share.has(group)) driveMembership(turn, group)
     losePatienceWithOracle(turn, group)
+    driveShardCompaction(turn, group)
     if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)
     if (mustNotLead) handOver(turn, group)
   }

@@ -3,10 +3,6 @@ import { createReader, overlaySnapshot, type Machine, type Reader } from '@kvoru
 import { takeId, type Turn } from './state.js'
 
 /** The shard at this moment: what is not in the store yet, and a view of the store that goes with it. */
-export function takeReadView(
-  turn: Turn,
-  shard: Machine,
-  at: Revision = shard.revision,
-): { reader: Reader; view: number } {
+export function takeReadView(turn: Turn, shard: Machine, at?: Revision): { reader: Reader; view: number } {
   return { reader: createReader(shard, overlaySnapshot(turn.state.overlay), at), view: takeId(turn.state) }
 }

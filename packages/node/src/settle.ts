@@ -120,8 +120,11 @@ function takeProposing(turn: Turn, group: Group): Call[] {
 }
 
 function entryOf(group: Group, call: Call): Uint8Array {
-  if (call.request.kind === 'transaction') return prepareForLog(group, call.request.command)
-  const command = commandOf(call.request)
+  const { request } = call
+  if (request.kind === 'transaction') return prepareForLog(group, request.command)
+  const command = commandOf(request)
+  // A shard's last revision says nothing of the others: this one is known to be handed out.
+  if (request.kind === 'compact' && request.resolved === true) return stamped(command, request.revision)
   return call.stamp === null ? command : stamped(command, call.stamp)
 }
 

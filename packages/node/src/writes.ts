@@ -11,6 +11,7 @@ import { decodeMetaCommand, routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
 import { rangesOf } from './commands.js'
+import { compactShards } from './compactShards.js'
 import { canForwardTo, forwardCall, takeBack } from './forwarding.js'
 import { noticeNoSpace, refusedByGuard } from './guard.js'
 import { hashForCall } from './hashing.js'
@@ -152,7 +153,9 @@ export function routeCall(turn: Turn, call: Call): void {
 
 /** Of a client that this node serves: reads of a cluster with an oracle. */
 const isTakenApart = (state: Turn['state'], { origin, request }: Call): boolean =>
-  request.kind === 'read' && origin.kind === 'client' && inOracleMode(state)
+  (origin.kind === 'client' || origin.kind === 'own') &&
+  (request.kind === 'read' || (request.kind === 'compact' && request.resolved !== true)) &&
+  inOracleMode(state)
 
 /** A client's write that has to be a transaction of shards. One of a session is known to one shard only. */
 const isOfSeveralShards = (state: Turn['state'], { origin, request }: Call): boolean =>
@@ -164,7 +167,9 @@ const isOfSeveralShards = (state: Turn['state'], { origin, request }: Call): boo
   routeRanges(state.shards, request.ranges).length > 1
 
 function takeApart(turn: Turn, call: Call): void {
-  readAtOneRevision(turn, call)
+  const { request } = call
+  if (request.kind === 'compact') compactShards(turn, call, request)
+  else readAtOneRevision(turn, call)
 }
 
 function groupOf(turn: Turn, call: Call): Group | null {
@@ -257,6 +262,11 @@ function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
     return
   }
   const { request } = call
+  if (request.kind === 'compact' && request.resolved !== true && group.revisions !== null) {
+    // Whoever asks believes that this shard is the only one.
+    failCall(turn, call, 'notLeader')
+    return
+  }
   const refusal =
     request.kind === 'meta' ? judgeMemberCommand(turn.state, decodeMetaCommand(request.command)) : null
   if (refusal !== null) {
@@ -293,6 +303,7 @@ export function retryWaiting(turn: Turn, group: Group): void {
     // What a node asks of its own shard was the judgement of one leadership: it is neither kept for a later one
     // nor sent to another leader, who may have renewed the lease meanwhile.
     if (call.origin.kind === 'self' && group.id !== META_GROUP) failCall(turn, call, 'leaderChanged')
+    else if (isTakenApart(turn.state, call)) takeApart(turn, call)
     else placeCall(turn, group, call)
   }
 }

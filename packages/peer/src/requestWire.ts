@@ -80,6 +80,7 @@ function bodyToWire(request: ClientRequest): Wire {
       return pageBytes === undefined ? whole : [...whole, pageBytes]
     }
     case 'compact':
+      if (request.resolved === true) return [kind, request.revision, request.physical, true]
       return [kind, request.revision, request.physical]
     case 'leaseGrant':
       return [kind, request.id, request.ttl]
@@ -131,8 +132,10 @@ function bodyFromWire(wire: Wire): ClientRequest {
       if (wire[4] === undefined) return read
       return { ...read, at: { revision: number(wire[4]), index: number(wire[5]) } }
     }
-    case REQUESTS.compact:
-      return { kind: 'compact', revision: number(wire[1]), physical: bool(wire[2]) }
+    case REQUESTS.compact: {
+      const compact = { kind: 'compact', revision: number(wire[1]), physical: bool(wire[2]) } as const
+      return wire[3] === undefined ? compact : { ...compact, resolved: bool(wire[3]) }
+    }
     case REQUESTS.leaseGrant:
       return { kind: 'leaseGrant', id: leaseId(signed(wire[1])), ttl: number(wire[2]) }
     case REQUESTS.leaseRevoke:

@@ -162,7 +162,10 @@ export const REQUESTS: {
     },
     { requiredKeys: ['kind', 'op', 'serializable'] },
   ),
-  compact: fc.record({ kind: kind('compact'), revision: position, physical: flag }),
+  compact: fc.record(
+    { kind: kind('compact'), revision: position, physical: flag, resolved: fc.constant(true) },
+    { requiredKeys: ['kind', 'revision', 'physical'] },
+  ),
   leaseGrant: fc.record({ kind: kind('leaseGrant'), id: lease, ttl: position }),
   leaseRevoke: fc.record({ kind: kind('leaseRevoke'), id: lease }),
   sessionOpen: fc.record({ kind: kind('sessionOpen'), lease }),

@@ -45,6 +45,8 @@ export type MetaCommand =
   | ({ readonly kind: 'alarm'; readonly change: 'raise' | 'clear' } & MemberAlarm)
   /** What the oracle may hand out; the first one begins it. Never goes down. */
   | { readonly kind: 'raiseCeiling'; readonly ceiling: Revision }
+  /** The history before `revision` goes, in every shard. */
+  | { readonly kind: 'compact'; readonly revision: Revision }
 
 const META_COMMAND_FORMAT = 1
 const KINDS = {
@@ -58,6 +60,7 @@ const KINDS = {
   bindMember: 20,
   alarm: 30,
   raiseCeiling: 31,
+  compact: 32,
   splitShard: 40,
   finishSplit: 41,
   abandonSplit: 42,
@@ -114,6 +117,9 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
       break
     case 'raiseCeiling':
       out.varint(command.ceiling)
+      break
+    case 'compact':
+      out.varint(command.revision)
       break
     case 'placeShard':
       out.varint(command.group).bool(command.override)
@@ -210,6 +216,8 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
       return { kind: 'abandonSplit', right: groupId(input.varint()) }
     case KINDS.raiseCeiling:
       return { kind: 'raiseCeiling', ceiling: input.varint() }
+    case KINDS.compact:
+      return { kind: 'compact', revision: input.varint() }
     case KINDS.placeShard: {
       const group = groupId(input.varint())
       const override = input.bool()
@@ -272,6 +280,11 @@ export function applyMetaCommand(
       return changeAlarm(state, command.change, { member: command.member, alarm: command.alarm })
     case 'raiseCeiling':
       state.ceiling = Math.max(command.ceiling, state.ceiling ?? 0)
+      return DONE
+    case 'compact':
+      if (command.revision <= state.compacted)
+        return refuse('compacted', { compactRevision: state.compacted })
+      state.compacted = command.revision
       return DONE
     case 'auth': {
       const outcome = applyAuthCommand(state.auth, command.command, state.applied)

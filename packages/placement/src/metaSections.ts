@@ -39,6 +39,15 @@ const SECTIONS: readonly MetaSection[] = [
       input.end()
     },
   },
+  {
+    tag: 5,
+    encode: ({ compacted }) => (compacted === 0 ? null : new ByteWriter().varint(compacted).finish()),
+    decode: (state, bytes) => {
+      const input = new ByteReader(bytes)
+      state.compacted = input.varint()
+      input.end()
+    },
+  },
   OPERATIONS_SECTION,
   PLACEMENT_SECTION,
 ]

@@ -58,6 +58,8 @@ export interface MetaState {
   operations: readonly ShardOperation[]
   /** Of the revision oracle: what it may hand out. Null: revisions are dense, and there is no oracle. */
   ceiling: Revision | null
+  /** History before it is gone in every shard, or is about to go, where there are several; 0: none. */
+  compacted: Revision
   placement: Placement
 }
 
@@ -91,6 +93,7 @@ export function createMetaState(
     alarms: NO_ALARMS,
     operations: [],
     ceiling: null,
+    compacted: 0,
     placement: initialPlacement(shards, replicas),
   }
 }
@@ -136,6 +139,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     alarms: NO_ALARMS,
     operations: [],
     ceiling: null,
+    compacted: 0,
     placement: NO_PLACEMENT,
   }
   state.membership = foundingMembership(state.nodes, state.shards.shards)

@@ -87,6 +87,7 @@ const state: fc.Arbitrary<MetaState> = fc
     alarms,
     operations,
     ceiling: fc.option(position),
+    compacted: position,
     version: position,
     ranges,
     shard: fc.record({ group: position.map(groupId), epoch: position, replicas }),
@@ -150,6 +151,7 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
     alarm: fc.constantFrom<AlarmKind>('noSpace', 'corrupt'),
   }),
   fc.record({ kind: fc.constant('raiseCeiling'), ceiling: position }),
+  fc.record({ kind: fc.constant('compact'), revision: position }),
   fc.record({
     kind: fc.constant('placeShard'),
     group: position.map(groupId),

@@ -181,7 +181,7 @@ export function mergeTruths(truths: readonly Truth[]): Truth {
   const changes = truths
     .flatMap(truth => [...truth.between(0, truth.revision)])
     .sort((a, b) => a.revision - b.revision)
-  for (let i = 0; i < changes.length; ) {
+  for (let i = 0; i < changes.length;) {
     const { revision } = changes[i]!
     const events: WatchEvent[] = []
     for (; changes[i]?.revision === revision; i++) events.push(...changes[i]!.events)

@@ -36,7 +36,8 @@ export function checkRevisionOrder(
   const found: Anomaly[] = []
   const owners = new Map<Revision, KvOperation>()
   for (const operation of history) {
-    if (operation.outcome === 'ok') found.push(...checkAnswer(operation, truth, owners, options.gaps === true))
+    if (operation.outcome === 'ok')
+      found.push(...checkAnswer(operation, truth, owners, options.gaps === true))
   }
   found.push(...checkRefused(history, truth))
   const bounds = returnedBefore(history)
@@ -76,7 +77,8 @@ function checkAnswer(
   const anomaly = (kind: string, facts: string): Anomaly[] => [{ kind, operations: [id], facts }]
   if (request.kind === 'leaseRevoke') return claimRevoke(operation, truth, owners)
   if (reply === null) return anomaly('wrong answer', 'no reply')
-  if (!gaps && revision > truth.revision) return anomaly('future revision', `${revision} after ${truth.revision}`)
+  if (!gaps && revision > truth.revision)
+    return anomaly('future revision', `${revision} after ${truth.revision}`)
   const effective = changed(request.op, reply)
   const expected = evaluate(truth.view(effective ? revision - 1 : revision), request.op, revision)
   if (expected === null || !sameReply(expected.reply, reply)) {

@@ -183,7 +183,10 @@ export class Client {
   #pastRefused(request: KvRequest, outcome: Outcome & { kind: 'fail' }): void {
     if (request.kind !== 'read' || request.op.kind !== 'range' || outcome.code !== 'compacted') return
     const { invariants, truths } = this.cluster.observer
-    const compacted = truths.get(this.cluster.dataGroups[0]!)!.truth.compacted
+    const { oracle } = this.cluster.plan.swarm.cluster
+    // A compaction of all groups reaches one after the other.
+    const asked = oracle ? this.cluster.dataGroups : this.cluster.dataGroups.slice(0, 1)
+    const compacted = Math.max(...asked.map(group => truths.get(group)!.truth.compacted))
     const revision = request.op.revision
     invariants.observe({ kind: 'pastRead', revision, compacted, range: rangeText(request), rows: null })
   }

@@ -78,7 +78,7 @@ export class GroundTruth {
     if (session !== null && !this.#firstTime(session)) return refused
     if (this.#refusals.isWithoutRoom(command)) return refused
     this.#refusals.take(command, this.truth)
-    const deed = this.#carryOut(command, entry.index, stamp ?? this.truth.revision + 1)
+    const deed = this.#carryOut(command, entry.index, stamp ?? 0)
     if (deed.change !== null) {
       this.truth.append(deed.change)
       this.#refusals.wrote(deed.change)
@@ -104,14 +104,16 @@ export class GroundTruth {
     return true
   }
 
-  #carryOut(command: ShardCommand, index: Index, revision: Revision): Deed {
+  #carryOut(command: ShardCommand, index: Index, stamp: Revision): Deed {
     const refused: Deed = { command, refused: true, change: null }
     const { truth, leases } = this
+    const revision = stamp === 0 ? truth.revision + 1 : stamp
     switch (command.kind) {
       case 'write':
         return this.#write(command, command.op, revision) ?? refused
       case 'compact':
-        if (command.revision > truth.revision || command.revision <= truth.compacted) return refused
+        if (command.revision > Math.max(truth.revision, stamp) || command.revision <= truth.compacted)
+          return refused
         truth.compact(command.revision)
         return { command, refused: false, change: null }
       case 'publish':

@@ -288,10 +288,7 @@ export function replay(cluster: Cluster): void {
     })
     for (const entry of entries) {
       const command = entry.kind === 'normal' ? decodeShardCommand(entry.data) : null
-      const outcome = runStep(
-        applyShardEntry(machine, overlay, { entry, command, prefetched: null }),
-        empty,
-      )
+      const outcome = runStep(applyShardEntry(machine, overlay, { entry, command, prefetched: null }), empty)
       if (outcome.kind === 'worked') showCommand(outcome.worked)
     }
     const { applied, digest } = machine.shard

@@ -108,7 +108,6 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
           dataGroups: own.pick([2, 2, 3, 5]),
           oracle: true,
         },
-        workload: { ...swarm.workload, compactEvery: 0 },
         faults: {
           ...CALM,
           links: {

@@ -117,7 +117,11 @@ function judgeWhole(cluster: Cluster): void {
   const truths = cluster.dataGroups.map(group => cluster.observer.truths.get(group)!.truth)
   const whole = mergeTruths(truths)
   const history = cluster.histories.get(cluster.dataGroups[0]!)!.history()
-  expectNone('I39 over all groups', META_GROUP, checkRevisionOrder(history, whole, { monotonicReads: false, gaps: true }))
+  expectNone(
+    'I39 over all groups',
+    META_GROUP,
+    checkRevisionOrder(history, whole, { monotonicReads: false, gaps: true }),
+  )
   for (const group of cluster.dataGroups)
     expectNone('I39 lists', group, checkListAppend(cluster.lists.get(group)!.history()))
 }

@@ -19,6 +19,7 @@ import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { WorkloadKind } from '../swarm.js'
 import { Client, SEND_AGAIN_AFTER_MAX, SENDINGS_MAX, type Outcome } from './client.js'
 import type { Cluster } from './cluster.js'
+import type { GroundTruth } from './groundTruth.js'
 import { keyPrefix } from './plan.js'
 import { del, get, modIs, put, range } from './requests.js'
 import { SessionWorkload } from './sessionWorkload.js'
@@ -76,7 +77,9 @@ export class Workload {
     const { random } = client
     const { oracle } = this.#cluster.plan.swarm.cluster
     if (oracle && random.chance(0.2)) {
-      this.#ask(client, this.#cluster.dataGroups[0]!, this.#across(random), outcome => this.#done(client, outcome))
+      this.#ask(client, this.#cluster.dataGroups[0]!, this.#across(random), outcome =>
+        this.#done(client, outcome),
+      )
       return
     }
     const kind = random.pick(this.#kinds)
@@ -354,7 +357,8 @@ export class Workload {
       schedule.after(random.exponential(compactEvery), 'compaction', () => {
         if (this.#stopped) return
         const { truth } = observer.truths.get(dataGroups[0]!)!
-        const revision = random.int(Math.max(1, truth.compacted), truth.revision)
+        const last = plan.swarm.cluster.oracle ? newestOf(observer.truths) : truth.revision
+        const revision = random.int(Math.max(1, truth.compacted), last)
         this.busy++
         client.ask({ kind: 'compact', revision, physical: random.chance(0.3) }, () => {
           this.busy--
@@ -365,6 +369,9 @@ export class Workload {
     again()
   }
 }
+
+const newestOf = (truths: ReadonlyMap<GroupId, GroundTruth>): number =>
+  Math.max(...[...truths.values()].map(({ truth }) => truth.revision))
 
 function renewedTtl(outcome: Outcome & { kind: 'ok' }): number {
   const reply = decodeReply(outcome.result.value.body)

@@ -22,7 +22,11 @@ export class InvariantSet {
   #checked = 0
 
   /** `dense`: the cluster has one data group. `oracle`: there is one order over all groups. `more`: invariants of one test, or with options of their own. */
-  constructor(options: { readonly dense: boolean; readonly oracle?: boolean; readonly more?: readonly Invariant[] }) {
+  constructor(options: {
+    readonly dense: boolean
+    readonly oracle?: boolean
+    readonly more?: readonly Invariant[]
+  }) {
     this.#all = [
       new Elections(this.ledger),
       new Logs(this.ledger),

@@ -1,0 +1,108 @@
+import {
+  encodeReply,
+  META_GROUP,
+  TRUSTED,
+  type ClientRequest,
+  type ClientResult,
+  type Revision,
+} from '@kvorum/model'
+import { encodeMetaCommand, type ShardDescriptor } from '@kvorum/placement'
+import { answerCall, failCall, finishCall, openCall, type Call } from './calls.js'
+import { askPart } from './gather.js'
+import { leads, metaOf, noteOracleTerm } from './membership.js'
+import type { Group, Turn } from './state.js'
+
+/**
+ * A compaction of several shards is one revision of the cluster: the meta group's log has it first, and then each
+ * shard's, when nothing at or below it can come there any more.
+ *
+ *     current() --> not above it --> meta group's log --> every shard: resolve, compact --> answer
+ *
+ * Whoever leads a shard that is behind the meta group does its part as a duty, so that a compaction that was begun
+ * comes to its end without the node that began it.
+ */
+type CompactRequest = Extract<ClientRequest, { kind: 'compact' }>
+
+export function compactShards(turn: Turn, call: Call, request: CompactRequest): void {
+  askPart(turn, call, { kind: 'oracle', ask: { kind: 'current' } }, META_GROUP, (later, result) => {
+    if (!result.ok) finishCall(later, call, result)
+    else if (request.revision > result.value.header.revision) failCall(later, call, 'futureRevision')
+    else {
+      const { header } = result.value
+      noteOracleTerm(later.state, header.term)
+      decide(later, call, request, header)
+    }
+  })
+}
+
+function decide(
+  turn: Turn,
+  call: Call,
+  { revision, physical }: CompactRequest,
+  header: { readonly revision: Revision; readonly term: number },
+): void {
+  const command = encodeMetaCommand({ kind: 'compact', revision })
+  call.mayHaveEffect = true
+  askPart(turn, call, { kind: 'meta', command }, META_GROUP, (later, result) => {
+    if (!result.ok) {
+      finishCall(later, call, result)
+      return
+    }
+    let left = later.state.shards.shards.length
+    for (const shard of [...later.state.shards.shards]) {
+      compactShard(
+        later,
+        call,
+        shard,
+        { kind: 'compact', revision, physical, resolved: true },
+        (now, done) => {
+          if (!done.ok) finishCall(now, call, done)
+          else if (--left === 0) answerCall(now, call, header, encodeReply({ kind: 'done' }))
+        },
+      )
+    }
+  })
+}
+
+function compactShard(
+  turn: Turn,
+  call: Call,
+  { group, range }: Pick<ShardDescriptor, 'group' | 'range'>,
+  request: CompactRequest,
+  done: (turn: Turn, result: ClientResult) => void,
+): void {
+  const { revision } = request
+  askPart(turn, call, { kind: 'resolve', group, revision, ranges: [range] }, group, (later, resolved) => {
+    if (!resolved.ok) {
+      done(later, resolved)
+      return
+    }
+    askPart(later, call, request, group, (now, result) => {
+      // Its leader may have been quicker.
+      const isDone = !result.ok && result.error.code === 'compacted'
+      done(now, isDone ? resolved : result)
+    })
+  })
+}
+
+/** Part of the duties. */
+export function driveShardCompaction(turn: Turn, group: Group): void {
+  const { shard } = group.machine
+  const compacted = metaOf(turn.state)?.compacted ?? 0
+  if (shard === null || group.revisions === null || !leads(group) || compacted <= shard.compactRevision)
+    return
+  if (shard.guard.corrupt || group.own.compact?.done === false) return
+  const due = turn.now + turn.state.options.electionTimeoutMs * 2
+  const request: CompactRequest = {
+    kind: 'compact',
+    revision: compacted,
+    physical: false,
+    resolved: true,
+    authority: TRUSTED,
+  }
+  const call = openCall(turn, { kind: 'own', done: () => undefined }, request, due)
+  if (call === null) return
+  group.own.compact = call
+  const range = { group: group.id, range: shard.range }
+  compactShard(turn, call, range, request, (later, result) => finishCall(later, call, result))
+}
