@@ -35,6 +35,7 @@ import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
 import { alarmsChanged, answerAlarm, settleAlarms } from './alarms.js'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
+import { driveSwitch } from './denseSwitch.js'
 import { noticeNoSpace } from './guard.js'
 import { armLeases, leaseApplied } from './leases.js'
 import { revisionEntryApplied, splitEntryApplied, writeAgain } from './leaderRevisions.js'
@@ -294,6 +295,7 @@ function entryApplied(
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
     leaseApplied(turn, group, command.id)
   }
+  if (command?.kind === 'endDense') driveSwitch(turn, group)
   // This may be what an answer about users and roles waits for.
   if (command?.kind === 'authFence') driveAuthChanges(turn)
   if (command?.kind === 'split') splitEntryApplied(turn, group)

@@ -1,6 +1,7 @@
 import {
   encodeReply,
   META_GROUP,
+  refuse,
   TRUSTED,
   type ClientRequest,
   type ClientResult,
@@ -27,13 +28,19 @@ export function compactShards(turn: Turn, call: Call, request: CompactRequest): 
   askPart(turn, call, { kind: 'oracle', ask: { kind: 'current' } }, META_GROUP, (later, result) => {
     if (!result.ok) finishCall(later, call, result)
     else if (request.revision > result.value.header.revision) failCall(later, call, 'futureRevision')
-    else {
+    else if (request.revision <= compactedHere(later)) {
+      finishCall(later, call, refuse('compacted', { compactRevision: compactedHere(later) }))
+    } else {
       const { header } = result.value
       noteOracleTerm(later.state, header.term)
       decide(later, call, request, header)
     }
   })
 }
+
+/** Also from when there was one shard, and its log alone knew. */
+const compactedHere = ({ state }: Turn): Revision =>
+  Math.max(0, ...[...state.groups.values()].map(({ machine }) => machine.shard?.compactRevision ?? 0))
 
 function decide(
   turn: Turn,

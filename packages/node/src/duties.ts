@@ -9,6 +9,7 @@ import { openCall } from './calls.js'
 import { mayLead } from './checking.js'
 import { driveChecks } from './corruptChecks.js'
 import { driveShardCompaction } from './compactShards.js'
+import { driveSwitch } from './denseSwitch.js'
 import { handOver, stepGroup } from './consensus.js'
 import { losePatienceWithOracle } from './leaderRevisions.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
@@ -40,6 +41,7 @@ export function doDuties(turn: Turn): void {
     if (share.has(group)) driveMembership(turn, group)
     losePatienceWithOracle(turn, group)
     driveShardCompaction(turn, group)
+    driveSwitch(turn, group)
     if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)
     if (mustNotLead) handOver(turn, group)
   }

@@ -39,7 +39,7 @@ export const emptyGroup = (
   orphans: createOrphans(),
   oracle: null,
   marks: createProgressMarks(),
-  own: { guard: null, reclaim: null, compact: null },
+  own: { guard: null, reclaim: null, compact: null, endDense: null, ceiling: null },
   checking: createChecking(maintenance),
   installing: null,
   quarantined: null,

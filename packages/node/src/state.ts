@@ -173,7 +173,13 @@ export interface Group {
   /** Of the meta group, while this node leads it. */
   oracle: NodeOracle | null
   /** Commands of the node's own that are under way, one of each kind. */
-  readonly own: { guard: Call | null; reclaim: Call | null; compact: Call | null }
+  readonly own: {
+    guard: Call | null
+    reclaim: Call | null
+    compact: Call | null
+    endDense: Call | null
+    ceiling: Call | null
+  }
   readonly checking: Checking
   installing: Installing | null
   /** Why this replica neither reads nor applies: its data cannot be trusted. */
