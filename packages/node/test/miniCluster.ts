@@ -10,6 +10,8 @@ import {
   type ClientRequest,
   type ClientResult,
   type Entry,
+  type HardState,
+  type LogBase,
   type GroupId,
   type KeyRange,
   type NodeId,
@@ -34,7 +36,11 @@ import {
   type NodeOptions,
   type NodeState,
   type Orders,
+  type PeerRecord,
+  type RecoveredGroup,
 } from '@kvorum/node'
+
+import { decodeMetaState, FIRST_MAP, META_ROW } from '@kvorum/placement'
 
 export interface MiniOptions {
   readonly nodes?: number
@@ -122,8 +128,12 @@ export class MiniNode {
   readonly held: Orders['holds'] = []
   readonly notes: string[] = []
   readonly log = new Map<GroupId, Entry[]>()
+  readonly #disk = new Map<GroupId, { hardState: HardState; base: LogBase }>()
+  readonly #peers = new Map<NodeId, PeerRecord>()
+  #admitted = false
+  #boot = 1
   readonly rows = new Map<string, StoreRow>()
-  readonly state: NodeState
+  state: NodeState
   up = true
   /** Why it ended itself. */
   fatal: string | null = null
@@ -139,6 +149,7 @@ export class MiniNode {
   readonly cluster: MiniCluster
   readonly id: NodeId
   readonly bootstrap: Bootstrap
+  readonly options: NodeOptions
 
   constructor(
     cluster: MiniCluster,
@@ -149,38 +160,92 @@ export class MiniNode {
     this.cluster = cluster
     this.id = id
     this.bootstrap = bootstrap
-    this.state = createNode(
-      {
-        cluster: clusterId(1n),
-        self: id,
-        name: `n${id}`,
-        clientUrls: [],
-        serverVersion: '3.5.21',
-        seed: Number(id) * 7919,
-        electionTimeoutMs: 100,
-        heartbeatMs: 10,
-        progressNotifyMs: 1_000,
-        limits: { ...DEFAULT_LIMITS, ...limits },
-        maintenance: { ...NO_MAINTENANCE, ...maintenance },
-        checksum: (bytes, seed) => crc32(bytes, seed),
-        ...(longCommand === undefined ? {} : { longCommand }),
-        ...(slowApplyMs === undefined ? {} : { slowApplyMs }),
-      },
-      {
-        now: cluster.now,
-        identity: { incarnation: incarnation(id), boot: 1, nonce: id },
-        admitted: false,
-        peers: [],
-        groups: [],
-        bootstrap,
-      },
-    )
+    this.options = {
+      cluster: clusterId(1n),
+      self: id,
+      name: `n${id}`,
+      clientUrls: [],
+      serverVersion: '3.5.21',
+      seed: Number(id) * 7919,
+      electionTimeoutMs: 100,
+      heartbeatMs: 10,
+      progressNotifyMs: 1_000,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      maintenance: { ...NO_MAINTENANCE, ...maintenance },
+      checksum: (bytes, seed) => crc32(bytes, seed),
+      ...(longCommand === undefined ? {} : { longCommand }),
+      ...(slowApplyMs === undefined ? {} : { slowApplyMs }),
+    }
+    this.state = this.#created(bootstrap)
   }
 
   start(): void {
-    this.#carryOut(
-      firstTurn(this.state, this.bootstrap, { now: this.cluster.now, wall: this.cluster.now, inputs: [] }),
-    )
+    this.#begin(this.bootstrap)
+  }
+
+  #begin(bootstrap: Bootstrap): void {
+    const { now } = this.cluster
+    this.#carryOut(firstTurn(this.state, bootstrap, { now, wall: now, inputs: [] }))
+  }
+
+  #created(bootstrap: Bootstrap): NodeState {
+    return createNode(this.options, {
+      now: this.cluster.now,
+      identity: { incarnation: incarnation(this.id), boot: this.#boot, nonce: this.id },
+      admitted: this.#admitted,
+      peers: [...this.#peers.values()],
+      groups: this.#recovered(),
+      bootstrap,
+    })
+  }
+
+  /** The process ends. What it had written is there; what the state store had not been given yet is not. */
+  kill(): void {
+    this.up = false
+    for (const other of this.cluster.nodes) if (other !== this) other.put({ kind: 'peerDown', node: this.id })
+  }
+
+  /** A new process begins with what the last one left. */
+  restart(): void {
+    const row = this.rows.get(toKeyString(META_ROW))
+    const meta = row === undefined ? null : decodeMetaState(row.value)
+    const bootstrap =
+      meta === null
+        ? this.bootstrap
+        : {
+            ...this.bootstrap,
+            nodes: meta.nodes,
+            shards: meta.shards.shards,
+            mapChanged: meta.shards.version > FIRST_MAP,
+          }
+    this.#boot++
+    this.#inbox = []
+    this.state = this.#created(bootstrap)
+    this.up = true
+    this.#begin(bootstrap)
+    for (const other of this.cluster.nodes) {
+      if (other === this || !other.up) continue
+      other.put({ kind: 'peerUp', node: this.id })
+      this.put({ kind: 'peerUp', node: other.id })
+    }
+  }
+
+  #recovered(): RecoveredGroup[] {
+    return [...this.#disk].map(([group, { hardState, base }]) => {
+      const entries = this.log.get(group) ?? []
+      const runs = entries.filter(({ term }, i) => entries[i - 1]?.term !== term)
+      return {
+        group,
+        hardState,
+        base,
+        termRuns: runs.map(({ index, term }) => ({ first: index, term })),
+        lastIndex: entries.at(-1)?.index ?? base.index,
+        configs: entries.filter(({ kind }) => kind === 'config').map(({ index, data }) => ({ index, data })),
+        entries,
+        lastTime: entries.at(-1)?.time ?? 0,
+        corrupt: null,
+      }
+    })
   }
 
   put(input: Input, delay = 1): void {
@@ -247,7 +312,15 @@ export class MiniNode {
   }
 
   #persist(order: NonNullable<Orders['persist']>): void {
+    if (order.admitted) this.#admitted = true
+    for (const peer of order.peers) this.#peers.set(peer.node, peer)
     for (const { group, persist } of order.groups) {
+      const known = this.#disk.get(group) ?? {
+        hardState: { term: 0, vote: replicaId(0), commit: 0 },
+        base: { index: 0, term: 0 },
+      }
+      const { hardState, reset } = persist
+      this.#disk.set(group, { hardState: hardState ?? known.hardState, base: reset?.base ?? known.base })
       let entries = this.log.get(group) ?? []
       if (persist.reset !== null) {
         const { base, keep } = persist.reset
