@@ -125,6 +125,8 @@ t.test('the first directory has the seat for ever', async t => {
 t.test('a learner becomes a voter, and addresses change', async t => {
   const state = fresh()
   applyMetaCommand(state, add(4n, { learner: true }))
+  applyMetaCommand(state, { kind: 'updateMember', node: nodeId(4n), peerUrls: ['http://n4:1'] })
+  t.equal(state.nodes.find(({ id }) => id === 4n)?.learner, true, 'an update leaves it a learner')
   t.equal(codeOf(applyMetaCommand(state, promote(4n))), 'ok')
   t.equal(state.nodes.find(({ id }) => id === 4n)?.learner, false)
   applyMetaCommand(state, { kind: 'updateMember', node: nodeId(4n), peerUrls: ['http://moved'] })

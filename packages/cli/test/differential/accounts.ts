@@ -14,6 +14,19 @@ export async function openDoors(target: Target): Promise<void> {
   await removeAll(target, 'roles', `${AUTH}/RoleList`, role => [`${AUTH}/RoleDelete`, { role }])
 }
 
+const CLUSTER = 'etcdserverpb.Cluster'
+
+/** No members but those that vote. */
+export async function dismissLearners(target: Target): Promise<void> {
+  const list = await target.grpc(`${CLUSTER}/MemberList`, {})
+  if (list.kind !== 'ok') throw new Error(`${target.name}: MemberList: ${list.text}`)
+  for (const { ID, isLearner } of list.message['members'] as { ID: bigint; isLearner: boolean }[]) {
+    if (!isLearner) continue
+    const removed = await target.grpc(`${CLUSTER}/MemberRemove`, { ID })
+    if (removed.kind !== 'ok') throw new Error(`${target.name}: MemberRemove: ${removed.text}`)
+  }
+}
+
 const PATIENCE_MS = 180_000
 const POLL_MS = 250
 

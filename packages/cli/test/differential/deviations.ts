@@ -1,4 +1,5 @@
 import { compareBytes } from '@kvorum/model'
+import { MALFORMED } from './malformed.js'
 import type { Step } from './steps.js'
 import { isSymbolic, type Template } from './symbols.js'
 import type { Answer } from './target.js'
@@ -7,6 +8,8 @@ import type { Answer } from './target.js'
 export interface Deviation {
   /** As docs/compatibility.md calls it. */
   readonly id: string
+  /** Only 3.4 does it, later versions do as we do. */
+  readonly isOld?: true
   readonly applies: (step: Step, etcd: Answer, kvorum: Answer) => boolean
 }
 
@@ -62,9 +65,10 @@ export const DEVIATIONS: readonly Deviation[] = [
     applies: (step, etcd, kvorum) =>
       step.kind === 'call' &&
       step.rpc === 'etcdserverpb.Maintenance/HashKV' &&
-      etcd.kind === 'refused' &&
-      etcd.text === COMPACTED &&
-      kvorum.kind === 'ok',
+      (isCompacted(etcd)
+        ? kvorum.kind === 'ok'
+        : etcd.kind === 'ok' &&
+          (isCompacted(kvorum) || (kvorum.kind === 'ok' && compactedOf(etcd) < compactedOf(kvorum)))),
   },
   {
     id: 'auth-empty-txn',
@@ -77,6 +81,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     id: 'auth-role-root',
+    isOld: true,
     applies: (step, etcd, kvorum) =>
       step.kind === 'call' &&
       step.rpc === 'etcdserverpb.Auth/RoleGet' &&
@@ -94,7 +99,25 @@ export const DEVIATIONS: readonly Deviation[] = [
       hasEmptyRange(step.request),
   },
   {
+    id: 'member-id-taken',
+    applies: (step, etcd) =>
+      step.kind === 'call' &&
+      step.rpc === 'etcdserverpb.Cluster/MemberAdd' &&
+      etcd.kind === 'refused' &&
+      (etcd.text === 'etcdserver: member ID already exist' || etcd.text === 'etcdserver: member not found'),
+  },
+  {
+    id: 'gateway-trailing',
+    applies: (step, etcd, kvorum) =>
+      step.kind === 'call' &&
+      step.flaw?.kind === 'trailing' &&
+      etcd.kind === 'ok' &&
+      kvorum.kind === 'refused' &&
+      MALFORMED.test(kvorum.text),
+  },
+  {
     id: 'auth-empty-key',
+    isOld: true,
     applies: (step, etcd, kvorum) =>
       step.kind === 'call' &&
       step.rpc === 'etcdserverpb.Auth/RoleGrantPermission' &&
@@ -113,6 +136,10 @@ export const DEVIATIONS: readonly Deviation[] = [
       hasMessage(step.request, 'request_txn', () => true),
   },
 ]
+
+const isCompacted = (answer: Answer): boolean => answer.kind === 'refused' && answer.text === COMPACTED
+const compactedOf = (answer: Extract<Answer, { kind: 'ok' }>): number =>
+  Number(answer.message['compact_revision'] ?? 0)
 
 export const BACKED_OFF = 'etcdserver: too many requests'
 const INVALID_ARGUMENT = 3

@@ -1,10 +1,14 @@
+import type { RpcName } from '@kvorum/protocol'
 import { Random } from '@kvorum/sim'
 import { Draw, drawDelete, drawPut, drawRange } from './draw.js'
 import { authPrologue, authWatchPrologue, drawAuthStep, drawAuthWatchStep } from './generateAuth.js'
 import { drawExpiry } from './generateExpiry.js'
+import { drawFragments } from './generateFragments.js'
 import { drawLeaseStep } from './generateLease.js'
+import { drawMemberStep } from './generateMembers.js'
 import { drawTxn } from './generateTxn.js'
 import { drawJsonWatch, drawWatchStep } from './generateWatch.js'
+import { drawFlaw } from './malformed.js'
 import { CLIENTS } from './target.js'
 import { call, type Sequence, type Step } from './steps.js'
 import { revision, type Template } from './symbols.js'
@@ -38,8 +42,25 @@ function drawStep(draw: Draw, profile: Profile, at: number): Step {
   if (draw.random.float() < profile.watches)
     return profile.transport === 'json' ? drawJsonWatch(draw, at) : drawWatchStep(draw)
   const client = draw.int(0, CLIENTS - 1)
-  return { ...drawCall(draw, profile.transport), client }
+  const step = { ...drawCall(draw, profile.transport), client }
+  return profile.transport === 'json' && isFlat(step) && draw.chance(0.12)
+    ? { ...step, flaw: drawFlaw(draw) }
+    : step
 }
+
+/** Without enums and messages in it: not every version looks at what stands there. */
+const isFlat = (step: Call): step is Extract<Call, { kind: 'call' }> =>
+  step.kind === 'call' && FLAT.has(step.rpc) && !ENUMS.some(field => field in step.request)
+
+const FLAT: ReadonlySet<RpcName> = new Set([
+  'etcdserverpb.KV/Put',
+  'etcdserverpb.KV/Range',
+  'etcdserverpb.KV/DeleteRange',
+  'etcdserverpb.KV/Compact',
+  'etcdserverpb.Lease/LeaseGrant',
+  'etcdserverpb.Lease/LeaseRevoke',
+])
+const ENUMS = ['sort_order', 'sort_target']
 
 type Call = Extract<Step, { kind: 'call' | 'keepAlive' }>
 
@@ -73,6 +94,8 @@ const PROFILES = {
   auth: { transport: 'grpc', steps: 30, watches: 0, draw: drawGuarded },
   authJson: { transport: 'json', steps: 30, watches: 0, draw: drawGuarded },
   authWatches: { transport: 'grpc', steps: 50, watches: 0.2, draw: drawWatched },
+  members: { transport: 'grpc', steps: 12, watches: 0, draw: drawMembers },
+  fragments: { transport: 'grpc', steps: 0, watches: 0, draw: drawFragments },
   expiry: {
     transport: 'grpc',
     steps: 0,
@@ -81,12 +104,37 @@ const PROFILES = {
   },
 } as const satisfies Record<string, Profile>
 
+/** Every kind of step and every field that the sequences of these seeds have in them. */
+export function partsDrawn(from: number, seeds: number): ReadonlySet<string> {
+  const parts = new Set<string>()
+  const note = (path: string, value: unknown): void => {
+    parts.add(path)
+    if (Array.isArray(value)) for (const item of value) note(path, item)
+    else if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array))
+      for (const [field, inner] of Object.entries(value))
+        note(`${path.replace(NESTED, '$1')} ${field}`, inner)
+  }
+  for (let seed = from; seed < from + seeds; seed++)
+    for (const step of drawSequence(seed).steps) {
+      const name = step.kind === 'call' ? step.rpc : step.kind
+      if ('request' in step) note(name, step.request)
+      else parts.add(name)
+      if (step.kind === 'call' && step.flaw !== undefined) parts.add(`flaw ${step.flaw.kind}`)
+    }
+  return parts
+}
+
+/** What is in a transaction counts once, however deep. */
+const NESTED = /^(.*Txn) (?:.* )?request_txn$/
+
 export type ProfileName = keyof typeof PROFILES
 export const isProfileName = (name: string): name is ProfileName => Object.hasOwn(PROFILES, name)
 
 function profileOf(seed: number): ProfileName {
   if (seed % 16 === 15) return 'watches'
   if (seed % 512 === 33) return 'expiry'
+  if (seed % 256 === 129) return 'fragments'
+  if (seed % 128 === 65) return 'members'
   if (seed % 64 === 9) return 'authWatches'
   if (seed % 64 === 41) return 'jsonWatches'
   if (seed % 32 === 5) return 'auth'
@@ -104,6 +152,11 @@ export function drawSequence(seed: number, only?: ProfileName, patience = 1): Se
 function drawGuarded(draw: Draw, profile: Profile): Step[] {
   const steps = Array.from({ length: profile.steps }, () => drawAuthStep(draw))
   return [...authPrologue(draw), ...steps]
+}
+
+function drawMembers(draw: Draw, profile: Profile): Step[] {
+  const all = call('etcdserverpb.Cluster/MemberList', { linearizable: true })
+  return [...Array.from({ length: profile.steps }, () => drawMemberStep(draw)), all]
 }
 
 function drawWatched(draw: Draw, profile: Profile): Step[] {

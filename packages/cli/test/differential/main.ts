@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util'
 import { runSeeds, reportText } from './campaign.js'
 import { isProfileName } from './generate.js'
-import { etcdVersion, startPair } from './servers.js'
+import { etcdVersion } from '../process/etcdPrograms.js'
+import { startPair } from './servers.js'
 
 const usage =
   'usage: test:differential -- [--seeds N] [--from S] [--seed S] [--nodes 1|3] [--only KIND] [--all]'

@@ -35,6 +35,10 @@ export const RULES: readonly Rule[] = [
     what: 'Hash.hash, HashKV.hash',
     why: 'over the rows of the store, which are not alike; compared: our own members',
   },
+  {
+    what: 'the text about a body that is not the JSON it should be',
+    why: 'that of a library, another one in each version; compared: that it is refused, and how',
+  },
   { what: 'HTTP status 412', why: '3.4 has it for FailedPrecondition, later versions and ours have 400' },
 ]
 
@@ -63,6 +67,7 @@ const UNORDERED: ReadonlySet<string> = new Set(['keys', 'leases'])
 export function normalise(value: unknown, names: LeaseNames, field = ''): unknown {
   if (OF_CLUSTER.has(field)) return isZero(value) ? 'none' : 'some'
   if (field === 'members') return shapesOf(value as Message[])
+  if (field === 'member') return shapesOf([value as Message])
   if (field === 'token') return typeof value === 'string' && value !== '' ? 'some' : 'none'
   if (IDS.has(field)) return names.get(BigInt(value as bigint | string)) ?? `${value as bigint}`
   if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1')
@@ -83,7 +88,7 @@ export function normalise(value: unknown, names: LeaseNames, field = ''): unknow
 /** Of every member the fields that it has, once. */
 function shapesOf(members: readonly Message[]): unknown[] {
   const shapes = members.map(({ ID, ...rest }) => ({ ID: isZero(ID) ? 'none' : 'some', ...own(rest) }))
-  return [...new Set(shapes.map(shape => JSON.stringify(shape)))]
+  return [...new Set(shapes.map(shape => JSON.stringify(shape)))].sort()
 }
 
 const own = (message: Message): Message =>
@@ -105,6 +110,10 @@ export const normaliseAnswer = (answer: Answer, names: LeaseNames): unknown =>
   answer.kind === 'ok'
     ? { kind: 'ok', message: normalise(own(answer.message), names) }
     : { kind: 'refused', code: answer.code, text: answer.text, http: answer.http === 412 ? 400 : answer.http }
+
+/** Whether and how it was refused. */
+export const withoutText = (answer: Answer): unknown =>
+  answer.kind === 'ok' ? 'ok' : { code: answer.code, http: answer.http }
 
 /** Where two normalised values differ first; null: nowhere. */
 export function difference(etcd: unknown, kvorum: unknown, path = ''): string | null {

@@ -1,9 +1,10 @@
 import type { RpcName } from '@kvorum/protocol'
-import { openDoors } from './accounts.js'
+import { dismissLearners, openDoors } from './accounts.js'
 import { catchUp } from './catchUp.js'
 import { DEVIATIONS } from './deviations.js'
 import { SHORT_TTL, sureMs, takeExpiry } from './expiry.js'
-import { difference, normaliseAnswer } from './normalise.js'
+import { MALFORMED } from './malformed.js'
+import { difference, normaliseAnswer, withoutText } from './normalise.js'
 import { expectRevocations } from './revocation.js'
 import type { Pair } from './servers.js'
 import { isRead, type Sequence, type Step } from './steps.js'
@@ -24,6 +25,7 @@ export interface Side {
   /** Ids by slot, and the slot's name by id. */
   readonly leases: Map<number, bigint>
   readonly names: Map<bigint, string>
+  readonly members: Map<number, bigint>
   readonly watches: watching.Watches
 }
 
@@ -31,6 +33,8 @@ export interface Run {
   readonly sequence: Sequence
   readonly etcd: Side
   readonly kvorum: Side
+  /** As in `Pair`. */
+  readonly isOld: boolean
   readonly marks: Record<RevisionMark, number>
   /** Authentication is on: 3.4 looks at tokens also where it is not, later versions and we do not. */
   guarded: boolean
@@ -73,12 +77,14 @@ export async function runSequence(pair: Pair, sequence: Sequence): Promise<Outco
     target,
     leases: new Map(),
     names: new Map(),
+    members: new Map(),
     watches: watching.openWatches(),
   })
   const run: Run = {
     sequence,
     etcd: side(pair.etcd),
     kvorum: side(pair.kvorum),
+    isOld: pair.isOld,
     marks: { now: start, compacted: start, start },
     guarded: false,
     deviation: null,
@@ -96,6 +102,8 @@ export async function runSequence(pair: Pair, sequence: Sequence): Promise<Outco
     if (unlike !== null) return unlike
     return run.deviation === null ? { kind: 'equal' } : { kind: 'deviates', id: run.deviation }
   } finally {
+    if (sequence.steps.some(step => step.kind === 'call' && step.memberSlot !== undefined))
+      await Promise.all([dismissLearners(pair.etcd), dismissLearners(pair.kvorum)])
     watching.closeWatches(run.etcd)
     watching.closeWatches(run.kvorum)
   }
@@ -165,7 +173,11 @@ async function takeStep(run: Run, step: Step): Promise<string | null> {
     run.parted ||= !isRead(step) && (etcd.kind === 'ok' || kvorum.kind === 'ok')
     return null
   }
-  const unlike = difference(normaliseAnswer(etcd, run.etcd.names), normaliseAnswer(kvorum, run.kvorum.names))
+  const flaw = step.kind === 'call' ? step.flaw : undefined
+  const unlike =
+    flaw !== undefined && kvorum.kind === 'refused' && MALFORMED.test(kvorum.text)
+      ? difference(withoutText(etcd), withoutText(kvorum))
+      : difference(normaliseAnswer(etcd, run.etcd.names), normaliseAnswer(kvorum, run.kvorum.names))
   const refusal = [etcd, kvorum].find(answer => answer.kind === 'refused')
   return unlike === null || refusal?.kind !== 'refused' ? unlike : `${unlike} (${refusal.text})`
 }
@@ -177,14 +189,18 @@ const isAuthChange = (step: Step): boolean =>
 const isLocal = (step: Step): step is Extract<Step, { kind: 'call' }> =>
   step.kind === 'call' && (LOCAL.has(step.rpc) || step.request['serializable'] === true)
 
-export const bindings = (run: Run, side: Side): Bindings => ({ marks: run.marks, leases: side.leases })
+export const bindings = (run: Run, side: Side): Bindings => ({
+  marks: run.marks,
+  leases: side.leases,
+  members: side.members,
+})
 
 function ask(run: Run, side: Side, step: Extract<Step, { kind: 'call' | 'keepAlive' }>): Promise<Answer> {
   const message = resolve(step.request, bindings(run, side)) as Message
   const as = run.guarded ? step.as : undefined
   if (step.kind === 'keepAlive') return side.target.keepAlive(message, as, step.client)
   return run.sequence.transport === 'json'
-    ? side.target.json(step.rpc, message, as, step.client)
+    ? side.target.json(step.rpc, message, as, step.client, step.flaw)
     : side.target.grpc(step.rpc, message, as, step.client)
 }
 
@@ -193,7 +209,10 @@ function remember(side: Side, step: Extract<Step, { kind: 'call' }>, answer: Ans
   const { name } = step.request
   if (answer.kind === 'ok' && step.rpc === 'etcdserverpb.Auth/Authenticate' && typeof name === 'string')
     side.target.tokens.set(name, String(answer.message['token']))
-  if (step.slot === undefined || answer.kind !== 'ok') return
+  if (answer.kind !== 'ok') return
+  if (step.memberSlot !== undefined)
+    side.members.set(step.memberSlot, (answer.message['member'] as { ID: bigint }).ID)
+  if (step.slot === undefined) return
   const id = BigInt(answer.message['ID'] as bigint | string)
   side.leases.set(step.slot, id)
   side.names.set(id, `lease ${side.names.size}`)

@@ -1,22 +1,19 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts, planServers } from '../process/cluster.js'
+import { ETCD_ENVIRONMENT, etcdVersion } from '../process/etcdPrograms.js'
 import { ServerProcess } from '../process/serverProcess.js'
 import { holds } from '../process/until.js'
 import { Target } from './target.js'
-
-/** The version of the etcd that is installed; null: none is. */
-export function etcdVersion(): string | null {
-  const ran = spawnSync('etcd', ['--version'], { encoding: 'utf8' })
-  return /etcd Version: (\S+)/.exec(ran.stdout ?? '')?.[1] ?? null
-}
 
 /** Both servers that are compared, and how to end them. */
 export interface Pair {
   readonly etcd: Target
   readonly kvorum: Target
+  /** etcd is a 3.4: some of what it does is otherwise in all later versions, which we follow. */
+  readonly isOld: boolean
   stop(): Promise<void>
 }
 
@@ -49,7 +46,7 @@ export async function startPair(nodes: number): Promise<Pair> {
     await stop()
     throw error
   }
-  return { etcd: etcd.target, kvorum, stop }
+  return { etcd: etcd.target, kvorum, isOld: etcdVersion()?.startsWith('3.4.') === true, stop }
 }
 
 const RANGE = 'etcdserverpb.KV/Range'
@@ -73,7 +70,7 @@ async function startEtcd(directory: string): Promise<{ target: Target; child: Ch
       '--bcrypt-cost=4',
       '--logger=zap',
     ],
-    { stdio: 'ignore' },
+    { stdio: 'ignore', env: ETCD_ENVIRONMENT },
   )
   return { target: new Target('etcd', [`127.0.0.1:${client}`]), child }
 }

@@ -58,8 +58,8 @@ async function shrinkOneRequest(
 }
 
 /** A grant without an id has an answer that cannot be compared; without root's password nobody gets in; etcd
- * ends at a permission that is missing. */
-const NEEDED: ReadonlySet<string> = new Set(['ID', 'password', 'perm'])
+ * ends at a permission that is missing; and a member that is to vote and does not come stops the others. */
+const NEEDED: ReadonlySet<string> = new Set(['ID', 'password', 'perm', 'isLearner', 'peerURLs'])
 
 function* smallerMessages(message: MessageTemplate): Generator<MessageTemplate> {
   for (const [name, value] of Object.entries(message)) {

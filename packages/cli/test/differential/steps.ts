@@ -1,4 +1,5 @@
 import type { RpcName } from '@kvorum/protocol'
+import type { Flaw } from './malformed.js'
 import { show, type MessageTemplate } from './symbols.js'
 
 /** One step of a sequence; both servers take it, and none goes on before both have answered. */
@@ -9,6 +10,10 @@ export type Step =
       readonly request: MessageTemplate
       /** Of a grant that leaves the id to the server: where to keep it. */
       readonly slot?: number
+      /** Of a member that is added: where to keep its id. */
+      readonly memberSlot?: number
+      /** Over the gateway: what is done to its body. */
+      readonly flaw?: Flaw
       /** Whose token goes with it. */
       readonly as?: string
       /** Which of several connections it takes; in a cluster each leads to another member. */
@@ -49,6 +54,7 @@ export const call = (rpc: RpcName, request: MessageTemplate): Extract<Step, { ki
   request,
 })
 
+/** Changes nothing: several of them in a row can be under way at once, and save time. */
 const READS: ReadonlySet<RpcName> = new Set([
   'etcdserverpb.Auth/RoleGet',
   'etcdserverpb.Auth/RoleList',
@@ -63,14 +69,14 @@ const READS: ReadonlySet<RpcName> = new Set([
   'etcdserverpb.Lease/LeaseLeases',
 ])
 
-/** Changes nothing: several of them in a row can be under way at once, and save time. */
 export const isRead = (step: Step): boolean => step.kind === 'call' && READS.has(step.rpc)
 
 export function showStep(step: Step): string {
   switch (step.kind) {
     case 'call': {
       const kept = step.slot === undefined ? '' : ` -> <lease ${step.slot}>`
-      return `${step.rpc.split('/')[1]}${caller(step)} ${show(step.request)}${kept}`
+      const flaw = step.flaw === undefined ? '' : ` with the flaw ${JSON.stringify(step.flaw)}`
+      return `${step.rpc.split('/')[1]}${caller(step)} ${show(step.request)}${kept}${flaw}`
     }
     case 'keepAlive':
       return `LeaseKeepAlive${caller(step)} ${show(step.request)}`

@@ -1,6 +1,7 @@
 import { Agent, request as httpRequest, type ClientRequest } from 'node:http'
 import { Client, credentials, Metadata, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js'
 import { codec, rpcNamed, type Codec, type RpcName } from '@kvorum/protocol'
+import { flawed, type Flaw } from './malformed.js'
 import { grpcWatch, jsonWatch, type WatchStream } from './watchStream.js'
 
 export type Message = Record<string, unknown>
@@ -92,8 +93,9 @@ export class Target {
     })
   }
 
-  json(name: RpcName, message: Message, as?: string, client = 0): Promise<Answer> {
-    const body = JSON.stringify(codecsOf(name).request.toJson(message))
+  json(name: RpcName, message: Message, as?: string, client = 0, flaw?: Flaw): Promise<Answer> {
+    const json = codecsOf(name).request.toJson(message) as Message
+    const body = flaw === undefined ? JSON.stringify(json) : flawed(json, flaw)
     return this.post(rpcNamed(name).gateway[0]!, body, as, client)
   }
 
@@ -175,5 +177,5 @@ function jsonAnswer(http: number, text: string): Answer {
   }
   const body = parsed as Message
   if (http === 200) return { kind: 'ok', message: body }
-  return { kind: 'refused', code: Number(body['code'] ?? 0), text: String(body['error']), http }
+  return { kind: 'refused', code: Number(body['code'] ?? 0), text: String(body['message']), http }
 }

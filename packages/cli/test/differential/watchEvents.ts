@@ -78,10 +78,16 @@ function isWanted(request: Message, { key, isDelete }: Seen): boolean {
 /** The rules for messages that hold whatever the batching: what is broken; null: nothing. */
 export function groupedByRevision(watch: Watch, stream: WatchStream): string | null {
   let before = 0
+  let cut: Seen[] = []
   for (const message of messagesOf(watch, stream)) {
-    const events = (message['events'] as Message[]).map(seenOf)
+    const events = [...cut, ...(message['events'] as Message[]).map(seenOf)]
+    cut = []
+    if (message['fragment'] === true) {
+      if (watch.request['fragment'] !== true) return 'a response came in fragments that nobody wanted'
+      cut = events
+      continue
+    }
     if (events.length === 0) continue
-    if (message['fragment'] === true) return 'a small response came in fragments'
     if (events[0]!.mod <= before) return `revision ${events[0]!.mod} came in two responses, or late`
     before = events.at(-1)!.mod
     if ((message['header'] as { revision: number }).revision < before) return `events of ${before} came early`

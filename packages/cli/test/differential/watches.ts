@@ -36,9 +36,21 @@ export async function openLedgers(run: Run): Promise<string | null> {
 export async function takeWatchStep(run: Run, step: WatchStep): Promise<string | null> {
   const unlike = step.kind === 'watch' ? null : await settleWatches(run)
   if (unlike !== null) return unlike
+  if (step.kind === 'progress' && !run.isOld && !isProgressTold(run, step.stream)) return null
   if (step.kind === 'watch') await catchUp(run, step.as, clientOf(step))
   const [etcd, kvorum] = await Promise.all([take(run, run.etcd, step), take(run, run.kvorum, step)])
   return difference(etcd, kvorum)
+}
+
+/**
+ * Later versions leave the question unanswered unless every watch of the stream has caught up and begun, those
+ * that ended by compaction counted.
+ */
+function isProgressTold(run: Run, stream: number): boolean {
+  const all = run.etcd.watches.watches.filter(watch => watch.stream === stream)
+  const open = all.filter(watch => !watch.ended)
+  if (all.some(watch => watch.first < watch.compacted)) return false
+  return open.length > 0 && open.every(watch => watch.first <= run.marks.now && !isBehind(run.etcd, watch))
 }
 
 /** What the server says to it, normalised. */
@@ -159,10 +171,10 @@ export const canceled = (watch: Watch, stream: WatchStream): boolean =>
 
 /** Whether some watch at this server may not have caught up: without an event of its own nothing tells. */
 export const mayBeBehind = (side: Side): boolean =>
-  side.watches.watches.some(
-    watch =>
-      watch.past && !watch.ended && eventsOf(watch, side.watches.streams.get(watch.stream)!).length === 0,
-  )
+  side.watches.watches.some(watch => !watch.ended && isBehind(side, watch))
+
+const isBehind = (side: Side, watch: Watch): boolean =>
+  watch.past && eventsOf(watch, side.watches.streams.get(watch.stream)!).length === 0
 
 /** Per watch: its events in order, and how it ended. */
 function seen(side: Side): unknown {

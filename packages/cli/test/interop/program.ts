@@ -1,13 +1,12 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Test } from 'tap'
+import { ETCD_ENVIRONMENT } from '../process/etcdPrograms.js'
 import { until } from '../process/until.js'
-
-const ENVIRONMENT = { PATH: process.env['PATH'] ?? '', ETCDCTL_API: '3' }
 
 /** false: it is there. Without it a test is skipped, but fails where everything must be there. */
 export function missing(program: string, args: readonly string[], name = program): string | false {
-  const there = spawnSync(program, args, { encoding: 'utf8', env: ENVIRONMENT }).status === 0
+  const there = spawnSync(program, args, { encoding: 'utf8', env: ETCD_ENVIRONMENT }).status === 0
   return there || process.env['CI'] === 'true' ? false : `${name} is not installed`
 }
 
@@ -19,7 +18,7 @@ export interface Ran {
 
 export function run(program: string, args: readonly string[], input = ''): Promise<Ran> {
   return new Promise(resolve => {
-    const child = execFile(program, args, { env: ENVIRONMENT }, (error, stdout, stderr) => {
+    const child = execFile(program, args, { env: ETCD_ENVIRONMENT }, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
     })
     child.stdin!.on('error', () => {}).end(input)
@@ -33,7 +32,7 @@ export class Follower {
   status: number | null = null
 
   constructor(t: Test, program: string, args: readonly string[]) {
-    this.#child = spawn(program, args, { env: ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = spawn(program, args, { env: ETCD_ENVIRONMENT, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.text += text))
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.text += text))
     this.#child.on('exit', code => (this.status = code))

@@ -1,23 +1,21 @@
-import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import t, { type Test } from 'tap'
 import { Cluster } from './cluster.js'
+import { ETCD_ENVIRONMENT, etcdctlVersion } from './etcdPrograms.js'
 import type { ServerProcess } from './serverProcess.js'
 import { holds, until } from './until.js'
 
 t.setTimeout(600_000)
 
-const found = spawnSync('etcdctl', ['version'], { encoding: 'utf8' })
-const version = /etcdctl version: (\S+)/.exec(found.stdout ?? '')?.[1]
-const skip = version === undefined && process.env['CI'] !== 'true' ? 'etcdctl is not installed' : false
+const version = etcdctlVersion()
+const skip = version === null && process.env['CI'] !== 'true' ? 'etcdctl is not installed' : false
 
 interface Ran {
   readonly status: number
   readonly stdout: string
   readonly stderr: string
 }
-
-const environment = { PATH: process.env['PATH'] ?? '', ETCDCTL_API: '3' }
 
 /**
  * Without a scheme: for `endpoint status` this etcdctl makes the whole endpoint the request's `:authority`, and
@@ -29,7 +27,7 @@ const endpointsFlag = (urls: readonly string[]): string =>
 function etcdctl(endpoints: readonly string[], args: readonly string[], input = ''): Promise<Ran> {
   return new Promise(resolve => {
     const argv = [endpointsFlag(endpoints), '--command-timeout=20s', ...args]
-    const child = execFile('etcdctl', argv, { env: environment }, (error, stdout, stderr) => {
+    const child = execFile('etcdctl', argv, { env: ETCD_ENVIRONMENT }, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
     })
     child.stdin!.end(input)
@@ -59,7 +57,7 @@ class Follower {
 
   constructor(t: Test, endpoints: readonly string[], args: readonly string[]) {
     this.#child = spawn('etcdctl', [endpointsFlag(endpoints), ...args], {
-      env: environment,
+      env: ETCD_ENVIRONMENT,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => (this.text += text))

@@ -1,12 +1,12 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import t from 'tap'
 import { Cluster } from './cluster.js'
+import { ETCD_ENVIRONMENT, etcdctlVersion } from './etcdPrograms.js'
 import { until } from './until.js'
 
 t.setTimeout(600_000)
 
-const found = spawnSync('etcdctl', ['version'], { encoding: 'utf8' })
-const skip = found.status !== 0 && process.env['CI'] !== 'true' ? 'etcdctl is not installed' : false
+const skip = etcdctlVersion() === null && process.env['CI'] !== 'true' ? 'etcdctl is not installed' : false
 
 const QUOTA_BYTES = 1_000_000
 const NO_SPACE = /etcdserver: mvcc: database space exceeded/
@@ -23,8 +23,7 @@ t.test('etcdctl fills a small quota on three nodes, and makes room again', { ski
   const etcdctl = (args: readonly string[], input = '', endpoints = hosts): Promise<Ran> =>
     new Promise(resolve => {
       const argv = [`--endpoints=${endpoints.join()}`, '--command-timeout=20s', ...args]
-      const env = { PATH: process.env['PATH'] ?? '', ETCDCTL_API: '3' }
-      const child = execFile('etcdctl', argv, { env }, (error, stdout, stderr) =>
+      const child = execFile('etcdctl', argv, { env: ETCD_ENVIRONMENT }, (error, stdout, stderr) =>
         resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }),
       )
       child.stdin!.end(input)

@@ -1,4 +1,4 @@
-import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { freePorts } from './cluster.js'
+import { ETCD_ENVIRONMENT, etcdctlVersion, etcdVersion, hasEtcdutl } from './etcdPrograms.js'
 import { holds } from './until.js'
 
-const installed = ['etcd --version', 'etcdctl version'].every(line => {
-  const [program = '', argument = ''] = line.split(' ')
-  return spawnSync(program, [argument], { env: { PATH: process.env['PATH'], ETCDCTL_API: '3' } }).status === 0
-})
+const installed = etcdVersion() !== null && etcdctlVersion() !== null
+/** Reads and restores snapshot files. */
+const FILE_PROGRAM = hasEtcdutl() ? 'etcdutl' : 'etcdctl'
 
 /** Why tests against a real etcd are left out; where CI runs them they are not. */
 export const skipWithoutEtcd = installed || process.env['CI'] === 'true' ? false : 'etcd is not installed'
@@ -29,16 +29,24 @@ export interface Ran {
 }
 
 function runProgram(program: string, argv: readonly string[]): Promise<Ran> {
-  const env = { PATH: process.env['PATH'] ?? '', ETCDCTL_API: '3' }
   return new Promise(resolve => {
-    execFile(program, [...argv], { env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
-      resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
-    })
+    execFile(
+      program,
+      [...argv],
+      { env: ETCD_ENVIRONMENT, maxBuffer: 64 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr })
+      },
+    )
   })
 }
 
 export const etcdctl = (endpoint: string, ...argv: string[]): Promise<Ran> =>
   runProgram('etcdctl', [`--endpoints=${endpoint}`, ...argv])
+
+/** What etcd's own tool for files says of one. */
+export const snapshotStatus = (file: string): Promise<Ran> =>
+  runProgram(FILE_PROGRAM, ['snapshot', 'status', file])
 
 const PROGRAM = fileURLToPath(new URL('../../../bin/kvorum.js', import.meta.url))
 
@@ -83,8 +91,7 @@ export class RealEtcd {
       ...[`--listen-client-urls=${url}`, `--advertise-client-urls=${url}`],
       ...[`--listen-peer-urls=${this.peerUrl}`, `--initial-advertise-peer-urls=${this.peerUrl}`],
     ]
-    const env = { PATH: process.env['PATH'] ?? '' }
-    const child = spawn('etcd', argv, { stdio: 'ignore', env })
+    const child = spawn('etcd', argv, { stdio: 'ignore', env: { PATH: ETCD_ENVIRONMENT['PATH'] } })
     this.#child = child
     await holds('a healthy etcd', async () => {
       if (child.exitCode !== null) throw new Error(`etcd ended with ${child.exitCode}`)
@@ -103,7 +110,7 @@ export class RealEtcd {
 
   /** Fills the directory from a snapshot file; before the start. */
   restore(file: string): Promise<Ran> {
-    return runProgram('etcdctl', [
+    return runProgram(FILE_PROGRAM, [
       ...['snapshot', 'restore', file, `--data-dir=${this.dataDir}`, '--name=m1'],
       `--initial-cluster=m1=${this.peerUrl}`,
       `--initial-advertise-peer-urls=${this.peerUrl}`,

@@ -1,15 +1,15 @@
-import { execFile, spawnSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { certificates } from './certificates.js'
 import { Cluster } from './cluster.js'
+import { ETCD_ENVIRONMENT, etcdctlVersion } from './etcdPrograms.js'
 import { until } from './until.js'
 
 t.setTimeout(600_000)
 
 const KVORUM = fileURLToPath(new URL('../../../bin/kvorum.js', import.meta.url))
-const found = spawnSync('etcdctl', ['version'], { encoding: 'utf8' })
-const skip = found.status !== 0 && process.env['CI'] !== 'true' ? 'etcdctl is not installed' : false
+const skip = etcdctlVersion() === null && process.env['CI'] !== 'true' ? 'etcdctl is not installed' : false
 
 interface Ran {
   readonly status: number
@@ -19,7 +19,7 @@ interface Ran {
 
 function ran(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Ran> {
   return new Promise(resolve => {
-    const environment = { PATH: process.env['PATH'] ?? '', ETCDCTL_API: '3', ...env }
+    const environment = { ...ETCD_ENVIRONMENT, ...env }
     execFile(program, args, { env: environment }, (error, stdout, stderr) =>
       resolve({ status: error === null ? 0 : Number(error.code ?? 1), stdout, stderr }),
     )
