@@ -81,7 +81,6 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     id: 'auth-role-root',
-    isOld: true,
     applies: (step, etcd, kvorum) =>
       step.kind === 'call' &&
       step.rpc === 'etcdserverpb.Auth/RoleGet' &&
