@@ -121,6 +121,63 @@ t.test('floods of pings and of settings that are never acknowledged', async t =>
   }
 })
 
+/** HPACK: an indexed field that is in no table. */
+const NO_SUCH_FIELD = Buffer.of(0xff, 0xff, 0x03)
+const uint32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+/** Each breaks the rules for a connection as a whole: it ends. */
+const BROKEN: readonly (readonly [string, Buffer])[] = [
+  ['HEADERS whose fields are in no table', frame(1, END_HEADERS, 1, NO_SUCH_FIELD)],
+  ['HEADERS that end in the middle of a field', frame(1, END_HEADERS, 1, CALL.subarray(0, -3))],
+  ['HEADERS without a stream', frame(1, END_HEADERS, 0, CALL)],
+  ['HEADERS on a stream that is the server’s', frame(1, END_HEADERS, 2, CALL)],
+  ['HEADERS with more padding than bytes', frame(1, END_HEADERS | 8, 1, Buffer.of(200, 0))],
+  ['HEADERS too short for their priority', frame(1, END_HEADERS | 0x20, 1, Buffer.of(0))],
+  ['CONTINUATION of nothing', frame(9, END_HEADERS, 1, CALL)],
+  ['DATA on a stream that was never opened', frame(0, 0, 1, Buffer.alloc(5))],
+  ['WINDOW_UPDATE by nothing', frame(8, 0, 0, uint32(0))],
+  ['WINDOW_UPDATE beyond 2^31', frame(8, 0, 0, uint32(0x7fffffff))],
+  ['WINDOW_UPDATE of three bytes', frame(8, 0, 0, Buffer.alloc(3))],
+  ['WINDOW_UPDATE of a stream that was never opened', frame(8, 0, 7, uint32(1))],
+  ['SETTINGS of five bytes', frame(4, 0, 0, Buffer.alloc(5))],
+  ['SETTINGS of a stream', frame(4, 0, 1, Buffer.alloc(0))],
+  ['SETTINGS with a window beyond 2^31', frame(4, 0, 0, Buffer.of(0, 4, 0xff, 0xff, 0xff, 0xff))],
+  ['PING of seven bytes', frame(6, 0, 0, Buffer.alloc(7))],
+  ['a frame longer than is agreed', frame(0, 0, 1, Buffer.alloc(0x4001))],
+]
+
+t.test('frames that break the rules of HTTP/2 end their connection, and nothing else', async t => {
+  await using server = await running()
+  for (const [name, bytes] of BROKEN) {
+    const wire = await http2Wire(server)
+    wire.socket.write(bytes)
+    await until(wire.closed, `the end after ${name}`)
+    t.pass(name)
+    wire.socket.destroy()
+  }
+  // The window of one stream concerns that stream alone.
+  const wire = await http2Wire(server)
+  wire.socket.write(frame(HEADERS!, END_HEADERS, 1, CALL))
+  wire.socket.write(frame(8, 0, 1, uint32(0x7fffffff)))
+  wire.socket.write(frame(HEADERS!, END_STREAM | END_HEADERS, 3, CALL))
+  await until(() => hasReset(wire.heard(), 1), 'the reset of a stream whose window has run over')
+  t.notOk(wire.closed(), 'its connection stays')
+  wire.socket.destroy()
+  await alive(t, server, 'after all of them')
+})
+
+/** Whether a RST_STREAM for the stream is among the frames. */
+function hasReset(heard: string, stream: number): boolean {
+  const bytes = Buffer.from(heard, 'latin1')
+  for (let at = 0; at + 9 <= bytes.length; at += 9 + bytes.readUIntBE(at, 3))
+    if (bytes[at + 3] === RST_STREAM && bytes.readUInt32BE(at + 5) === stream) return true
+  return false
+}
+
 t.test('connections that say nothing, and half of something', async t => {
   await using server = await running([], { port: { connectionsMax: 200, firstByteMs: 60_000 } })
   const wires: Wire[] = []

@@ -134,3 +134,39 @@ t.test('CVE-2024-37168, zip bombs: a compressed message has the limit of what co
   t.not(await ask(server, path, framed(put, true), { 'grpc-encoding': 'zstd' }), '0', 'unknown encoding')
   t.equal(await ask(server, '/etcdserverpb.Maintenance/Status', framed(Buffer.alloc(0))), '0', 'alive')
 })
+
+t.test('CVE-2025-11392: a key is bytes and no path, however it looks', t =>
+  withServer(t, async (caller, server) => {
+    const keys = [
+      '../../../etc/passwd',
+      '/a/../../b',
+      '..\\..\\c',
+      '%2e%2e%2fd',
+      '/v3/kv/range',
+      'e\0/../f',
+      '.',
+    ]
+    for (const key of keys) {
+      const asked = Buffer.from(key)
+      await caller.call('etcdserverpb.KV/Put', { key: asked, value: asked })
+      const { kvs } = await caller.call('etcdserverpb.KV/Range', { key: asked })
+      t.same(
+        kvs.map(kv => Buffer.from(kv.key).toString()),
+        [key],
+        key,
+      )
+      const path = `${server.url}/v3/kv/range`
+      const answer = await fetch(path, {
+        method: 'POST',
+        body: JSON.stringify({ key: asked.toString('base64') }),
+      })
+      t.match(
+        await answer.json(),
+        { kvs: [{ key: asked.toString('base64') }], count: '1' },
+        `gateway: ${key}`,
+      )
+    }
+    const all = { key: Buffer.from([0]), range_end: Buffer.from([0]), count_only: true }
+    t.equal((await caller.call('etcdserverpb.KV/Range', all)).count, keys.length, 'each is a key of its own')
+  }),
+)

@@ -10,6 +10,8 @@ export interface Deviation {
   readonly id: string
   /** Only 3.4 does it, later versions do as we do. */
   readonly isOld?: true
+  /** The same steps do not always lead to it. */
+  readonly isChance?: true
   readonly applies: (step: Step, etcd: Answer, kvorum: Answer) => boolean
 }
 
@@ -99,6 +101,7 @@ export const DEVIATIONS: readonly Deviation[] = [
   },
   {
     id: 'member-id-taken',
+    isChance: true,
     applies: (step, etcd) =>
       step.kind === 'call' &&
       step.rpc === 'etcdserverpb.Cluster/MemberAdd' &&
