@@ -163,7 +163,7 @@ t.test('CVE-2025-11392: a key is bytes and no path, however it looks', t =>
       t.match(
         await answer.json(),
         { kvs: [{ key: asked.toString('base64') }], count: '1' },
-        `gateway: ${key}`,
+        `gateway: ${JSON.stringify(key)}`,
       )
     }
     const all = { key: Buffer.from([0]), range_end: Buffer.from([0]), count_only: true }
