@@ -68,6 +68,8 @@ export const LIMITS = {
   sharedBeatGroupsMin: 16,
   /** ...of so many at most. */
   heartbeatsPerMessageMax: 4_096,
+  /** Configurations of groups that are kept once for all groups that have the same. */
+  sharedConfigsMax: 256,
   /** Elections that one turn begins without having been waited for: after a start all groups want one. */
   electionsPerTurnMax: 64,
   /** Proposed but uncommitted bytes of one group before proposals are refused. */

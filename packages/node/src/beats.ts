@@ -1,7 +1,8 @@
 import type { GroupMessage, Millis, NodeId } from '@kvorum/model'
-import { hasReady, step, takeMessages, type Message } from '@kvorum/raft'
+import { answerHeartbeat, hasReady, noteHeartbeatReply, step, takeMessages, type Message } from '@kvorum/raft'
 import { beatsTogether } from './arming.js'
-import { receivedBy, routeMessages } from './consensus.js'
+import { gatherBeat, isCrowded } from './beatOutbox.js'
+import { receivedBy, routeMessages, stepGroup } from './consensus.js'
 import { isIdle } from './idle.js'
 import { collectReady } from './settle.js'
 import type { Group, Turn } from './state.js'
@@ -52,17 +53,26 @@ function beat(turn: Turn, group: Group): void {
 }
 
 export function receiveHeartbeats(turn: Turn, from: NodeId, beats: readonly GroupMessage<Message>[]): void {
+  const crowded = isCrowded(turn.state)
   for (const { group: id, message } of beats) {
     const group = receivedBy(turn, from, id, message)
-    if (group !== null) hear(turn, group, message)
+    if (group === null) continue
+    if (crowded) hear(turn, from, group, message)
+    else stepGroup(turn, group, { kind: 'receive', now: turn.now, message })
   }
 }
 
-function hear(turn: Turn, group: Group, message: Message): void {
+/** Where there is nothing to apply, to write or to tell, an answer may leave at once, and that is all there is to do. */
+function hear(turn: Turn, from: NodeId, group: Group, message: Message): void {
   const raft = group.raft!
+  if (noteHeartbeatReply(raft, turn.now, message)) return
+  const answer = answerHeartbeat(raft, turn.now, message)
+  if (answer !== null) {
+    gatherBeat(turn, from, { group: group.id, message: answer })
+    return
+  }
   const { commit } = raft
   step(raft, { kind: 'receive', now: turn.now, message })
-  // Nothing to apply, to write or to tell: an answer may leave at once, and that is all there is to do.
   const messages = raft.commit === commit && !turn.touched.has(group) ? takeMessages(raft) : null
   if (messages === null) turn.touched.add(group)
   else routeMessages(turn, group, messages)

@@ -47,6 +47,7 @@ const LEAD_TIMEOUTS = 5
  * and a leader that has not keeps all clients waiting.
  */
 export const mayLead = (state: NodeState, now: Millis): boolean =>
+  !state.options.maintenance.corruptCheck.atStart ||
   [...state.groups.values()].every(
     ({ checking: { leadsSince } }) =>
       leadsSince === 0 || now - leadsSince <= LEAD_TIMEOUTS * state.options.electionTimeoutMs,

@@ -21,11 +21,12 @@ const REPEAT_MS = 5_000
  * A member that gives no hash passes no check and gets no alarm.
  */
 export function driveChecks(turn: Turn): void {
-  const { everyMs, afterCompactionMs } = turn.state.options.maintenance.corruptCheck
-  const checksAtAll = everyMs > 0 || afterCompactionMs > 0
+  const { atStart, everyMs, afterCompactionMs } = turn.state.options.maintenance.corruptCheck
+  const checksLater = everyMs > 0 || afterCompactionMs > 0
+  if (!atStart && !checksLater) return
   for (const group of turn.state.groups.values()) {
     if (group.range === null || group.quarantined !== null) continue
-    if (!checksAtAll && group.checking.trusted && group.checking.comparison === null) continue
+    if (!checksLater && group.checking.trusted && group.checking.comparison === null) continue
     if (!group.checking.trusted) checkAtStart(turn, group)
     else checkLater(turn, group)
   }

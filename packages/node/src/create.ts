@@ -54,6 +54,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     flushing: createFlushing(),
     persisting: createPersisting(),
     timers: createTimers(),
+    configs: new Map(),
     beats: createBeats(),
     calls: createCalls(firstIdOf(initial.identity.boot)),
     tasks: new Map(),

@@ -24,6 +24,12 @@ export function popDue<Item extends { readonly due: Millis }>(heap: Heap<Item>, 
   return first
 }
 
+/** Puts `item` in the place of the earliest one, which there must be. */
+export function replaceFirst<Item extends { readonly due: Millis }>(heap: Heap<Item>, item: Item): void {
+  heap[0] = item
+  sink(heap)
+}
+
 export const nextDueOf = <Item extends { readonly due: Millis }>(heap: Heap<Item>): Millis =>
   heap[0]?.due ?? Infinity
 

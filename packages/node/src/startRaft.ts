@@ -1,5 +1,5 @@
-import type { Index, LogBase, Term } from '@kvorum/model'
-import { createRaft, decodeConfig, type RaftInitial } from '@kvorum/raft'
+import { LIMITS, toKeyString, type GroupConfig, type Index, type LogBase, type Term } from '@kvorum/model'
+import { createRaft, decodeConfig, encodeConfig, type RaftInitial } from '@kvorum/raft'
 import { stepGroup } from './consensus.js'
 import type { GroupMachine } from './groupMachine.js'
 import type { Group, Turn } from './state.js'
@@ -42,6 +42,16 @@ export function startRaft(turn: Turn, group: Group): void {
   if (log === 'storeLost') machine.installing = true
 }
 
+/** Most groups have the same members: one record of them serves all, and is at hand when the next group is looked at. */
+function sharedConfig({ state }: Turn, config: GroupConfig): GroupConfig {
+  const key = toKeyString(encodeConfig(config))
+  const shared = state.configs.get(key)
+  if (shared !== undefined) return shared
+  if (state.configs.size >= LIMITS.sharedConfigsMax) state.configs.clear()
+  state.configs.set(key, config)
+  return config
+}
+
 type Verdict = 'storeWithin' | 'storeAhead' | 'storeLost'
 
 function judgeLog(recovered: RecoveredGroup, machine: GroupMachine): Verdict {
@@ -64,7 +74,7 @@ function initialOf(turn: Turn, recovered: RecoveredGroup, machine: GroupMachine,
     now: turn.now,
     hardState,
     base,
-    config: config.value,
+    config: sharedConfig(turn, config.value),
     configIndex: within ? config.index : base.index,
     applied: within ? machine.applied : base.index,
     termRuns,

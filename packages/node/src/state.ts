@@ -1,5 +1,6 @@
 import type {
   BootIdentity,
+  GroupConfig,
   GroupId,
   GroupMessage,
   Index,
@@ -77,6 +78,8 @@ export interface NodeState {
   readonly flushing: Flushing
   readonly persisting: Persisting
   readonly timers: GroupTimers
+  /** Configurations that groups began with here, by their bytes. */
+  readonly configs: Map<string, GroupConfig>
   readonly beats: Beats
   readonly calls: Calls
   readonly tasks: Map<number, Task>

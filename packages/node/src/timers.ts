@@ -1,5 +1,5 @@
 import type { GroupId, Millis } from '@kvorum/model'
-import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
+import { nextDueOf, popDue, pushHeap, replaceFirst, type Heap } from './heap.js'
 
 /**
  * Which groups have something to do when, so that the cost of a tick follows the groups that are due. Moving
@@ -39,9 +39,13 @@ export function refreshTimers({ heap, armed }: GroupTimers, dueOf: (group: Group
     const counts = armed.get(item.group) === item.due
     const due = counts ? dueOf(item.group) : Infinity
     if (counts && due <= item.due) return
-    popDue(heap, item.due)
-    if (counts) armed.delete(item.group)
-    if (due < Infinity) armTimer({ heap, armed }, item.group, due)
+    if (due < Infinity) {
+      armed.set(item.group, due)
+      replaceFirst(heap, { due, group: item.group })
+    } else {
+      if (counts) armed.delete(item.group)
+      popDue(heap, item.due)
+    }
   }
 }
 

@@ -13,6 +13,7 @@
  * sync `persist`, then send `sendAfterPersist` and step `persisted`; apply `committedEntries` and step `applied`;
  * tick when `nextDue` has come.
  */
+export { answerHeartbeat, noteHeartbeatReply } from './beats.js'
 export { committedEntries, peekCommitted } from './fetch.js'
 export { configAt } from './history.js'
 export { decodeConfig, encodeConfig } from './config.js'

@@ -1,6 +1,17 @@
 import { committedIndex, decodeConfig, encodeConfig, hasQuorum, majority, voteResult } from '@kvorum/raft'
 import type { Message, MessageBody, MessageKind, Role } from '@kvorum/raft'
-import { createRaft, hasReady, propose, step, takeMessages, takeReady } from '@kvorum/raft'
+import {
+  answerHeartbeat,
+  createRaft,
+  hasReady,
+  noteHeartbeatReply,
+  propose,
+  readIndex,
+  step,
+  takeMessages,
+  takeReady,
+  transferLeadership,
+} from '@kvorum/raft'
 import type { Entry, GroupConfig } from '@kvorum/model'
 import {
   cacheAt,
@@ -410,3 +421,65 @@ t.test('takeMessages is takeReady where that has only messages to give', t => {
   t.ok(taken > 40, `${taken} times`)
   t.end()
 })
+
+t.test('the short way of heartbeats is the long one', t => {
+  const roles: readonly Role[] = ['follower', 'preCandidate', 'candidate', 'leader']
+  let short = 0
+  for (const role of roles) {
+    for (const body of Object.values<MessageBody>(bodies)) {
+      for (const term of [1, 2, 3]) {
+        for (const prepare of [() => undefined, following, replicating, reading, transferring]) {
+          const [raft, twin] = [inRole(role), inRole(role)]
+          for (const one of [raft, twin]) {
+            prepare(one)
+            takeAll(one)
+          }
+          const message = { from: rid(2), to: rid(1), term, ...body } as Message
+          const before = structuredClone(raft)
+          const answer = answerHeartbeat(raft, 7, message)
+          const noted = noteHeartbeatReply(raft, 7, message)
+          if (answer === null && !noted) {
+            t.strictSame(structuredClone(raft), before, 'nothing was changed')
+            continue
+          }
+          short++
+          step(twin, { kind: 'receive', now: 7, message })
+          t.strictSame(takeAll(twin), answer === null ? [] : [answer])
+          t.strictSame(structuredClone(raft), structuredClone(twin), `${role} ${body.kind}`)
+        }
+      }
+    }
+  }
+  t.ok(short >= 7, `${short} times`)
+  t.end()
+})
+
+type AnyRaft = ReturnType<typeof createRaft>
+function from2(raft: AnyRaft, body: MessageBody): void {
+  const message = { from: rid(2), to: rid(1), term: 2, ...body } as Message
+  step(raft, { kind: 'receive', now: 2, message })
+}
+
+/** Knows its leader. */
+function following(raft: AnyRaft): void {
+  if (raft.role !== 'leader') from2(raft, bodies.heartbeat)
+}
+
+/** The follower has everything. */
+function replicating(raft: AnyRaft): void {
+  takeAll(raft)
+  from2(raft, bodies.appendReply)
+  takeAll(raft)
+  from2(raft, bodies.appendReply)
+}
+
+/** A round is under way. */
+function reading(raft: AnyRaft): void {
+  replicating(raft)
+  readIndex(raft, 3, 1)
+}
+
+function transferring(raft: AnyRaft): void {
+  replicating(raft)
+  transferLeadership(raft, 3, rid(2))
+}

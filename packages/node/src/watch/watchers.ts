@@ -212,7 +212,7 @@ export function driveWatchers(turn: Turn): void {
   const { streams, shards, merged } = turn.state.hub
   for (const stream of streams.values()) if (stream.waiting.length > 0) createWaiting(turn, stream)
   if (merged.size > 0) driveMerged(turn)
-  for (const hub of shards.values()) feedBehind(turn, hub)
+  if (streams.size > 0) for (const hub of shards.values()) feedBehind(turn, hub)
   for (const hub of merged.values()) feedBehind(turn, hub)
   for (const stream of streams.values()) if (stream.progressAsked) answerProgress(turn, stream)
 }
