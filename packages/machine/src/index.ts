@@ -57,6 +57,7 @@ export { prefetch } from './prefetch.js'
 export { guardRefusal, mayBeRefused, spaceWanted, versionCharge } from './quota.js'
 export { readPage, readRange, type ReadReply, readTxn } from './read.js'
 export { createReader, type Reader } from './reader.js'
+export { readRetired, retiredKey, retiredRow, unmarkRetired, type RetiredMark } from './retired.js'
 export {
   beginRestore,
   finishRestore,

@@ -31,9 +31,12 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
     'authFence',
     'guard',
     'revisions',
+    'retired',
   ] as const
   const { values } = yield { gets: names.map(name => groupKey(group, name)), scans: [] }
-  const [meta, config, applying, purge, installing, authFence, guard, revisions] = values
+  const [meta, config, applying, purge, installing, authFence, guard, revisions, retired] = values
+  // It has moved away: what is left of its rows is being cleared.
+  if (retired) return null
   const machine = createMachine(options)
   if (installing) {
     machine.installing = true

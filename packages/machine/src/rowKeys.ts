@@ -34,6 +34,7 @@ export const GROUP_ROWS = {
   session: 0x53,
   revisions: 0x56,
   applying: 0x57,
+  retired: 0x58,
 } as const
 
 const ZERO = 0x00

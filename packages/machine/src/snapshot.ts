@@ -56,13 +56,14 @@ function scansOf({ group, range }: ShardRows, values: boolean): StoreScan[] {
   return rows.map(({ gte, lt }) => ({ gte, lt, ...page }))
 }
 
-/** The mark of a half-installed snapshot speaks of this store, not of the state. */
+/** The marks of a half-installed snapshot and of a replica that has gone speak of this store, not of the state. */
 export function inSnapshot({ range }: ShardRows, rowKey: Uint8Array): boolean {
   if (isAttachment(rowKey)) {
     const key = parseAttachmentKey(rowKey)
     return key !== null && rangeContains(range, key)
   }
-  if (rowKey[0] === TABLES.group) return rowKey[5] !== GROUP_ROWS.installing
+  if (rowKey[0] === TABLES.group)
+    return rowKey[5] !== GROUP_ROWS.installing && rowKey[5] !== GROUP_ROWS.retired
   if (rowKey[0] !== TABLES.history) return true
   const at = parseHistoryKey(rowKey)
   // An unreadable row is nobody's: cleared by none, and refused by whoever reads it.

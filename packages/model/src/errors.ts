@@ -55,6 +55,7 @@ export type ErrorCode =
   | 'splitKeyInvalid'
   | 'tooManyShards'
   | 'shardChanged'
+  | 'leaderFollows'
   | 'shardNotPlaced'
   | 'placeInvalid'
   | 'nodeFull'

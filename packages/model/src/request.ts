@@ -83,8 +83,8 @@ export type RequestBody =
       readonly branches: readonly boolean[]
       readonly work: Uint8Array
     }
-  /** The cluster's leadership goes to this member. Only its present leader does it. */
-  | { readonly kind: 'moveLeader'; readonly to: NodeId }
+  /** The leadership of the group (absent: of the cluster) goes to this member. Only its present leader does it. */
+  | { readonly kind: 'moveLeader'; readonly to: NodeId; readonly group?: GroupId }
 
 export type OracleAsk = { readonly kind: 'alloc'; readonly count: number } | { readonly kind: 'current' }
 

@@ -5,6 +5,7 @@ import { createAlarmDuty } from './alarms.js'
 import { createAuthFences } from './authFences.js'
 import { createBeats } from './beats.js'
 import { createCompactionDuty } from './autoCompaction.js'
+import { createBalancing } from './balanceView.js'
 import { createCalls } from './calls.js'
 import { startRaft } from './startRaft.js'
 import { createFlushing } from './flush.js'
@@ -13,6 +14,7 @@ import { emptyGroup, neverWritten, takeDormant } from './groups.js'
 import { considerAdmission, createPeer } from './identity.js'
 import { createTransactionDuty } from './transactions/state.js'
 import { createPersisting } from './persisting.js'
+import { createReplicas } from './replicaRecords.js'
 import { NO_KEYS } from './claims.js'
 import { rosterApplied } from './roster.js'
 import { mapApplied } from './routing.js'
@@ -43,6 +45,8 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     roster: NO_ROSTER,
     rosterToldAt: 0,
     groups: new Map(),
+    replicas: createReplicas(),
+    remotes: new Map(),
     dormant: new Map(),
     search: 'none',
     shards: { version: 0, shards: bootstrap.shards },
@@ -60,6 +64,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     tasks: new Map(),
     alarms: createAlarmDuty(),
     compactions: createCompactionDuty(),
+    balancing: createBalancing(),
     hashes: 0,
     hub: createHub(),
     authFences: createAuthFences(),

@@ -1,11 +1,11 @@
 import { LIMITS, META_GROUP } from '@kvorum/model'
-import { clusterVersionOf, compareVersions, encodeMetaCommand, type MetaCommand } from '@kvorum/placement'
+import { clusterVersionOf, compareVersions } from '@kvorum/placement'
 import { hasQuorum } from '@kvorum/raft'
 import { driveAuthChanges } from './authChanges.js'
 import { tendAlarms } from './alarms.js'
 import { isCrowded } from './beatOutbox.js'
 import { driveAutoCompaction } from './autoCompaction.js'
-import { openCall } from './calls.js'
+import { driveBalance } from './balancing.js'
 import { mayLead } from './checking.js'
 import { driveChecks } from './corruptChecks.js'
 import { driveShardCompaction } from './compactShards.js'
@@ -15,7 +15,10 @@ import { losePatienceWithOracle } from './leaderRevisions.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { bindCommand, driveMembership } from './membershipDuty.js'
 import { openMissing } from './missingReplicas.js'
+import { proposeMeta } from './metaProposals.js'
 import { driveMoves } from './moveLeader.js'
+import { retryElsewhere } from './remotes.js'
+import { tendReplicas } from './replicas.js'
 import { tendRoster } from './roster.js'
 import { driveShardOperations } from './shardOperations.js'
 import { expireStreams } from './snapshotSend.js'
@@ -23,7 +26,7 @@ import { driveInstall } from './snapshotInstall.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { notifyProgress } from './watch/progress.js'
 import { driveOrphans } from './transactions/orphans.js'
-import { retryUnplaced, retryWaiting, routeCall } from './writes.js'
+import { retryUnplaced, retryWaiting } from './writes.js'
 
 /** What a node sees to from time to time, without being asked. */
 export function doDuties(turn: Turn): void {
@@ -46,6 +49,9 @@ export function doDuties(turn: Turn): void {
     if (mustNotLead) handOver(turn, group)
   }
   if (elections === LIMITS.electionsPerTurnMax) goOnAtOnce(turn)
+  retryElsewhere(turn)
+  tendReplicas(turn)
+  driveBalance(turn)
   openMissing(turn)
   retryUnplaced(turn)
   tendAlarms(turn, share)
@@ -144,16 +150,6 @@ function bindMembers(turn: Turn, group: Group): void {
   const { meta } = group.machine
   const command = meta === null ? null : bindCommand(turn.state, meta, group)
   if (command !== null && leaderNode(group) !== null) proposeMeta(turn, command)
-}
-
-/** At most one command of the node's own is under way. */
-function proposeMeta(turn: Turn, command: MetaCommand): void {
-  const { state } = turn
-  if (turn.now < state.metaCommandUntil) return
-  state.metaCommandUntil = turn.now + state.options.electionTimeoutMs * 2
-  const request = { kind: 'meta' as const, command: encodeMetaCommand(command) }
-  const call = openCall(turn, { kind: 'self' }, request, state.metaCommandUntil)
-  if (call !== null) routeCall(turn, call)
 }
 
 /** While there is one data shard, its leader is the meta group's: one node to ask, one term to report. */

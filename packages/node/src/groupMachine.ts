@@ -82,7 +82,10 @@ function* loadMeta(machine: GroupMachine, bootstrap: Bootstrap): Generator<Store
     return
   }
   if (row === null) {
-    machine.meta = createMetaState(bootstrap.nodes, bootstrap.shards)
+    machine.meta = createMetaState(bootstrap.nodes, bootstrap.shards, {
+      replicas: bootstrap.replicas ?? 0,
+      members: bootstrap.metaConfig.replicas,
+    })
     if (bootstrap.oracle === true) machine.meta.ceiling = FIRST_REVISION
     machine.meta.config = encodeConfig(bootstrap.metaConfig)
   } else machine.meta = decodeMetaState(row)

@@ -1,10 +1,11 @@
-import type { ErrorCode, NodeId } from '@kvorum/model'
+import type { ErrorCode, Millis, NodeId } from '@kvorum/model'
 import { seatOf, type MemberCommand, type MetaCommand, type MetaState } from '@kvorum/placement'
+import { mayDrain } from './balanceView.js'
 import { metaOf } from './membership.js'
 import type { NodeState } from './state.js'
 
 /** What only the leader can judge: who is there, and how far a learner is. Null: nothing against it. */
-export function judgeMemberCommand(state: NodeState, command: MetaCommand): ErrorCode | null {
+export function judgeMemberCommand(state: NodeState, command: MetaCommand, now: Millis): ErrorCode | null {
   const meta = metaOf(state)
   if (meta === null) return null
   switch (command.kind) {
@@ -14,6 +15,10 @@ export function judgeMemberCommand(state: NodeState, command: MetaCommand): Erro
       return command.strict ? judgeRemoval(state, meta, command) : null
     case 'promoteMember':
       return judgePromotion(state, meta, command.node)
+    case 'placeShard':
+      return meta.placement.replicas === 0 ? 'shardNotPlaced' : null
+    case 'drainNode':
+      return judgeDrain(state, meta, command, now)
     default:
       return null
   }
@@ -39,6 +44,16 @@ function judgeRemoval(
   if (!voters.includes(node) || !isPresent(state, node) || voters.length === 1) return null
   const present = voters.filter(id => isPresent(state, id)).length - 1
   return present < 1 + Math.floor((voters.length - 1) / 2) ? 'unhealthy' : null
+}
+
+function judgeDrain(
+  state: NodeState,
+  meta: MetaState,
+  { node, drain }: Extract<MetaCommand, { kind: 'drainNode' }>,
+  now: Millis,
+): ErrorCode | null {
+  if (!drain || seatOf(meta, node) === undefined) return null
+  return mayDrain(state, meta, now, node) ? null : 'drainNowhere'
 }
 
 /** Within so much of the leader's log a learner counts as caught up, as in etcd. */

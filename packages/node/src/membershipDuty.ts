@@ -1,9 +1,11 @@
 import { META_GROUP } from '@kvorum/model'
-import { isTaken, type MetaCommand, type MetaState } from '@kvorum/placement'
+import { isTaken, placedShard, type MetaCommand, type MetaState } from '@kvorum/placement'
 import { isReadyToVote, proposeConfig } from '@kvorum/raft'
 import { openCall } from './calls.js'
+import { handOver } from './consensus.js'
 import { leads, metaOf, nodeOfReplica } from './membership.js'
-import { nextChange } from './membershipPlan.js'
+import { isAsWanted, nextChange } from './membershipPlan.js'
+import { proposeMeta } from './metaProposals.js'
 import { isCountedElsewhere } from './roster.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { routeCall } from './writes.js'
@@ -29,9 +31,14 @@ export function driveMembership(turn: Turn, group: Group): void {
     const node = nodeOfReplica(group, id)
     return group.id !== META_GROUP || node === null || !isCountedElsewhere(state, node, META_GROUP)
   }
-  const change = nextChange(raft.config, meta, raft.id, caughtUp, mayGo)
-  if (change === null || raft.transfer !== null) return
-  if (!knowsEnough(turn, group)) return
+  const change = nextChange(raft.config, meta, raft.id, caughtUp, mayGo, group.id)
+  if (change === null) {
+    tellPlaced(turn, group, meta)
+    return
+  }
+  if (raft.transfer !== null || !knowsEnough(turn, group)) return
+  // One that stays should lead before this replica goes: nobody then waits for an election.
+  if (change.remove.includes(raft.id) && isPlaced(meta, group) && handOver(turn, group)) return
   if (proposeConfig(raft, turn.wall, change).ok) {
     turn.touched.add(group)
     note(turn, 'info', 'The members of a group change', {
@@ -41,6 +48,18 @@ export function driveMembership(turn: Turn, group: Group): void {
       removed: change.remove.length,
     })
   }
+}
+
+const isPlaced = (meta: MetaState, { id }: Group): boolean => placedShard(meta, id) !== undefined
+
+/** The group is as it was wanted, and has decided so: whoever it let go may go for good. */
+function tellPlaced(turn: Turn, group: Group, meta: MetaState): void {
+  const { raft } = group
+  const placed = placedShard(meta, group.id)
+  const last = raft?.configs.at(-1)
+  if (placed === undefined || placed.settled || raft === null || last === undefined) return
+  if (last.index > raft.commit || !isAsWanted(last.config, meta, group.id)) return
+  proposeMeta(turn, { kind: 'shardPlaced', group: group.id, nodes: placed.nodes, index: last.index })
 }
 
 function knowsEnough(turn: Turn, group: Group): boolean {

@@ -1,10 +1,11 @@
 import { META_GROUP, type GroupId } from '@kvorum/model'
+import { placedShard, type MetaState } from '@kvorum/placement'
 import { isTaken, NO_KEYS } from './claims.js'
 import { emptyGroup, takeDormant } from './groups.js'
 import { waitForSnapshot } from './groupMachine.js'
 import { metaOf } from './membership.js'
 import { startRaft } from './startRaft.js'
-import type { Group, Turn } from './state.js'
+import type { Group, NodeState, Turn } from './state.js'
 import { createShardHub } from './watch/hub.js'
 
 /**
@@ -19,9 +20,18 @@ export function openMissing(turn: Turn): void {
   const meta = metaOf(state)
   const own = state.groups.get(META_GROUP)
   if (meta === null || own === undefined || state.search === 'running') return
-  const missing = meta.shards.shards.filter(({ group }) => !state.groups.has(group))
+  const missing = meta.shards.shards.filter(
+    ({ group }) => !state.groups.has(group) && mayBeHere(state, meta, group),
+  )
   if (missing.length === 0 || ![...state.groups.values()].every(isLoaded)) return
   for (const { group, range } of missing) if (!isTaken(state, range, group)) open(turn, group, own)
+}
+
+/** Not a shard that is placed elsewhere, nor one that went from here and is not known to be gone. */
+function mayBeHere({ options, replicas }: NodeState, meta: MetaState, group: GroupId): boolean {
+  const placed = placedShard(meta, group)
+  if (placed === undefined) return true
+  return placed.nodes.includes(options.self) && replicas.marks === 'read' && !replicas.retired.has(group)
 }
 
 function open(turn: Turn, id: GroupId, meta: Group): void {

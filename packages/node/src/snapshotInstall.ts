@@ -8,22 +8,17 @@ import {
   type NodeId,
   type ReplicaId,
   type SnapshotMeta,
-  type StoreAnswer,
-  type StoreNeed,
-  type StorePage,
-  type StoreScan,
 } from '@kvorum/model'
 import {
   beginInstall as markInstalling,
-  clearScans,
   finishInstall as unmarkInstalling,
-  inSnapshot,
   overlayBytes,
   overlayPut,
 } from '@kvorum/machine'
 import { routeRanges } from '@kvorum/placement'
 import { resetApplying } from './applying.js'
 import { failCall } from './calls.js'
+import { clearRows } from './clearRows.js'
 import { stepGroup } from './consensus.js'
 import { afterNextSync } from './flush.js'
 import { forgetState, keepFoundings, loadGroup } from './groupMachine.js'
@@ -103,7 +98,6 @@ export function beginInstall(
 /** Of all keys that this replica has, or may have, rows of. */
 function clearOldRows(turn: Turn, group: Group, installing: Installing): void {
   const { range, id } = group
-  const scans = range === null ? [] : clearScans({ group: id, range })
   if (range !== null) {
     for (const row of markInstalling({ group: id, range }, turn.state.options.checksum))
       overlayPut(turn.state.overlay, row)
@@ -111,7 +105,7 @@ function clearOldRows(turn: Turn, group: Group, installing: Installing): void {
   // Rows are cleared as the store lists them: what earlier entries, or an earlier attempt, left in front of it
   // has to be in it first.
   afterNextSync(turn, later => {
-    if (group.installing === installing) clearPage(later, group, installing, scans)
+    if (group.installing === installing) clearKeys(later, group, installing)
   })
 }
 
@@ -150,38 +144,24 @@ function fitsHere(turn: Turn, group: Group, installing: Installing, meta: Snapsh
   return false
 }
 
-function clearPage(turn: Turn, group: Group, installing: Installing, scans: StoreScan[]): void {
-  const shard = { group: group.id, range: group.range ?? ALL_KEYS }
-  if (scans.length === 0) {
+function clearKeys(turn: Turn, group: Group, installing: Installing): void {
+  const pull = (later: Turn): void => {
     installing.phase = 'pulling'
-    driveInstall(turn, group)
+    driveInstall(later, group)
+  }
+  if (group.range === null) {
+    pull(turn)
     return
   }
-  runTask(turn, {
+  clearRows(turn, {
     group: group.id,
-    view: null,
-    step: readPage(scans[0]!, turn.state.options.limits.pageRowsMax),
-    done: (later, page) => {
-      if (group.installing !== installing) return
-      for (const { key } of page.rows) {
-        if (inSnapshot(shard, key)) overlayPut(later.state.overlay, { key, value: null })
-      }
+    range: group.range,
+    goesOn: () => group.installing === installing,
+    cleared: later => {
       installing.lastHeardAt = later.now
-      const last = page.rows.at(-1)
-      const rest =
-        page.more && last !== undefined
-          ? [{ ...scans[0]!, gte: Buffer.concat([last.key, Buffer.of(0)]) }, ...scans.slice(1)]
-          : scans.slice(1)
-      clearPage(later, group, installing, rest)
     },
-    failed: () => undefined,
-    holdsLayers: true,
+    done: pull,
   })
-}
-
-function* readPage(scan: StoreScan, rowsMax: number): Generator<StoreNeed, StorePage, StoreAnswer> {
-  const { pages } = yield { gets: [], scans: [{ ...scan, values: false, rowsMax }] }
-  return pages[0]!
 }
 
 /** Asks for the next chunk when there is room for it, and gives up on a silent sender. */

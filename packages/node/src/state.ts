@@ -21,6 +21,7 @@ import type { Beats } from './beats.js'
 import type { HeldAnswer } from './authChanges.js'
 import type { AuthFences } from './authFences.js'
 import type { CompactionDuty } from './autoCompaction.js'
+import type { Balancing } from './balanceView.js'
 import type { Call, Calls } from './calls.js'
 import type { Checking } from './checking.js'
 import type { Compacting } from './compaction.js'
@@ -35,6 +36,8 @@ import type { NodeOracle } from './oracle.js'
 import type { LogBytes } from './logBytes.js'
 import type { Persisting } from './persisting.js'
 import type { Reads } from './reads.js'
+import type { Remotes } from './remotes.js'
+import type { Replicas } from './replicaRecords.js'
 import type { Installing } from './snapshotInstall.js'
 import type { UnderWay } from './shardOperations.js'
 import type { SnapshotStream } from './snapshotSend.js'
@@ -60,6 +63,9 @@ export interface NodeState {
   /** When those who do not speak were told of it last. */
   rosterToldAt: Millis
   readonly groups: Map<GroupId, Group>
+  readonly replicas: Replicas
+  /** Shards that are placed elsewhere, as far as somebody asked for them. */
+  readonly remotes: Remotes
   /** What the log remembers of groups that are not here yet; see missingReplicas.ts. */
   readonly dormant: Map<GroupId, RecoveredGroup>
   /** For groups that the store has rows of, and that were not known at the start. */
@@ -85,6 +91,7 @@ export interface NodeState {
   readonly tasks: Map<number, Task>
   readonly alarms: AlarmDuty
   readonly compactions: CompactionDuty
+  readonly balancing: Balancing
   /** Hashes of the store being computed. */
   hashes: number
   readonly hub: Hub

@@ -1,4 +1,5 @@
-import { LIMITS, unreachable, type GroupId, type NodeId } from '@kvorum/model'
+import { LIMITS, unreachable, type Entry, type GroupId, type NodeId } from '@kvorum/model'
+import { step } from '@kvorum/raft'
 import { driveApply, driveHidden } from './apply.js'
 import { skipMovedTimers } from './arming.js'
 import { sendBeats } from './beatOutbox.js'
@@ -154,7 +155,7 @@ function take(it: Turn, input: Input): void {
       fetched(it, input.id, input.answer)
       return
     case 'logRead':
-      withGroup(it, input.group, group => stepGroup(it, group, { kind: 'fetched', entries: input.entries }))
+      logRead(it, input.group, input.entries)
       return
     case 'logDamaged':
       withGroup(it, input.group, group => quarantine(it, group, input.problem))
@@ -232,6 +233,14 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
     default:
       unreachable(parcel)
   }
+}
+
+/** Also of a replica that has gone meanwhile: it may come back, and waits for no other answer. */
+function logRead(it: Turn, id: GroupId, entries: readonly Entry[]): void {
+  const group = it.state.groups.get(id) ?? it.state.replicas.retired.get(id)?.group
+  if (group?.raft == null) return
+  step(group.raft, { kind: 'fetched', entries })
+  if (it.state.groups.has(id)) it.touched.add(group)
 }
 
 function withGroup(it: Turn, id: GroupId, act: (group: Group) => void): void {

@@ -186,8 +186,24 @@ export interface NodeOptions {
   readonly checksum: Checksum
   /** A command that takes longer to be applied is told of; default: none is. */
   readonly slowApplyMs?: Millis
+  /** Replicas are moved and leaders spread by themselves where shards are placed; absent: only by hand. */
+  readonly balance?: BalanceOptions
   /** The same on all nodes of a cluster, for ever; default: LIMITS. The simulator draws tiny ones. */
   readonly longCommand?: LongCommandBound
+}
+
+/** When the balancer acts; times in milliseconds. */
+export interface BalanceOptions {
+  /** A member that is missing for so long is taken for dead. */
+  readonly deadAfterMs: Millis
+  /** A member is given something when it has been there for so long. */
+  readonly steadyAfterMs: Millis
+  /** Between two looks. */
+  readonly everyMs: Millis
+  /** Shards moving at a time, in the whole cluster. */
+  readonly movesMax: number
+  /** Leaderships handed over at a look. */
+  readonly transfersMax: number
 }
 
 /** What the log remembered of one group. */
@@ -229,4 +245,6 @@ export interface Bootstrap {
    * and its configurations are empty until then.
    */
   readonly joined: ReplicaId | null
+  /** Replicas that each shard should have; absent or 0: one on every member. */
+  readonly replicas?: number
 }

@@ -22,6 +22,7 @@ import { moveLeader } from './moveLeader.js'
 import { queueForOracle } from './oracle.js'
 import { readAtOneRevision } from './oracleReads.js'
 import { queueRead, readAt } from './reads.js'
+import { isElsewhere, noteRemote, placeElsewhere } from './remotes.js'
 import { readLocally } from './localReads.js'
 import { callMoved } from './moved.js'
 import { hasKeysOf, learnRoute } from './routing.js'
@@ -78,16 +79,15 @@ export function receiveReply(turn: Turn, from: NodeId, id: number, result: Clien
   call.forward = null
   const group = call.group === null ? undefined : turn.state.groups.get(call.group)
   const untaken = !result.ok && result.error.outcome === 'notApplied'
+  const isAnswer = !untaken || !RETRIED.has(result.error.code)
+  if (call.group !== null) noteRemote(turn.state, call.group, from, isAnswer)
   if (untaken && result.error.code === 'staleRoute') {
     learnRoute(turn.state, result.error)
     callMoved(turn, group ?? null, call)
     return
   }
-  if (untaken && group !== undefined && RETRIED.has(result.error.code)) {
-    takeBack(turn, group, call)
-  } else {
-    finishCall(turn, call, result)
-  }
+  if (isAnswer || call.group === null) finishCall(turn, call, result)
+  else takeBackFrom(turn, call.group, call)
 }
 
 /** Refusals that only say "not here, not now": the call goes to the next leader. */
@@ -95,28 +95,39 @@ const RETRIED: ReadonlySet<string> = new Set(['notLeader', 'leaderChanged', 'noL
 
 /** The connection to `node` broke: what was sent there may or may not have been taken. */
 export function forwardsLost(turn: Turn, node: NodeId): void {
-  const { calls, groups } = turn.state
+  const { calls } = turn.state
   for (const [id, { call, to }] of calls.forwarded) {
     if (to !== node) continue
     calls.forwarded.delete(id)
     call.forward = null
-    const group = call.group === null ? undefined : groups.get(call.group)
-    if (isIdempotent(call.request) && group !== undefined) {
+    if (isIdempotent(call.request) && call.group !== null) {
       call.sentBefore = call.request.kind === 'write'
-      awaitLeader(turn, group, call)
+      noteRemote(turn.state, call.group, node, false)
+      const group = turn.state.groups.get(call.group)
+      if (group !== undefined) awaitLeader(turn, group, call)
+      else notHere(turn, call.group, call)
     } else failCall(turn, call, 'timeoutConnectionLost', 'unknown')
   }
 }
 
 /** These never reached the connection: nothing has happened yet. */
 export function forwardDropped(turn: Turn, id: number): void {
-  const { calls, groups } = turn.state
+  const { calls } = turn.state
   const forwarded = calls.forwarded.get(id)
   if (forwarded === undefined) return
   calls.forwarded.delete(id)
-  forwarded.call.forward = null
-  const group = forwarded.call.group === null ? undefined : groups.get(forwarded.call.group)
-  if (group !== undefined) takeBack(turn, group, forwarded.call)
+  const { call, to } = forwarded
+  call.forward = null
+  if (call.group === null) return
+  noteRemote(turn.state, call.group, to, false)
+  takeBackFrom(turn, call.group, call)
+}
+
+/** Nothing came of sending it on: another node, if there is one that is not yet asked. */
+function takeBackFrom(turn: Turn, id: GroupId, call: Call): void {
+  const group = turn.state.groups.get(id)
+  if (group !== undefined) takeBack(turn, group, call)
+  else notHere(turn, id, call)
 }
 
 export function cancelCall(turn: Turn, id: number): void {
@@ -128,10 +139,8 @@ export function cancelCall(turn: Turn, id: number): void {
 export function routeOwn(turn: Turn): void {
   for (let call = turn.routing.shift(); call !== undefined; call = turn.routing.shift()) {
     if (call.done) continue
-    const group = call.group === null ? undefined : turn.state.groups.get(call.group)
     if (call.group === null) routeCall(turn, call)
-    else if (group === undefined) unplaced(turn, call)
-    else placeCall(turn, group, call)
+    else placeAt(turn, call.group, call)
   }
 }
 
@@ -145,10 +154,23 @@ export function routeCall(turn: Turn, call: Call): void {
     takeApart(turn, call)
     return
   }
-  const group = groupOf(turn, call)
-  if (group === null) return
-  call.group = group.id
-  placeCall(turn, group, call)
+  const id = groupOf(turn, call)
+  if (id === null) return
+  call.group = id
+  placeAt(turn, id, call)
+}
+
+function placeAt(turn: Turn, id: GroupId, call: Call): void {
+  const group = turn.state.groups.get(id)
+  if (group === undefined) notHere(turn, id, call)
+  else placeCall(turn, group, call)
+}
+
+/** The shard's replicas are elsewhere, or the map knows of a shard that is still to come here. */
+function notHere(turn: Turn, id: GroupId, call: Call): void {
+  if (isElsewhere(turn.state, id)) placeElsewhere(turn, id, call)
+  else if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
+  else turn.state.unplaced.push(call)
 }
 
 /** Of a client that this node serves: reads of a cluster with an oracle. */
@@ -172,14 +194,13 @@ function takeApart(turn: Turn, call: Call): void {
   else readAtOneRevision(turn, call)
 }
 
-function groupOf(turn: Turn, call: Call): Group | null {
-  const { groups, shards } = turn.state
+function groupOf(turn: Turn, call: Call): GroupId | null {
+  const { shards } = turn.state
   const { request } = call
-  let id: GroupId | null
+  let id: GroupId
   switch (request.kind) {
     case 'barrier':
     case 'meta':
-    case 'moveLeader':
     case 'alarm':
     case 'oracle':
       id = META_GROUP
@@ -189,6 +210,9 @@ function groupOf(turn: Turn, call: Call): Group | null {
     case 'transactionRead':
     case 'authFence':
       id = request.group
+      break
+    case 'moveLeader':
+      id = request.group ?? META_GROUP
       break
     case 'write':
     case 'read': {
@@ -205,15 +229,7 @@ function groupOf(turn: Turn, call: Call): Group | null {
       // Leases, and what concerns all keys, live in the first shard while there is only one (dense mode).
       id = shards.shards[0]!.group
   }
-  const group = groups.get(id)
-  if (group === undefined) unplaced(turn, call)
-  return group ?? null
-}
-
-/** The map knows of a shard that is still to come here. */
-function unplaced(turn: Turn, call: Call): void {
-  if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
-  else turn.state.unplaced.push(call)
+  return id
 }
 
 /** Time has passed, or a replica has come. */
@@ -240,7 +256,7 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'read' && request.at !== undefined) readAt(turn, group, call, request.at.index)
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
-  else if (request.kind === 'moveLeader') moveLeader(turn, group, call, request.to)
+  else if (request.kind === 'moveLeader') askToMoveLeader(turn, group, call, request)
   else if (!leads(group)) sendToLeader(turn, group, call)
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
@@ -249,6 +265,14 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'resolve') queueResolve(turn, group, call, request)
   else proposeUnlessRefused(turn, group, call)
 }
+
+/** Of the cluster only its leader does it, as in etcd; of a shard it is asked wherever it is. */
+function askToMoveLeader(turn: Turn, group: Group, call: Call, request: MoveLeaderRequest): void {
+  if (request.group === undefined || leads(group)) moveLeader(turn, group, call, request.to)
+  else sendToLeader(turn, group, call)
+}
+
+type MoveLeaderRequest = Extract<ClientRequest, { kind: 'moveLeader' }>
 
 /** By somebody who waits for the answer. */
 const isAsked = ({ origin }: Call): boolean =>
@@ -268,7 +292,9 @@ function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
     return
   }
   const refusal =
-    request.kind === 'meta' ? judgeMemberCommand(turn.state, decodeMetaCommand(request.command)) : null
+    request.kind === 'meta'
+      ? judgeMemberCommand(turn.state, decodeMetaCommand(request.command), turn.now)
+      : null
   if (refusal !== null) {
     failCall(turn, call, refusal)
     return

@@ -23,6 +23,7 @@ import {
   type WatchRequest,
   type WatchResponse,
 } from '@kvorum/model'
+import { initialPlaces } from '@kvorum/placement'
 import {
   createNode,
   firstTurn,
@@ -45,6 +46,9 @@ import { decodeMetaState, FIRST_MAP, META_ROW } from '@kvorum/placement'
 export interface MiniOptions {
   readonly nodes?: number
   readonly ranges?: readonly KeyRange[]
+  /** Replicas of each shard; absent: one on every node. */
+  readonly replicas?: number
+  readonly balance?: NodeOptions['balance']
   /** Revisions come from the oracle; else every shard counts its own. */
   readonly oracle?: boolean
   readonly limits?: Partial<NodeLimits>
@@ -71,6 +75,11 @@ export class MiniCluster {
       node: nodeId(BigInt(i + 1)),
     }))
     const ranges = options.ranges ?? [{ start: new Uint8Array(0), end: null }]
+    const places = initialPlaces(
+      replicas.map(({ node }) => node),
+      ranges.length,
+      options.replicas ?? replicas.length,
+    )
     const bootstrap: Bootstrap = {
       nodes: replicas.map(({ node }) => ({
         id: node,
@@ -81,7 +90,13 @@ export class MiniCluster {
         serverVersion: '',
       })),
       metaConfig: votersOf(replicas),
-      shards: ranges.map((range, i) => ({ group: (i + 1) as GroupId, range, epoch: 1, replicas })),
+      shards: ranges.map((range, i) => ({
+        group: (i + 1) as GroupId,
+        range,
+        epoch: 1,
+        replicas: replicas.filter(({ node }) => places[i]!.includes(node)),
+      })),
+      replicas: options.replicas ?? 0,
       ...(options.oracle === true ? { oracle: true } : {}),
       joined: null,
     }
@@ -155,7 +170,7 @@ export class MiniNode {
     cluster: MiniCluster,
     id: NodeId,
     bootstrap: Bootstrap,
-    { limits = {}, maintenance = {}, longCommand, slowApplyMs }: MiniOptions,
+    { limits = {}, maintenance = {}, longCommand, slowApplyMs, balance }: MiniOptions,
   ) {
     this.cluster = cluster
     this.id = id
@@ -175,6 +190,7 @@ export class MiniNode {
       checksum: (bytes, seed) => crc32(bytes, seed),
       ...(longCommand === undefined ? {} : { longCommand }),
       ...(slowApplyMs === undefined ? {} : { slowApplyMs }),
+      ...(balance === undefined ? {} : { balance }),
     }
     this.state = this.#created(bootstrap)
   }

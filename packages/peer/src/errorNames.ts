@@ -79,6 +79,7 @@ const CODES: Readonly<Record<ErrorCode, true>> = {
   splitKeyInvalid: true,
   tooManyShards: true,
   shardChanged: true,
+  leaderFollows: true,
   shardNotPlaced: true,
   placeInvalid: true,
   nodeFull: true,

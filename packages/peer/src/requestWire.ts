@@ -99,7 +99,7 @@ function bodyToWire(request: ClientRequest): Wire {
     case 'authFence':
       return [kind, request.group, request.fence.revision, request.fence.enabled]
     case 'moveLeader':
-      return [kind, request.to]
+      return request.group === undefined ? [kind, request.to] : [kind, request.to, request.group]
     case 'alarm':
       return [kind, request.change === 'raise', request.member, ALARM_KINDS.indexOf(request.alarm)]
     case 'transaction':
@@ -159,7 +159,11 @@ function bodyFromWire(wire: Wire): ClientRequest {
         fence: { revision: number(wire[2]), enabled: bool(wire[3]) },
       }
     case REQUESTS.moveLeader:
-      return { kind: 'moveLeader', to: nodeId(unsigned(wire[1])) }
+      return {
+        kind: 'moveLeader',
+        to: nodeId(unsigned(wire[1])),
+        ...(wire.length > 2 ? { group: groupId(number(wire[2])) } : {}),
+      }
     case REQUESTS.alarm:
       return {
         kind: 'alarm',

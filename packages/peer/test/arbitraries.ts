@@ -182,7 +182,10 @@ export const REQUESTS: {
     group: position.map(groupId),
     fence: fc.record({ revision: position, enabled: flag }),
   }),
-  moveLeader: fc.record({ kind: kind('moveLeader'), to: node }),
+  moveLeader: fc.oneof(
+    fc.record({ kind: kind('moveLeader'), to: node }),
+    fc.record({ kind: kind('moveLeader'), to: node, group }),
+  ),
   alarm: fc.record({
     kind: kind('alarm'),
     change: fc.constantFrom<'raise' | 'clear'>('raise', 'clear'),

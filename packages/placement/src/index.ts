@@ -13,6 +13,7 @@ export * from './metaCommand.js'
 export * from './metaState.js'
 export {
   initialPlacement,
+  isMoving,
   NO_PLACEMENT,
   placedShard,
   shardsOn,

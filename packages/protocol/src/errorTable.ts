@@ -128,6 +128,10 @@ export const ERRORS: Readonly<
   splitKeyInvalid: own('invalidArgument', 'the key must lie inside the shard, behind its first key'),
   tooManyShards: own('resourceExhausted', 'the cluster has as many shards as it may'),
   shardChanged: own('failedPrecondition', 'the shard has been changed meanwhile: look at it again'),
+  leaderFollows: own(
+    'failedPrecondition',
+    'the leader of the only shard is the leader of the cluster: move that one',
+  ),
   shardNotPlaced: own(
     'failedPrecondition',
     'every member has a replica of every shard: there is nowhere to move one to',

@@ -23,25 +23,27 @@ import { mendShard } from './mending.js'
 export function planBalance(cluster: BalanceCluster, policy: BalancePolicy): BalanceStep[] {
   const steps: BalanceStep[] = []
   let now: BalanceCluster = { ...cluster, shards: [...cluster.shards].sort((a, b) => a.group - b.group) }
+  let loads = loadsOf(now)
   const take = (step: BalanceStep): void => {
     steps.push(step)
     now = planned(now, step)
+    loads = loadsOf(now)
   }
   const room = policy.movesMax - cluster.shards.filter(({ settled }) => !settled).length
   let moves = 0
   for (const shard of now.shards) {
     if (shard.settled && moves >= room) continue
-    const step = mendShard(shard, loadsOf(now), policy)
+    const step = mendShard(shard, loads, policy)
     if (step === null) continue
     take(step)
     if (shard.settled) moves++
   }
   if (steps.length === 0 && room === policy.movesMax && room > 0) {
-    const step = evenReplicas(now, loadsOf(now), policy)
+    const step = evenReplicas(now, loads, policy)
     if (step !== null) take(step)
   }
   for (let transfers = 0; transfers < policy.transfersMax; transfers++) {
-    const step = evenLeaders(now, loadsOf(now), policy)
+    const step = evenLeaders(now, loads, policy)
     if (step === null) break
     take(step)
   }

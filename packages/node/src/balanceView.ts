@@ -1,0 +1,101 @@
+import { LIMITS, type GroupId, type Millis, type NodeId } from '@kvorum/model'
+import {
+  canDrain,
+  isMoving,
+  planBalance,
+  wantedNodes,
+  type BalanceCluster,
+  type BalanceNode,
+  type BalancePolicy,
+  type BalanceStep,
+  type MetaState,
+} from '@kvorum/placement'
+import { leaderNode } from './membership.js'
+import type { NodeState, Turn } from './state.js'
+import type { BalanceOptions } from './types.js'
+
+/** The cluster as this node sees it, for the balancer. */
+export interface Balancing {
+  /** Since when each member has been there, or not. Every node notes it, so that a new leader knows it too. */
+  readonly presence: Map<NodeId, { present: boolean; since: Millis }>
+  due: Millis
+}
+
+export const createBalancing = (): Balancing => ({ presence: new Map(), due: 0 })
+
+/** By default a dead node's replicas are rebuilt after five minutes: a restart must not copy them. */
+export const DEFAULT_BALANCE: BalanceOptions = {
+  deadAfterMs: 300_000,
+  steadyAfterMs: 10_000,
+  everyMs: 1_000,
+  movesMax: 2,
+  transfersMax: 2,
+}
+
+/** What the balancer would do now, as this node sees the cluster. */
+export function planOf(
+  state: NodeState,
+  meta: MetaState,
+  now: Millis,
+  balance: BalanceOptions = DEFAULT_BALANCE,
+): BalanceStep[] {
+  if (meta.placement.replicas === 0) return []
+  return planBalance(clusterOf(state, meta, now), policyOf(meta, balance))
+}
+
+/** Whether what the node holds has somewhere else to go. */
+export function mayDrain(state: NodeState, meta: MetaState, now: Millis, node: NodeId): boolean {
+  const { replicas } = meta.placement
+  if (replicas === 0) return false
+  const policy = policyOf(meta, state.options.balance ?? DEFAULT_BALANCE)
+  return canDrain(clusterOf(state, meta, now), policy, node)
+}
+
+/** Every node notes who is there. */
+export function notePresence({ state, now }: Turn, meta: MetaState): void {
+  const { presence } = state.balancing
+  for (const { id } of meta.nodes) {
+    const peer = state.peers.get(id)
+    const present = id === state.options.self || (peer?.connected === true && peer.trusted)
+    if (presence.get(id)?.present !== present) presence.set(id, { present, since: now })
+  }
+  for (const node of presence.keys()) if (!meta.nodes.some(({ id }) => id === node)) presence.delete(node)
+}
+
+const policyOf = (meta: MetaState, balance: BalanceOptions): BalancePolicy => ({
+  ...balance,
+  replicas: meta.placement.replicas,
+  shardsPerNodeMax: LIMITS.shardsPerNodeMax,
+})
+
+function clusterOf(state: NodeState, meta: MetaState, now: Millis): BalanceCluster {
+  const nodes = meta.nodes.map(({ id, learner }): BalanceNode => {
+    const seen = state.balancing.presence.get(id)
+    const forMs = seen === undefined ? 0 : now - seen.since
+    return {
+      node: id,
+      presentMs: seen?.present === true ? forMs : null,
+      missingMs: seen?.present === true ? 0 : forMs,
+      draining: meta.placement.draining.includes(id),
+      learner,
+      full: meta.alarms.active.some(({ member, alarm }) => member === id && alarm === 'noSpace'),
+    }
+  })
+  const shards = meta.shards.shards.map(({ group }) => ({
+    group,
+    replicas: wantedNodes(meta, group),
+    settled: !isMoving(meta, group) && !isSplitting(meta, group),
+    leader: leaderOf(state, group),
+    bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? 0,
+  }))
+  return { nodes, shards }
+}
+
+const isSplitting = (meta: MetaState, group: GroupId): boolean =>
+  meta.operations.some(operation => operation.group === group)
+
+/** As far as this node knows: it asks nobody for it. */
+export function leaderOf(state: NodeState, id: GroupId): NodeId | null {
+  const group = state.groups.get(id)
+  return group === undefined ? (state.remotes.get(id)?.leader ?? null) : leaderNode(group)
+}

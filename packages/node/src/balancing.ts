@@ -1,0 +1,42 @@
+import { META_GROUP } from '@kvorum/model'
+import { replicasAfter, wantedNodes, type BalanceStep, type MetaState } from '@kvorum/placement'
+import { notePresence, planOf } from './balanceView.js'
+import { openCall } from './calls.js'
+import { leads, metaOf } from './membership.js'
+import { proposeMeta } from './metaProposals.js'
+import { note, type Turn } from './state.js'
+
+/**
+ * The meta group's leader looks from time to time at what the balancer would do, and begins it. What it begins is state
+ * (a placement in the log, a leadership under way), so whoever leads next goes on.
+ */
+export function driveBalance(turn: Turn): void {
+  const { state } = turn
+  const meta = metaOf(state)
+  if (meta === null || meta.placement.replicas === 0) return
+  notePresence(turn, meta)
+  const { balance } = state.options
+  const group = state.groups.get(META_GROUP)
+  if (balance === undefined || group?.raft == null || !leads(group)) return
+  if (group.machine.applied < group.raft.termStart || turn.now < state.balancing.due) return
+  state.balancing.due = turn.now + balance.everyMs
+  for (const step of planOf(state, meta, turn.now, balance)) begin(turn, meta, step)
+}
+
+/** Moves are decided one after the other; the next one when the log has this one. */
+function begin(turn: Turn, meta: MetaState, step: BalanceStep): void {
+  const { state } = turn
+  const facts = { group: step.group, reason: step.reason, to: (step.to ?? 0n).toString(16) }
+  if (step.kind === 'move') {
+    if (turn.now < state.metaCommandUntil) return
+    const before = wantedNodes(meta, step.group)
+    const nodes = replicasAfter(before, step)
+    note(turn, 'info', 'A replica is moved', facts)
+    proposeMeta(turn, { kind: 'placeShard', group: step.group, before, nodes, override: true })
+    return
+  }
+  note(turn, 'info', 'The leadership of a shard is handed over', facts)
+  const due = turn.now + state.options.electionTimeoutMs * 2
+  const call = openCall(turn, { kind: 'self' }, { kind: 'moveLeader', to: step.to, group: step.group }, due)
+  if (call !== null) turn.routing.push(call)
+}

@@ -1,0 +1,122 @@
+import t from 'tap'
+import { groupId, nodeId, utf8, type KeyRange } from '@kvorum/model'
+import { encodeMetaCommand, wantedNodes } from '@kvorum/placement'
+import type { BalanceOptions } from '@kvorum/node'
+import { MiniCluster, type MiniNode } from './miniCluster.js'
+import { put, reply } from './requests.js'
+
+const balance: BalanceOptions = {
+  deadAfterMs: 5_000,
+  steadyAfterMs: 500,
+  everyMs: 100,
+  movesMax: 2,
+  transfersMax: 2,
+}
+const id = (node: number) => nodeId(BigInt(node))
+const RANGES: KeyRange[] = ['', 'd', 'h', 'm', 'q', 'u'].map((start, at, all) => ({
+  start: utf8(start),
+  end: all[at + 1] === undefined ? null : utf8(all[at + 1]!),
+}))
+const groups = RANGES.map((_, at) => groupId(at + 1))
+
+/** Five nodes, six shards of three replicas each. */
+function running(facts: Partial<BalanceOptions> = {}): MiniCluster {
+  const cluster = new MiniCluster({
+    nodes: 5,
+    ranges: RANGES,
+    replicas: 3,
+    balance: { ...balance, ...facts },
+  })
+  cluster.until(() => [0, 1, 2, 3, 4, 5, 6].every(each => cluster.leaderOf(each) !== undefined))
+  return cluster
+}
+/** Of those that can be reached the one that has heard most of the meta group. */
+function informed(cluster: MiniCluster): MiniNode {
+  const heard = ({ state }: MiniNode): number => state.groups.get(groupId(0))?.machine.applied ?? 0
+  const reached = cluster.nodes.filter(
+    ({ id }) => [...cluster.cut].filter(cut => cut.startsWith(`${id}>`)).length < 2,
+  )
+  return reached.sort((a, b) => heard(b) - heard(a))[0]!
+}
+const metaOf = (node: MiniNode) => node.state.groups.get(groupId(0))!.machine.meta!
+const heldBy = (cluster: MiniCluster, node: number): number =>
+  groups.filter(group => wantedNodes(metaOf(informed(cluster)), group).includes(id(node))).length
+const isQuiet = (cluster: MiniCluster): boolean =>
+  metaOf(informed(cluster)).placement.shards.every(({ settled }) => settled)
+const led = (cluster: MiniCluster): number[] =>
+  cluster.nodes.map(node => groups.filter(group => cluster.leaderOf(group) === node).length)
+const drain = (node: number, on = true) =>
+  ({ kind: 'meta', command: encodeMetaCommand({ kind: 'drainNode', node: id(node), drain: on }) }) as const
+
+/** Cuts a node off from all others, or lets it back. */
+function connect(cluster: MiniCluster, node: MiniNode, on: boolean): void {
+  for (const other of cluster.nodes) {
+    if (other === node) continue
+    for (const [from, to] of [
+      [node, other],
+      [other, node],
+    ] as const) {
+      if (on) cluster.cut.delete(`${from.id}>${to.id}`)
+      else cluster.cut.add(`${from.id}>${to.id}`)
+      from.put({ kind: on ? 'peerUp' : 'peerDown', node: to.id })
+    }
+  }
+}
+
+t.test('leaders are spread, and then nothing more is done', async t => {
+  const cluster = running()
+  const isSpread = (): boolean => Math.max(...led(cluster)) - Math.min(...led(cluster)) <= 2
+  cluster.until(isSpread, 30_000)
+  cluster.run(1_000)
+  const before = led(cluster).join()
+  const { version } = metaOf(informed(cluster)).shards
+  cluster.run(2_000)
+  t.equal(led(cluster).join(), before)
+  t.equal(metaOf(informed(cluster)).shards.version, version, 'no replica moves')
+})
+
+t.test('a dead node is replaced after its time, and what comes back is filled again', async t => {
+  const cluster = running()
+  const dead = cluster.nodes.find(node => node !== cluster.leaderOf(0))!
+  const number = Number(dead.id)
+  connect(cluster, dead, false)
+  const others = cluster.nodes.filter(node => node !== dead)
+  const isLed = (group: number): boolean =>
+    others.some(node => node.state.groups.get(groupId(group))?.raft?.role === 'leader')
+  cluster.until(() => [0, ...groups].every(isLed), 10_000)
+  t.ok(heldBy(cluster, number) > 0, 'it is waited for')
+  cluster.until(() => heldBy(cluster, number) === 0 && isQuiet(cluster), 60_000)
+  for (const key of ['a', 'e', 'i', 'n', 'r', 'v'])
+    t.equal(reply(cluster.ask(informed(cluster), put(key, '1'))).kind, 'op')
+  connect(cluster, dead, true)
+  cluster.until(() => heldBy(cluster, number) >= 3 && isQuiet(cluster), 120_000)
+  t.pass('it holds as many as the others')
+})
+
+t.test('a node is drained: nothing is led there, nothing is held', async t => {
+  const cluster = running()
+  const leaving = cluster.nodes.find(node => node !== cluster.leaderOf(0))!
+  cluster.run(1_000)
+  t.equal(reply(cluster.ask(informed(cluster), drain(Number(leaving.id)))).kind, 'done')
+  cluster.until(
+    () =>
+      heldBy(cluster, Number(leaving.id)) === 0 &&
+      isQuiet(cluster) &&
+      groups.every(group => !leaving.state.groups.has(group)),
+    120_000,
+  )
+  t.ok(groups.every(group => cluster.leaderOf(group) !== leaving))
+  t.equal(reply(cluster.ask(leaving, put('a', 'through it'))).kind, 'op')
+})
+
+t.test('the last replicas have nowhere to go', async t => {
+  const cluster = running()
+  cluster.run(1_000)
+  const codes = [1, 2, 3].map(node => {
+    const result = cluster.ask(informed(cluster), drain(node))
+    return result.ok ? 'ok' : result.error.code
+  })
+  t.same(codes, ['ok', 'ok', 'drainNowhere'])
+  t.equal(reply(cluster.ask(informed(cluster), drain(1, false))).kind, 'done')
+  t.equal(reply(cluster.ask(informed(cluster), drain(3))).kind, 'done')
+})
