@@ -43,6 +43,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     peers: new Map(),
     peerRecords: new Map(initial.peers.map(record => [record.node, record])),
     roster: NO_ROSTER,
+    turnedAway: [],
     rosterToldAt: 0,
     groups: new Map(),
     replicas: createReplicas(),

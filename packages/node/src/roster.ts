@@ -60,8 +60,18 @@ function followRoster(turn: Turn, news: boolean): void {
     changed = true
   }
   welcomeTrusted(turn)
-  if (changed) turn.out.peers = { peers: [...state.peers.values()].map(urlsOf), removed }
+  if (changed) tellTransport(turn)
 }
+
+function tellTransport(turn: Turn): void {
+  const { state } = turn
+  state.turnedAway = toTurnAway(state)
+  turn.out.peers = { peers: [...state.peers.values()].map(urlsOf), removed: state.turnedAway }
+}
+
+/** Who is told that it was removed ends for good: of one that a group may still count, nobody must say so. */
+const toTurnAway = (state: NodeState): NodeId[] =>
+  state.roster.removed.filter(node => !state.peers.has(node) && !isCounted(state, node))
 
 const urlsOf = ({ node, urls }: { readonly node: NodeId; readonly urls: readonly string[] }) => ({
   node,
@@ -72,6 +82,7 @@ const urlsOf = ({ node, urls }: { readonly node: NodeId; readonly urls: readonly
 export function tendRoster(turn: Turn): void {
   letGoLingering(turn)
   recallCounted(turn)
+  tellTurnedAway(turn)
   tellUnheard(turn)
   leaveIfRemoved(turn)
 }
@@ -82,6 +93,13 @@ function letGoLingering(turn: Turn): void {
   for (const node of peers.keys()) {
     if (roster.removed.includes(node)) return followRoster(turn, false)
   }
+}
+
+/** After a start it takes until all groups are loaded to know whom none of them counts. */
+function tellTurnedAway(turn: Turn): void {
+  const { roster, turnedAway } = turn.state
+  if (roster.removed.length === turnedAway.length) return
+  if (toTurnAway(turn.state).join() !== turnedAway.join()) tellTransport(turn)
 }
 
 /** After a restart the groups here may still count somebody who is a member no more: it is a peer again. */

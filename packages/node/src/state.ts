@@ -60,6 +60,8 @@ export interface NodeState {
   readonly peerRecords: Map<NodeId, PeerRecord>
   /** Who is a member, as far as this node knows. */
   roster: Roster
+  /** Former members whom no group here counts: the transport tells them that they were removed. */
+  turnedAway: readonly NodeId[]
   /** When those who do not speak were told of it last. */
   rosterToldAt: Millis
   readonly groups: Map<GroupId, Group>
