@@ -46,14 +46,21 @@ export function routeMessages(turn: Turn, group: Group, messages: readonly Messa
   }
 }
 
-/** Gives the group's leadership to the best other voter, if this node leads. Returns whether it does (still). */
-export function handOver(turn: Turn, group: Group, preferred: NodeId | null = null): boolean {
+/**
+ * Gives the group's leadership to the best other voter that `suits`, if this node leads. Returns whether it does
+ * (still).
+ */
+export function handOver(
+  turn: Turn,
+  group: Group,
+  suits: (node: NodeId | null) => boolean = () => true,
+): boolean {
   const { raft } = group
   if (raft === null || raft.role !== 'leader') return false
   if (raft.transfer !== null) return true
   const candidates = raft.config.voters
     .filter(voter => voter !== raft.id)
-    .filter(voter => preferred === null || nodeOfReplica(group, voter) === preferred)
+    .filter(voter => suits(nodeOfReplica(group, voter)))
     .sort((a, b) => (raft.progress.get(b)?.match ?? 0) - (raft.progress.get(a)?.match ?? 0))
   for (const candidate of candidates) {
     if (transferLeadership(raft, turn.now, candidate) === null) {

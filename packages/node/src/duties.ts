@@ -33,7 +33,8 @@ export function doDuties(turn: Turn): void {
   const { state } = turn
   if (turn.now < state.dutiesAt) return
   state.dutiesAt = turn.now + state.options.heartbeatMs
-  const mustNotLead = state.draining || hasQuarantined(state) || isRemoved(state) || !mayLead(state, turn.now)
+  const mustNotLead = state.draining || hasQuarantined(state) || !mayLead(state, turn.now)
+  const removed = isRemoved(state)
   const share = nextShare(state)
   let elections = 0
   for (const group of state.groups.values()) {
@@ -47,6 +48,7 @@ export function doDuties(turn: Turn): void {
     driveSwitch(turn, group)
     if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)
     if (mustNotLead) handOver(turn, group)
+    else if (removed) handOver(turn, group, node => node !== null && !state.roster.removed.includes(node))
   }
   if (elections === LIMITS.electionsPerTurnMax) goOnAtOnce(turn)
   retryElsewhere(turn)
@@ -92,7 +94,10 @@ function hasQuarantined(state: NodeState): boolean {
   return false
 }
 
-/** Who is a member no more may not hear for long what the groups are to do. */
+/**
+ * Who is a member no more may not hear for long what the groups are to do. Where all voters are such, they go on
+ * until they have a successor; giving the leadership to one another they would never get so far.
+ */
 const isRemoved = ({ roster, options }: NodeState): boolean => roster.removed.includes(options.self)
 
 /**
@@ -165,5 +170,5 @@ function followMetaLeader(turn: Turn, meta: Group): void {
     return
   if (state.peers.get(leader)?.connected !== true) return
   const shard = state.groups.get(state.shards.shards[0]!.group)
-  if (shard !== undefined && leads(shard)) handOver(turn, shard, leader)
+  if (shard !== undefined && leads(shard)) handOver(turn, shard, node => node === leader)
 }

@@ -44,7 +44,7 @@ export function driveMoves(turn: Turn): void {
     if (group === undefined) failCall(turn, call, 'leaderChanged')
     else if (leaderNode(group) === to)
       answerCall(turn, call, { revision: 0, term: headerTerm(state) }, encodeReply({ kind: 'done' }))
-    else if (leads(group)) handOver(turn, group, to)
+    else if (leads(group)) handOver(turn, group, node => node === to)
     else if (group.raft !== null && group.raft.leader !== 0) failCall(turn, call, 'leaderChanged')
   }
   state.moving = state.moving.filter(({ call }) => !call.done)
