@@ -88,4 +88,18 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     found:
       'a newcomer voted before it had a state, and could not come back without the majority it was part of',
   },
+  {
+    seed: 20045,
+    profile: 'swarm',
+    draw: 3,
+    found:
+      'who was removed was turned away for good by a member that had just started and still needed its vote',
+  },
+  {
+    seed: 167,
+    profile: 'swarm',
+    draw: 3,
+    found:
+      'removed members gave the leadership to one another, and never got so far as to let a successor in',
+  },
 ]

@@ -28,11 +28,11 @@ export interface SwarmOptions {
  *
  *     1   faults and workloads
  *     2   users and quotas
- *     3   members that come and go (not drawn yet: the profile `members` has them)
+ *     3   members that come and go
  */
 export const DRAWS = [1, 2, 3] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 2
+export const NEWEST_DRAW: Draw = 3
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -152,11 +152,14 @@ export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW
     cluster,
     tuning: drawTuning(random.stream('tuning')),
     workload,
-    faults: moving ? faults : { ...faults, membership: { every: 0, lastsMax: 0 } },
+    // The operator who moves members takes disks away himself, where the others can do without them.
+    faults: moving ? { ...faults, wipe: NEVER } : { ...faults, membership: NEVER },
     users,
     quota,
   }
 }
+
+const NEVER: Recurring = { every: 0, lastsMax: 0 }
 
 function drawCluster(random: Random): ClusterOptions {
   const heartbeatMs = random.int(50, 150)

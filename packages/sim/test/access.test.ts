@@ -101,17 +101,25 @@ t.test('the reference refuses what is outdated, and what has no room', async t =
   t.throws(() => refusals.take({ kind: 'reclaim', revision: 2, bytes: 1 }, truth), /freed something else/)
 })
 
-t.test('users and quotas are drawn in part of the runs, and not by an older draw', async t => {
-  const runs = Array.from({ length: 300 }, (_, seed) => drawSwarm(seed, new Random(seed)))
-  const share = (has: (run: (typeof runs)[number]) => boolean): number =>
-    runs.filter(has).length / runs.length
-  t.ok(share(({ users }) => users !== null) > 0.2)
-  t.ok(share(({ quota }) => quota !== null) > 0.05)
-  for (const run of runs) {
-    t.same(drawSwarm(run.seed, new Random(run.seed), 1), { ...run, users: null, quota: null })
-  }
-  t.equal(NEWEST_DRAW, 2)
-})
+t.test(
+  'users, quotas and changes of members are drawn in part of the runs, and not by an older draw',
+  async t => {
+    const runs = Array.from({ length: 300 }, (_, seed) => drawSwarm(seed, new Random(seed)))
+    const share = (has: (run: (typeof runs)[number]) => boolean): number =>
+      runs.filter(has).length / runs.length
+    t.ok(share(({ users }) => users !== null) > 0.2)
+    t.ok(share(({ quota }) => quota !== null) > 0.05)
+    for (const run of runs) {
+      const second = drawSwarm(run.seed, new Random(run.seed), 2)
+      const { membership, wipe } = second.faults
+      t.same(membership.every, 0)
+      t.same(second, { ...run, faults: { ...run.faults, membership, wipe } })
+      t.same(drawSwarm(run.seed, new Random(run.seed), 1), { ...second, users: null, quota: null })
+    }
+    t.ok(share(({ faults }) => faults.membership.every > 0) > 0.2)
+    t.equal(NEWEST_DRAW, 3)
+  },
+)
 
 t.test('runs with both: rights are used and denied, the quota is used up and room is made', async t => {
   const seeds = [3, 30]

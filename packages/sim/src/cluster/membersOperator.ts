@@ -1,4 +1,4 @@
-import { nodeId, type ClientRequest, type NodeId } from '@kvorum/model'
+import { nodeId, type ClientRequest, type GroupConfig, type NodeId, type ReplicaId } from '@kvorum/model'
 import { encodeMetaCommand, type MemberCommand } from '@kvorum/placement'
 import { isQuorum } from '../invariants/ledger.js'
 import type { MembersAt } from '../invariants/members.js'
@@ -37,8 +37,8 @@ const FOLLOW_EVERY = 200 * MILLISECOND
 export class MembersOperator {
   readonly #cluster: Cluster
   readonly #random: Random
-  /** Removals whose end is not known. */
-  readonly #doubtful = new Set<NodeId>()
+  /** Removals whose end is not known, of each member: it may have been asked for more than once. */
+  readonly #doubtful = new Map<NodeId, number>()
   readonly #refused = new Set<NodeId>()
   #stopped = false
   #moves = 0
@@ -212,13 +212,19 @@ export class MembersOperator {
   }
 
   #removeFor(node: NodeId, done: (outcome: Outcome) => void): void {
-    this.#doubtful.add(node)
+    this.#doubt(node, 1)
     this.#change({ kind: 'removeMember', node, strict: this.#random.chance(0.8) }, outcome => {
-      if (outcome.kind !== 'unknown') this.#doubtful.delete(node)
+      if (outcome.kind !== 'unknown') this.#doubt(node, -1)
       if (outcome.kind === 'ok' && !this.#cluster.observer.members.isRemoved(node))
         throw new Failure('an acknowledged removal has not happened', { node: `${node}` })
       done(outcome)
     })
+  }
+
+  #doubt(node: NodeId, more: number): void {
+    const asked = (this.#doubtful.get(node) ?? 0) + more
+    if (asked > 0) this.#doubtful.set(node, asked)
+    else this.#doubtful.delete(node)
   }
 
   #isHealthy(node: NodeId): boolean {
@@ -262,14 +268,14 @@ export class MembersOperator {
     this.#later(5 * SECOND, remove)
   }
 
-  /** Whether everybody could go on without it, in every configuration that is anywhere in force. */
+  /** Whether everybody could go on without it, in every configuration that is in force anywhere, or is next. */
   #mayLose(lost: NodeId): boolean {
     const { nodes } = this.#cluster
     const machine = this.#nodeOf(lost)
     if (machine?.status !== 'up' || this.#voters().length < 3) return false
     const members = this.#latest.members.map(({ node }) => this.#nodeOf(node))
     if (members.some(member => member?.wiped !== false || member.status === 'failed')) return false
-    if ([...this.#doubtful].some(node => !this.#cluster.observer.members.isRemoved(node))) return false
+    if ([...this.#doubtful.keys()].some(node => !this.#cluster.observer.members.isRemoved(node))) return false
     return nodes.every(node =>
       [...(node.state?.groups.values() ?? [])].every(({ raft, machine: { config } }) => {
         const inForce = raft?.config ?? config?.value
@@ -278,9 +284,19 @@ export class MembersOperator {
           const place = inForce.replicas.find(replica => replica.id === id)
           return place !== undefined && place.node !== lost && this.#isHealthy(place.node)
         }
-        return isQuorum(inForce, remains)
+        return isQuorum(inForce, remains) && isQuorum(this.#nextOf(inForce), remains)
       }),
     )
+  }
+
+  /** What becomes of a configuration when those who are removed go before anybody comes. */
+  #nextOf(config: GroupConfig): GroupConfig {
+    const { members } = this.#latest
+    const stays = (id: ReplicaId): boolean => {
+      const place = config.replicas.find(replica => replica.id === id)
+      return place !== undefined && members.some(({ node }) => node === place.node)
+    }
+    return { ...config, voters: config.voters.filter(stays), outgoing: [] }
   }
 
   /** Somebody starts a removed member again, from the directory it had. */
