@@ -3,6 +3,7 @@ import { drawLinkFaults, type LinkFaults } from './network/faults.js'
 import { PARTITION_KINDS, type PartitionKind } from './network/partition.js'
 import type { Random } from './random.js'
 import { drawQuota, drawUsers, type QuotaOptions, type UserOptions } from './swarmAccess.js'
+import { drawUpkeep, type UpkeepOptions } from './swarmUpkeep.js'
 import { MINUTE, SECOND, type Micros } from './schedule.js'
 
 /**
@@ -20,6 +21,8 @@ export interface SwarmOptions {
   readonly users: UserOptions | null
   /** Null: as much as there may be. */
   readonly quota: QuotaOptions | null
+  /** Null: members do nothing for their data by themselves. */
+  readonly upkeep: UpkeepOptions | null
 }
 
 /**
@@ -29,8 +32,9 @@ export interface SwarmOptions {
  *     1   faults and workloads
  *     2   users and quotas
  *     3   members that come and go
+ *     4   automatic compaction and checks for corruption (not drawn yet: the profile `upkeep` has them)
  */
-export const DRAWS = [1, 2, 3] as const
+export const DRAWS = [1, 2, 3, 4] as const
 export type Draw = (typeof DRAWS)[number]
 export const NEWEST_DRAW: Draw = 3
 
@@ -146,7 +150,7 @@ export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW
   const quota = draw < 2 || !mayFill ? null : drawQuota(random.stream('quota'))
   const faults = drawFaults(random.stream('faults'))
   // Whoever makes room, or waits for rights, asks all nodes and counts on their being there.
-  const moving = draw >= 3 && users === null && quota === null
+  const moving = draw >= 3 && users === null && quota === null && faults.membership.every > 0
   return {
     seed,
     cluster,
@@ -156,6 +160,7 @@ export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW
     faults: moving ? { ...faults, wipe: NEVER } : { ...faults, membership: NEVER },
     users,
     quota,
+    upkeep: draw < 4 ? null : drawUpkeep(random.stream('upkeep')),
   }
 }
 

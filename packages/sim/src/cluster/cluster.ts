@@ -6,7 +6,8 @@ import { Coverage } from '../coverage.js'
 import { Network } from '../network/network.js'
 import type { Station } from '../network/partition.js'
 import { Random } from '../random.js'
-import { Schedule, type Micros } from '../schedule.js'
+import { MILLISECOND, Schedule, type Micros } from '../schedule.js'
+import type { SwarmOptions } from '../swarm.js'
 import { Addresses, urlOf } from './addresses.js'
 import { structuredFrames, wireFrames } from './frames.js'
 import type { Joins } from './nodeConfig.js'
@@ -17,6 +18,13 @@ import { SimNode, type World } from './simNode.js'
 
 /** How long a process that ended by itself stays away. */
 const RESTART_AFTER: Micros = 200_000
+
+/** How old everything is that is compacted; null where clients compact too, or clocks tell other times. */
+function retentionOf({ upkeep, workload, quota, faults: { clock } }: SwarmOptions): Micros | null {
+  const byTime = clock.driftMax === 0 && clock.freeze.every === 0
+  if (upkeep === null || workload.compactEvery > 0 || quota !== null || !byTime) return null
+  return upkeep.compactAfterMs * MILLISECOND
+}
 
 /** All nodes of a run with what lies between and around them. */
 export class Cluster {
@@ -47,6 +55,7 @@ export class Cluster {
       groups: plan.groups,
       oracle: plan.swarm.cluster.oracle,
       drift: plan.swarm.faults.clock.driftMax,
+      retention: retentionOf(plan.swarm),
       now,
     })
     this.dataGroups = plan.groups.filter(group => group !== META_GROUP)

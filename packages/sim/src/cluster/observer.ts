@@ -13,6 +13,7 @@ import type { Group, NodeState, Orders, PersistOrder } from '@kvorum/node'
 import { decodeMetaCommand, seatOf, type MetaState } from '@kvorum/placement'
 import { type Message, type Raft, termAt } from '@kvorum/raft'
 import { Access } from '../invariants/access.js'
+import { AutoCompactions } from '../invariants/autoCompactions.js'
 import { LeaseIntervals } from '../invariants/leases.js'
 import { InvariantSet } from '../invariants/invariantSet.js'
 import { LogShadow } from '../invariants/logShadow.js'
@@ -70,6 +71,7 @@ export interface NodeView {
 export class Observer {
   readonly invariants: InvariantSet
   readonly leases: LeaseIntervals
+  readonly compactions: AutoCompactions
   readonly access = new Access()
   readonly members = new Members()
   readonly truths = new Map<GroupId, GroundTruth>()
@@ -82,11 +84,13 @@ export class Observer {
     readonly groups: readonly GroupId[]
     readonly oracle: boolean
     readonly drift: number
+    readonly retention: Micros | null
     readonly now: () => Micros
   }) {
     const data = options.groups.filter(group => group !== META_GROUP)
     this.invariants = new InvariantSet({ dense: data.length === 1, oracle: options.oracle })
     this.leases = new LeaseIntervals({ drift: options.drift })
+    this.compactions = new AutoCompactions(options.retention)
     this.#now = options.now
     for (const group of options.groups) {
       this.truths.set(group, new GroundTruth(group, group !== META_GROUP, options.oracle))
@@ -319,7 +323,11 @@ export class Observer {
     if (truth.group === META_GROUP && entry.kind === 'normal') {
       this.access.metaApplied(decodeMetaCommand(entry.data))
     }
+    if (deed.command?.kind === 'compact' && !deed.refused)
+      this.compactions.compacted(deed.command.revision, this.#now())
     if (deed.change !== null) {
+      // As with compactions, the first shard's count.
+      if (truth.group === 1) this.compactions.made(deed.change.revision, this.#now())
       this.invariants.observe({ kind: 'revision', group: truth.group, change: deed.change })
       for (const { kind, kv } of deed.change.events) {
         if (kind !== 'put') continue

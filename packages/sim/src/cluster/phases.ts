@@ -74,7 +74,7 @@ export function demandProgress(
   demand(cluster, 'queues are back to nothing', 20 * SECOND, () => quiet(cluster) && converged(cluster))
 }
 
-function demand(cluster: Cluster, what: string, time: Micros, holds: () => boolean): void {
+export function demand(cluster: Cluster, what: string, time: Micros, holds: () => boolean): void {
   const { schedule } = cluster
   const deadline = schedule.now + time
   if (schedule.runWhile(() => !holds(), deadline)) return
@@ -198,15 +198,14 @@ function quiet(cluster: Cluster): boolean {
   return true
 }
 
+/** Those whose replica of the first shard is sound. */
+export const soundNodes = (cluster: Cluster): SimNode[] =>
+  [...sound(cluster)].filter(({ group }) => group.id === cluster.dataGroups[0]).map(({ node }) => node)
+
 /** I24 */
 export function demandHashes(cluster: Cluster): void {
   let answered = false
-  const first = [...sound(cluster)].filter(({ group }) => group.id === cluster.dataGroups[0])
-  askHashes(
-    cluster,
-    first.map(({ node }) => node),
-    () => (answered = true),
-  )
+  askHashes(cluster, soundNodes(cluster), () => (answered = true))
   demand(cluster, 'a hash of every member', 20 * SECOND, () => answered)
 }
 

@@ -12,6 +12,7 @@ import type { LogOptions } from '@kvorum/storage'
 import { Random } from '../random.js'
 import { SECOND, type Micros } from '../schedule.js'
 import { drawSwarm, NEWEST_DRAW, type Draw, type SwarmOptions } from '../swarm.js'
+import type { UpkeepOptions } from '../swarmUpkeep.js'
 import { applyProfile, type ProfileName } from './profiles.js'
 import { urlOf } from './addresses.js'
 import { nodeOf } from './nodeConfig.js'
@@ -88,6 +89,7 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
       ...NO_MAINTENANCE,
       quotaBytes: swarm.quota?.bytes ?? 0,
       autoDisarmNoSpace: swarm.quota?.autoDisarm ?? false,
+      ...upkeepOf(swarm.upkeep),
     },
     log: {
       segmentBytes: tuning.segmentBytes,
@@ -99,6 +101,16 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
     bootstrap: bootstrapOf(swarm),
     spares: swarm.faults.membership.every === 0 ? 0 : SPARES,
     slowWatchers: own.chance(0.3),
+  }
+}
+
+function upkeepOf(upkeep: UpkeepOptions | null): Partial<MaintenanceOptions> {
+  if (upkeep === null) return {}
+  const { compactAfterMs, checkAtStart, checkEveryMs, checkAfterCompactionMs } = upkeep
+  return {
+    autoCompaction:
+      compactAfterMs === 0 ? { kind: 'off' } : { kind: 'periodic', retentionMs: compactAfterMs },
+    corruptCheck: { atStart: checkAtStart, everyMs: checkEveryMs, afterCompactionMs: checkAfterCompactionMs },
   }
 }
 

@@ -2,6 +2,7 @@ import { CALM_LINK } from '../network/faults.js'
 import type { Random } from '../random.js'
 import { MILLISECOND, SECOND } from '../schedule.js'
 import type { FaultOptions, SwarmOptions } from '../swarm.js'
+import { drawSomeUpkeep } from '../swarmUpkeep.js'
 
 /**
  * Which faults a run concentrates on. `swarm` is the draw as it is; the others make one kind of mistake likely
@@ -18,6 +19,7 @@ export type ProfileName =
   | 'members'
   | 'beats'
   | 'shards'
+  | 'upkeep'
 
 const NEVER = { every: 0, lastsMax: 0 }
 
@@ -94,6 +96,21 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
         ...swarm,
         cluster: { ...cluster, nodes: own.pick([3, 3, 5]), dataGroups: own.int(1, 8) },
         tuning: { ...swarm.tuning, sharedBeatGroupsMin: 2 },
+      }
+    case 'upkeep':
+      return {
+        ...swarm,
+        users: null,
+        quota: null,
+        upkeep: drawSomeUpkeep(own),
+        cluster: { ...three, nodes: 3, dataGroups: own.pick([1, 1, 3]) },
+        workload: { ...swarm.workload, compactEvery: 0 },
+        faults: {
+          ...CALM,
+          links: { ...CALM_LINK, delayMean: own.int(1, 20) * MILLISECOND },
+          partition: { every: 4 * SECOND, lastsMax: 2 * SECOND, kinds: faults.partition.kinds },
+          crash: { ...crash, allAtOnceChance: 0.1 },
+        },
       }
     case 'calm':
       return { ...swarm, faults: CALM }
@@ -199,4 +216,5 @@ export const PROFILES: readonly ProfileName[] = [
   'members',
   'beats',
   'shards',
+  'upkeep',
 ]

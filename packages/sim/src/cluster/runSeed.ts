@@ -12,7 +12,16 @@ import { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
 import { Nemesis } from './nemesis.js'
 import { MembersOperator } from './membersOperator.js'
-import { compareStates, crashAll, demandHashes, demandProgress, replay } from './phases.js'
+import {
+  compareStates,
+  crashAll,
+  demand,
+  demandHashes,
+  demandProgress,
+  replay,
+  soundNodes,
+} from './phases.js'
+import { demandNobodyNamed, tamper } from './tampering.js'
 import { planRun, type PlanOptions } from './plan.js'
 import { Watchers } from './watchers.js'
 import { Workload } from './workload.js'
@@ -82,12 +91,15 @@ function live(cluster: Cluster, workload: Workload): void {
   schedule.runUntil(plan.warmUp + plan.safetyTime)
   operator.finish()
   nemesis.heal()
+  demandNobodyNamed(cluster)
   demandProgress(cluster, workload, watchers, access)
   compareStates(cluster)
   crashAll(cluster)
   compareStates(cluster)
   demandHashes(cluster)
   replay(cluster)
+  demandNobodyNamed(cluster)
+  tamper(cluster, soundNodes(cluster), demand)
   operator.judge()
   cluster.observer.invariants.finish()
 }

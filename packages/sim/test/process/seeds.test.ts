@@ -37,6 +37,7 @@ t.test('seeds of every profile', async t => {
     ['partitions', 10],
     ['bitRot', 10],
     ['members', 8],
+    ['upkeep', 4],
   ] as const
   for (const [profile, seeds] of runs) {
     const { status, lines } = sim('--profile', profile, '--seeds', String(seeds))
