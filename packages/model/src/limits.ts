@@ -134,7 +134,7 @@ export const LIMITS = {
   hashesMax: 4,
   /** Milliseconds that another member's hash is waited for: it reads everything it has. */
   hashMsMax: 600_000,
-  /** Milliseconds until the shards of a member have to stand at one revision, or there is no snapshot of them. */
+  /** Milliseconds that somebody waits for all shards here to be where they have to be: a snapshot file, a watch. */
   standMsMax: 30_000,
   /** Revisions that are remembered with their times for automatic compaction; for longer times they lie further apart. */
   compactionNotesMax: 20_000,

@@ -54,10 +54,11 @@ function operationCounters({ operations, hub }: NodeState): Record<string, numbe
     mvccCompactedVersions: compactedVersions,
     watchStreams: streams.filter(({ watchers }) => watchers.size > 0).length,
     watchers: streams.reduce((sum, { watchers }) => sum + watchers.size, 0),
-    slowWatchers: [...hub.shards.values(), ...hub.merged.values()].reduce(
-      (sum, { behind }) => sum + behind.size,
-      0,
-    ),
+    slowWatchers: [
+      ...hub.shards.values(),
+      ...hub.merged.values(),
+      ...hub.stranded.map(one => one.hub),
+    ].reduce((sum, { behind }) => sum + behind.size, 0),
   }
 }
 

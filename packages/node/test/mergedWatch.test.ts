@@ -1,5 +1,14 @@
-import { pointRange, utf8, type GroupId, type KeyRange, type WatchCreate } from '@kvorum/model'
-import { rangesBetween } from '@kvorum/placement'
+import {
+  encodeShardCommand,
+  NO_LEASE,
+  pointRange,
+  utf8,
+  type ClientRequest,
+  type GroupId,
+  type KeyRange,
+  type WatchCreate,
+} from '@kvorum/model'
+import { encodeMetaCommand, rangesBetween } from '@kvorum/placement'
 import t from 'tap'
 import { MiniCluster, type MiniNode, type MiniOptions } from './miniCluster.js'
 import { ALL, put } from './requests.js'
@@ -234,3 +243,96 @@ t.test('hubs that nobody watches are forgotten', async t => {
   t.equal(node.state.hub.merged.size, 0)
   t.equal(node.state.hub.news.size, 0)
 })
+
+const several = (keys: readonly string[], value: string): ClientRequest => {
+  const success = keys.map(key => ({
+    kind: 'put' as const,
+    key: utf8(key),
+    value: utf8(value),
+    lease: NO_LEASE,
+    prevKv: false,
+    ignoreValue: false,
+    ignoreLease: false,
+  }))
+  const command = encodeShardCommand({
+    kind: 'write',
+    op: { kind: 'txn', compares: [], success, failure: [] },
+  })
+  return { kind: 'write', ranges: keys.map(key => pointRange(utf8(key))), command }
+}
+
+t.test('a transaction over shards comes whole, in one answer, in the order of its operations', async t => {
+  const cluster = sharded()
+  const [node, other] = cluster.nodes as [MiniNode, MiniNode]
+  watch(node, 1)
+  watch(node, 2, { range: pointRange(utf8('m')) })
+  cluster.until(() => created(node, 1) && created(node, 2))
+  const texts: string[] = []
+  for (let round = 0; round < 5; round++) {
+    const keys = ['z', 'a', 'm', 'f']
+    const between = other.request(put('c', `${round}`))
+    const result = cluster.ask(other, several(keys, `t${round}`))
+    t.ok(result.ok)
+    const revision = result.ok ? result.value.header.revision : 0
+    cluster.until(() => other.results.has(between))
+    for (const key of keys) texts.push(`${revision} ${key}=t${round}`)
+  }
+  const ofTransactions = (): string[] => seen(node, 1).filter(line => line.includes('=t'))
+  cluster.until(() => ofTransactions().length >= texts.length && seen(node, 2).length >= 5)
+  t.strictSame(ofTransactions(), texts)
+  for (const response of node.watched) {
+    if (response.kind !== 'events' || response.watchId !== 1) continue
+    const mods = response.events.map(({ kv }) => kv.mod)
+    for (const mod of new Set(mods)) {
+      const whole = seen(node, 1).filter(line => line.startsWith(`${mod} `)).length
+      t.equal(mods.filter(one => one === mod).length, whole, 'never in two answers')
+    }
+  }
+  const again = cluster.nodes[2]!
+  watch(again, 1, { startRevision: 1 })
+  cluster.until(() => seen(again, 1).length >= seen(node, 1).length)
+  t.strictSame(seen(again, 1), seen(node, 1), 'from the history, the same')
+})
+
+t.test(
+  'a split under a watch leaves nothing out, at nodes that follow and at one that is behind it',
+  async t => {
+    const cluster = new MiniCluster({
+      oracle: true,
+      limits: { snapshotEntries: 20, catchUpEntries: 5, flushAfterMs: 5 },
+    })
+    cluster.until(() => [0, 1].every(group => cluster.leaderOf(group) !== undefined))
+    const cutOff = cluster.nodes.find(node => [0, 1].every(group => cluster.leaderOf(group) !== node))!
+    for (const node of cluster.nodes) watch(node, 1)
+    cluster.until(() => cluster.nodes.every(node => created(node, 1)))
+    const written = writeAll(cluster, 2)
+    const others = cluster.nodes.filter(node => node !== cutOff)
+    cluster.until(() => seen(cutOff, 1).length >= written.length)
+    for (const node of others) {
+      cluster.cut.add(`${node.id}>${cutOff.id}`)
+      cluster.cut.add(`${cutOff.id}>${node.id}`)
+    }
+    const command = encodeMetaCommand({ kind: 'splitShard', at: utf8('g'), group: null })
+    t.ok(cluster.ask(others[0]!, { kind: 'meta', command }).ok)
+    const asked: { readonly node: MiniNode; readonly id: number }[] = []
+    for (let round = 0; round < 30; round++) {
+      for (const [i, key] of KEYS.entries()) {
+        const node = others[(round + i) % 2]!
+        asked.push({ node, id: node.request(put(key, `w${round}`)) })
+      }
+      cluster.run(5)
+    }
+    cluster.until(() => asked.every(({ node, id }) => node.results.has(id)), 20_000)
+    t.ok(asked.every(({ node, id }) => node.results.get(id)!.ok))
+    cluster.cut.clear()
+    const whole = written.length + asked.length
+    for (const node of cluster.nodes) {
+      cluster.until(() => seen(node, 1).length >= whole, 40_000)
+      t.equal(seen(node, 1).length, whole)
+    }
+    const [first, ...rest] = cluster.nodes.map(node => seen(node, 1))
+    for (const told of rest) t.strictSame(told, first)
+    t.ok(cutOff.state.counters.snapshotsInstalled > 0, 'one of them by snapshots')
+    t.ok(cluster.nodes.every(({ state }) => state.hub.stranded.length === 0))
+  },
+)

@@ -36,6 +36,8 @@ export interface Hub {
   /** What has happened to shards in oracle mode since the merged hubs were told. */
   readonly news: Map<GroupId, ShardNews>
   readonly asking: Asking
+  /** Hubs whose watchers have to find another; they are all behind. */
+  stranded: { readonly hub: ShardHub; readonly since: Millis }[]
   /** The highest revision that is known here to have been handed out by the oracle. */
   seen: Revision
 }
@@ -83,7 +85,7 @@ export interface ShardHub {
 export interface Watcher {
   readonly id: number
   readonly stream: Stream
-  readonly shard: ShardHub
+  shard: ShardHub
   readonly range: KeyRange
   readonly noPut: boolean
   readonly noDelete: boolean
@@ -103,6 +105,7 @@ export const createHub = (): Hub => ({
   shards: new Map(),
   merged: new Map(),
   news: new Map(),
+  stranded: [],
   asking: { resolving: new Set(), again: new Map(), current: null },
   seen: 0,
 })

@@ -2,18 +2,12 @@ import type { Epoch, GroupId, Index, RevisionEvents } from '@kvorum/model'
 import { resolvedByLog, type Advance } from '@kvorum/placement'
 import type { Group, Turn } from '../state.js'
 import { askLeaders } from './asking.js'
-import { createShardHub, isUnused, type ShardHub } from './hub.js'
+import { isUnused, type ShardHub } from './hub.js'
 import { shardsOf } from './hubState.js'
-import { isOracleMode, leaveDense, machineOf, nameOf } from './leaveDense.js'
-import {
-  advanceMerging,
-  createMerging,
-  loseEvents,
-  splitMerging,
-  takeMerged,
-  type Merging,
-} from './merging.js'
-import { newsOf, type ShardNews } from './news.js'
+import { isOracleMode, leaveDense, nameOf } from './leaveDense.js'
+import { advanceMerging, loseEvents, splitMerging, takeMerged, type Merging } from './merging.js'
+import type { ShardNews } from './news.js'
+import { placeStranded, strand } from './stranded.js'
 import { publishLost, publishParts, publishTo } from './publish.js'
 
 /**
@@ -29,27 +23,12 @@ import { publishLost, publishParts, publishTo } from './publish.js'
  * and leaves nothing out.
  */
 
-/** The hub of these shards, all of them in oracle mode and loaded here. */
-export function mergedHub(turn: Turn, groups: readonly GroupId[]): ShardHub {
-  const { merged } = turn.state.hub
-  for (const id of groups) leaveDense(turn, turn.state.groups.get(id)!)
-  const name = nameOf(groups)
-  const known = merged.get(name)
-  if (known !== undefined) return known
-  const machines = groups.map(id => machineOf(turn, id))
-  const seen = Math.max(...machines.map(({ revision }) => revision))
-  const shards = machines.map(({ group, epoch }) => ({ group, epoch }))
-  const hub = createShardHub(groups, 0, createMerging(shards, seen))
-  merged.set(name, hub)
-  return hub
-}
-
 /** The shard has a new state: what happened in between is in its history. */
 export function restartMerged(turn: Turn, group: Group): void {
   if (!isOracleMode(group)) return
   leaveDense(turn, group)
-  const news = newsOf(turn, group.id)
-  news.lostUpTo = Math.max(news.lostUpTo, machineOf(turn, group.id).revision)
+  // It may have been split meanwhile: whoever watched it is brought to the hub of the shards there are now.
+  for (const [name, one] of turn.state.hub.merged) if (one.groups.includes(group.id)) strand(turn, name, one)
 }
 
 /**
@@ -60,12 +39,15 @@ export function splitMerged(
   turn: Turn,
   split: { readonly group: GroupId; readonly index: Index; readonly epoch: Epoch; readonly right: GroupId },
 ): void {
-  const { hub } = turn.state
+  const { hub, groups: here } = turn.state
+  leaveDense(turn, here.get(split.group)!)
   tellHubs(turn, new Map([[split.group, split.index - 1]]))
   for (const [name, old] of [...hub.merged]) {
     if (old.merging === null || !old.groups.includes(split.group)) continue
     const groups = old.groups.flatMap(id => (id === split.group ? [id, split.right] : [id]))
     splitMerging(old.merging, split)
+    // Where a snapshot was faster than the split, the right half has written more than is known of it here.
+    loseEvents(old.merging, here.get(split.right)?.machine.shard?.revision ?? 0)
     old.groups = groups
     hub.merged.delete(name)
     hub.merged.set(nameOf(groups), old)
@@ -75,7 +57,11 @@ export function splitMerged(
 /** Tells the hubs what is new, their watchers what may be told, and asks for more. Called once a turn. */
 export function driveMerged(turn: Turn): void {
   const { hub } = turn.state
-  for (const [name, one] of hub.merged) if (isUnused(one)) hub.merged.delete(name)
+  for (const [name, one] of hub.merged) {
+    if (isUnused(one)) hub.merged.delete(name)
+    else if (!one.groups.every(id => turn.state.groups.has(id))) strand(turn, name, one)
+  }
+  placeStranded(turn)
   tellHubs(turn, new Map())
   askLeaders(turn)
 }

@@ -2,16 +2,12 @@ import {
   isEmptyRange,
   LIMITS,
   passesFence,
-  rangeCovers,
-  type GroupId,
   type Revision,
   type StreamId,
   type WatchCreate,
   type WatchRefusal,
   type WatchRequest,
 } from '@kvorum/model'
-import { routeRanges, type ShardMap } from '@kvorum/placement'
-import { isUnchecked } from '../checking.js'
 import { shardOfGroup } from '../groupMachine.js'
 import type { Group, Turn } from '../state.js'
 import { cancelCompacted, catchUp } from './catchUp.js'
@@ -25,8 +21,8 @@ import {
   type Watcher,
 } from './hub.js'
 import { shardsOf, type HubShards } from './hubState.js'
-import { isOracleMode } from './leaveDense.js'
-import { driveMerged, mergedHub, restartMerged } from './merged.js'
+import { driveMerged, restartMerged } from './merged.js'
+import { groupsFor, hasNoState, hubFor } from './scope.js'
 import { answerProgress, askProgress } from './progress.js'
 import { headerAt, respond } from './publish.js'
 import { createRecent } from './recent.js'
@@ -88,41 +84,17 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
 function mustWait(turn: Turn, stream: Stream, create: WatchCreate): boolean {
   const { waiting, watchers } = stream
   if (waiting.length + watchers.size >= LIMITS.watchersPerStreamMax) return false
-  return waiting.length > 0 || hasNoState(turn, create)
-}
-
-/** A replica has no state yet, but will have: refusing would end the watch for good. */
-function hasNoState(turn: Turn, create: WatchCreate): boolean {
-  const { shards, groups: here } = turn.state
-  const groups = groupsFor(turn, create).map(id => here.get(id))
-  if (groups.some(group => group !== undefined && group.quarantined !== null)) return false
-  return groups.some(
-    group =>
-      // On the map, and still to come here: by a split, or by a snapshot.
-      group === undefined ||
-      isUnchecked(group) ||
-      shardOfGroup(group) === null ||
-      group.machine.installing ||
-      !turn.state.hub.shards.has(group.id) ||
-      // It was split, and the map does not say yet who has the rest.
-      !hasItsKeys(group, shards),
-  )
-}
-
-function hasItsKeys(group: Group, { shards }: ShardMap): boolean {
-  const shard = shardOfGroup(group)
-  const descriptor = shards.find(each => each.group === group.id)
-  return shard === null || descriptor === undefined || rangeCovers(shard.range, descriptor.range)
+  return waiting.length > 0 || hasNoState(turn, create.range)
 }
 
 function createWaiting(turn: Turn, stream: Stream): void {
-  const ready = stream.waiting.findIndex(create => hasNoState(turn, create))
+  const ready = stream.waiting.findIndex(create => hasNoState(turn, create.range))
   const creates = stream.waiting.splice(0, ready < 0 ? stream.waiting.length : ready)
   for (const create of creates) createWatcher(turn, stream, create)
 }
 
 function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
-  const groups = groupsFor(turn, create)
+  const groups = groupsFor(turn, create.range)
   const hub = hubFor(turn, groups)
   const shards = hub === null ? null : shardsOf(turn, hub)
   const now = hub === null || shards === null ? 0 : revisionNow(turn, hub, shards)
@@ -162,24 +134,6 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
   else addBehind(watcher)
 }
 
-/** The shards of the range, in the order of their keys; of no keys at all: the first one. */
-function groupsFor({ state }: Turn, create: WatchCreate): readonly GroupId[] {
-  const parts = routeRanges(state.shards, [create.range])
-  return parts.length > 0 ? parts.map(({ shard }) => shard.group) : [state.shards.shards[0]!.group]
-}
-
-/** Null: no watch of these shards is possible here. */
-function hubFor(turn: Turn, ids: readonly GroupId[]): ShardHub | null {
-  const { hub, groups } = turn.state
-  if (!ids.every(id => hub.shards.has(id))) return null
-  const shards = ids.map(id => groups.get(id)).filter(group => group !== undefined)
-  const isMerged = shards.map(isOracleMode)
-  if (isMerged.every(merged => !merged)) return ids.length === 1 ? hub.shards.get(ids[0]!)! : null
-  const areThere = shards.every(group => shardOfGroup(group) !== null && !group.machine.installing)
-  // While shards leave dense mode there are not several of them yet.
-  return areThere && isMerged.every(merged => merged) ? mergedHub(turn, ids) : null
-}
-
 /**
  * What a watch from now on begins behind. In oracle mode that is everything known to have been handed out: what is
  * written from now on comes behind it.
@@ -209,9 +163,9 @@ function cancelWatcher(turn: Turn, stream: Stream, watchId: number, reason: stri
 
 /** Feeds those who are behind, and answers who asked how far they are. Called once a turn. */
 export function driveWatchers(turn: Turn): void {
-  const { streams, shards, merged } = turn.state.hub
+  const { streams, shards, merged, stranded } = turn.state.hub
   for (const stream of streams.values()) if (stream.waiting.length > 0) createWaiting(turn, stream)
-  if (merged.size > 0) driveMerged(turn)
+  if (merged.size > 0 || stranded.length > 0) driveMerged(turn)
   if (streams.size > 0) for (const hub of shards.values()) feedBehind(turn, hub)
   for (const hub of merged.values()) feedBehind(turn, hub)
   for (const stream of streams.values()) if (stream.progressAsked) answerProgress(turn, stream)
