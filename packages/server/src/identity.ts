@@ -10,8 +10,20 @@ import type { InitialMember } from './config/config.js'
 export const memberIdOf = (peerUrls: readonly string[], token: string): NodeId =>
   nodeId(digest(['member', token, ...[...peerUrls].sort()]))
 
-export const clusterIdOf = (members: readonly InitialMember[], token: string): ClusterId =>
-  clusterId(digest(['cluster', token, ...members.flatMap(member => member.peerUrls).sort()]))
+/** Members that were told of other shards must not take each other for one cluster. */
+export const clusterIdOf = (
+  members: readonly InitialMember[],
+  token: string,
+  splitKeys: readonly string[] = [],
+): ClusterId =>
+  clusterId(
+    digest([
+      'cluster',
+      token,
+      ...members.flatMap(member => member.peerUrls).sort(),
+      ...(splitKeys.length > 0 ? ['split', ...splitKeys] : []),
+    ]),
+  )
 
 function digest(texts: readonly string[]): bigint {
   const hash = createHash('sha256')

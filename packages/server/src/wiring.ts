@@ -1,4 +1,4 @@
-import type { ClusterId, KvNode, Member, NodeId } from '@kvorum/model'
+import { utf8, type ClusterId, type KvNode, type Member, type NodeId } from '@kvorum/model'
 import { clusterIdOf, memberIdOf } from './identity.js'
 import type { ServerConfig } from './config/config.js'
 import type { PeerTls } from '@kvorum/peer'
@@ -49,12 +49,13 @@ export function nodeSetup(
     .sort((a, b) => (a.id < b.id ? -1 : 1))
   return {
     config,
-    cluster: clusterIdOf(config.initialCluster, token),
+    cluster: clusterIdOf(config.initialCluster, token, config.initialSplitKeys),
     self,
     members,
     logger,
     fatal,
     peerTls,
     diskTimes,
+    splitKeys: config.initialSplitKeys.map(utf8),
   }
 }

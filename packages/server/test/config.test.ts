@@ -76,6 +76,14 @@ t.test('one flag, written in every way Go takes', async t => {
     t.equal(run(argv).config.name, 'n1', argv.join(' '))
 })
 
+t.test('where a new cluster is cut into shards is taken, and shown nowhere', async t => {
+  t.strictSame(run([]).config.initialSplitKeys, [])
+  t.strictSame(run(['--initial-split-keys=h,p']).config.initialSplitKeys, ['h', 'p'])
+  t.match(load(['--initial-split-keys=p,h']), { kind: 'refused', reason: /sorted and name no key twice/ })
+  t.match(load(['--initial-split-keys=h,h']), { kind: 'refused', reason: /sorted and name no key twice/ })
+  t.notMatch(helpText(), 'initial-split-keys')
+})
+
 t.test('help and version are printed', async t => {
   for (const argv of [['--help'], ['-h'], ['--name=x', '-help']]) t.equal(load(argv).kind, 'print')
   for (const name of FLAG_NAMES) t.match(helpText(), `--${name}`)

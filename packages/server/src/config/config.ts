@@ -28,6 +28,8 @@ export interface ServerConfig {
   readonly initialCluster: readonly InitialMember[]
   readonly initialClusterState: 'new' | 'existing'
   readonly initialClusterToken: string
+  /** Where a new cluster is cut into shards, ascending; none: it has one shard. */
+  readonly initialSplitKeys: readonly string[]
   readonly strictReconfigCheck: boolean
   readonly heartbeatMs: number
   readonly electionTimeoutMs: number

@@ -98,6 +98,11 @@ const MEMBER_FLAGS = {
   'config-file': text('', 'file', 'A YAML file with these settings; every other flag is then ignored.'),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>
 
+/** Taken, and shown nowhere: what comes of it does not answer everything yet. */
+const HIDDEN_FLAGS = {
+  'initial-split-keys': list('', 'keys', 'Where a new cluster is cut into shards, ascending.'),
+} as const satisfies Readonly<Record<string, Flag<unknown>>>
+
 /** Every setting of a server. Adding one is a row of a table, a field of ServerConfig and, if needed, a rule. */
 export const FLAGS = {
   ...MEMBER_FLAGS,
@@ -106,6 +111,7 @@ export const FLAGS = {
   ...AUTH_FLAGS,
   ...MAINTENANCE_FLAGS,
   ...ETCD_FLAGS,
+  ...HIDDEN_FLAGS,
 } as const
 
 /** Those that have no effect here, or are refused. */
@@ -136,7 +142,9 @@ export type FlagValues = {
   readonly [Name in FlagName]: (typeof FLAGS)[Name] extends Flag<infer Value> ? Value : never
 }
 
-export const FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
+export const ALL_FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
+/** Those that are shown. */
+export const FLAG_NAMES = ALL_FLAG_NAMES.filter(name => !Object.hasOwn(HIDDEN_FLAGS, name))
 
 /** The flag that goes by this name or alias. */
 export function flagNamed(name: string): FlagName | null {

@@ -1,3 +1,4 @@
+import { LIMITS } from '@kvorum/model'
 import { parseAutoCompaction } from './autoCompaction.js'
 import { parseAuthToken } from './authToken.js'
 import type { InitialMember, ServerConfig } from './config.js'
@@ -38,6 +39,14 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
   if (!listenHttp.ok) return listenHttp
   const listenMetrics = moreUrls('--listen-metrics-urls', values['listen-metrics-urls'])
   if (!listenMetrics.ok) return listenMetrics
+  const splitKeys = values['initial-split-keys']
+  const unsorted = splitKeys.find(
+    (key, at) => at > 0 && Buffer.compare(Buffer.from(splitKeys[at - 1]!), Buffer.from(key)) >= 0,
+  )
+  if (unsorted !== undefined)
+    return rejected(`--initial-split-keys must be sorted and name no key twice; "${unsorted}" does not fit.`)
+  if (splitKeys.length >= LIMITS.shardsMax)
+    return rejected(`--initial-split-keys makes more than ${LIMITS.shardsMax} shards.`)
   const tls = validateTls(
     values,
     [...listenClient.value, ...listenHttp.value, ...listenMetrics.value],
@@ -70,6 +79,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     initialCluster: initialCluster.value,
     initialClusterState: values['initial-cluster-state'],
     initialClusterToken: values['initial-cluster-token'],
+    initialSplitKeys: splitKeys,
     strictReconfigCheck: values['strict-reconfig-check'],
     heartbeatMs: values['heartbeat-interval'],
     electionTimeoutMs: values['election-timeout'],
