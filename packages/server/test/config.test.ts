@@ -79,8 +79,8 @@ t.test('one flag, written in every way Go takes', async t => {
 t.test('where a new cluster is cut into shards is taken, and shown nowhere', async t => {
   t.strictSame(run([]).config.initialSplitKeys, [])
   t.strictSame(run(['--initial-split-keys=h,p']).config.initialSplitKeys, ['h', 'p'])
-  t.match(load(['--initial-split-keys=p,h']), { kind: 'refused', reason: /sorted and name no key twice/ })
-  t.match(load(['--initial-split-keys=h,h']), { kind: 'refused', reason: /sorted and name no key twice/ })
+  t.match(load(['--initial-split-keys=p,h']), { kind: 'refuse', reason: /sorted and name no key twice/ })
+  t.match(load(['--initial-split-keys=h,h']), { kind: 'refuse', reason: /sorted and name no key twice/ })
   t.notMatch(helpText(), 'initial-split-keys')
 })
 
