@@ -28,6 +28,7 @@ export {
 export { leaseKeys } from './attachments.js'
 export { checkCommand, checkOp, type OpLimits } from './checkOp.js'
 export { compactPhysically, hasPhysicalCompaction, reclaimable } from './compaction.js'
+export { hasDuplicateKey } from './duplicateKey.js'
 export { CorruptRecordError } from './corrupt.js'
 export { userKeyOf } from './rowKeys.js'
 export { hashKv, type KvHash } from './hash.js'

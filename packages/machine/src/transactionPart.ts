@@ -105,7 +105,13 @@ export function joinAnswers(
   parts: readonly (readonly (OpReply | null)[])[],
   revision: Revision,
 ): OpReply {
-  const before = revision - 1
+  // Where nothing changes, the answer is of the state at the revision that the oracle gave.
+  const changes = leavesOf(planBranches(op, branches)).some(({ op: leaf, position }) => {
+    if (leaf.kind === 'put') return true
+    const pieces = parts.map(part => part[position] ?? null)
+    return leaf.kind === 'delete' && pieces.some(piece => piece?.kind === 'delete' && piece.deleted > 0)
+  })
+  const before = changes ? revision - 1 : revision
   let changed = false
   const join = (plan: Plan): OpReply => {
     if (plan.kind === 'txn') {

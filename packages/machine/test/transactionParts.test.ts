@@ -85,16 +85,18 @@ function runOver(parts: readonly Shard[], op: Op, before: number): Outcome & { r
   if (error !== null) return { code: error.code, op: null, long: false }
   const revision = before + 1
   let long = false
+  let changed = false
   const answers = parts.map((part, i) => {
     const task = { kind: 'carryOut', op: ops[i]!, branches, revision, reply: { kind: 'done' } } as const
     const done = apply(part, task)
     long ||= done.long
+    changed ||= done.applied.changed
     if (!done.applied.result.ok) throw new Error('an outcome was refused')
     const answer = read(part, reader => readPart(reader, ops[i]!, branches, revision))
     if (!answer.ok) throw new Error(answer.error.code)
     return answer.value
   })
-  return { code: null, op: joinAnswers(op, branches, answers, revision), long }
+  return { code: null, op: joinAnswers(op, branches, answers, changed ? revision : before), long }
 }
 
 function readOver(parts: readonly Shard[], op: RangeOp): RangeReply {

@@ -21,7 +21,7 @@ import {
   type Revision,
   type TransactionVote,
 } from '@kvorum/model'
-import { chooseBranches, joinAnswers, plainAnswers, refusalOf } from '@kvorum/machine'
+import { chooseBranches, hasDuplicateKey, joinAnswers, plainAnswers, refusalOf } from '@kvorum/machine'
 import {
   beginTransaction,
   endArrived,
@@ -51,6 +51,11 @@ export function coordinate(turn: Turn, call: Call): void {
   const command = call.request.kind === 'write' ? decodeShardCommand(call.request.command) : null
   if (command?.kind !== 'write') {
     failCall(turn, call, 'crossShard')
+    return
+  }
+  // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
+  if (command.op.kind === 'txn' && hasDuplicateKey(command.op)) {
+    failCall(turn, call, 'duplicateKey')
     return
   }
   tryOnce(turn, { call, op: command.op, age: null, tries: 0 })

@@ -118,14 +118,17 @@ export class Truth {
 
   /** Revisions must come in ascending order. */
   append(change: RevisionEvents): void {
-    if (change.revision <= this.revision) throw new RangeError(`revision ${change.revision} is not new`)
-    this.#revisions.push(change)
+    const at = this.#indexFrom(change.revision)
+    if (this.#revisions[at]?.revision === change.revision || change.revision < 1)
+      throw new RangeError(`revision ${change.revision} is not new`)
+    this.#revisions.splice(at, 0, change)
     for (const { kind, kv } of change.events) {
       const key = toKeyString(kv.key)
       const entry = { revision: change.revision, kv: kind === 'put' ? kv : null }
       const versions = this.#versions.get(key)
       if (versions === undefined) this.#versions.set(key, [entry])
-      else versions.push(entry)
+      else if (versions[versions.length - 1]!.revision < entry.revision) versions.push(entry)
+      else throw new RangeError(`revision ${change.revision} comes behind a later one of its key`)
     }
   }
 

@@ -18,6 +18,7 @@ import {
 import { evaluate } from '../check/kvReference.js'
 import { deletedKey, Truth } from '../check/kvView.js'
 import type { EntryMark } from '../invariants/observation.js'
+import { TransactionTruth } from './transactionTruth.js'
 import { Refusals } from './refusals.js'
 
 /** What an entry came to, by the reference. */
@@ -26,6 +27,8 @@ export interface Deed {
   readonly refused: boolean
   /** Null when no key changed. */
   readonly change: RevisionEvents | null
+  /** The change is a part of one over several groups, all at one revision. */
+  readonly shared?: boolean
 }
 
 /**
@@ -40,6 +43,7 @@ export class GroundTruth {
   /** The committed log, from index 1. */
   readonly entries: Entry[] = []
   readonly #refusals = new Refusals()
+  readonly #transactions = new TransactionTruth()
   readonly #contents = new Map<string, Entry>()
   readonly #keyed: boolean
   /** Writes have a revision before they are in the log. */
@@ -74,6 +78,7 @@ export class GroundTruth {
     const refused: Deed = { command, refused: true, change: null }
     if (command.kind === 'endDense') this.#oracle = true
     if (this.#oracle && stamp === undefined && takesRevision(entry.data)) return refused
+    if (this.#transactions.isLocked(command)) return refused
     if (this.#refusals.isOutdated(command, authRevision)) return refused
     if (session !== null && !this.#firstTime(session)) return refused
     if (this.#refusals.isWithoutRoom(command)) return refused
@@ -117,11 +122,12 @@ export class GroundTruth {
         truth.compact(command.revision)
         return { command, refused: false, change: null }
       case 'publish':
+        return { command, refused: false, change: null }
       case 'prepare':
       case 'decide':
       case 'end':
       case 'forget':
-        return { command, refused: false, change: null }
+        return { command, refused: false, change: this.#transactions.apply(command, truth), shared: true }
       case 'leaseGrant':
         if (leases.has(command.id)) return refused
         leases.set(command.id, command.ttl)

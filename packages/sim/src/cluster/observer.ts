@@ -326,9 +326,10 @@ export class Observer {
     if (deed.command?.kind === 'compact' && !deed.refused)
       this.compactions.compacted(deed.command.revision, this.#now())
     if (deed.change !== null) {
+      const { group } = truth
       // As with compactions, the first shard's count.
-      if (truth.group === 1) this.compactions.made(deed.change.revision, this.#now())
-      this.invariants.observe({ kind: 'revision', group: truth.group, change: deed.change })
+      if (group === 1) this.compactions.made(deed.change.revision, this.#now())
+      this.invariants.observe({ kind: 'revision', group, change: deed.change, shared: deed.shared === true })
       for (const { kind, kv } of deed.change.events) {
         if (kind !== 'put') continue
         const value = toKeyString(kv.value)

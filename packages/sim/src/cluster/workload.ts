@@ -76,10 +76,9 @@ export class Workload {
     this.busy++
     const { random } = client
     const { oracle } = this.#cluster.plan.swarm.cluster
-    if (oracle && random.chance(0.2)) {
-      this.#ask(client, this.#cluster.dataGroups[0]!, this.#across(random), outcome =>
-        this.#done(client, outcome),
-      )
+    if (oracle && random.chance(0.35)) {
+      const request = random.chance(0.6) ? this.#writeAcross(random) : this.#across(random)
+      this.#ask(client, this.#cluster.dataGroups[0]!, request, outcome => this.#done(client, outcome))
       return
     }
     const kind = random.pick(this.#kinds)
@@ -228,6 +227,39 @@ export class Workload {
         keysOnly: random.chance(0.1),
       }),
     )
+  }
+
+  /** A write of several groups: a transaction, or a range that is deleted over a border. */
+  #writeAcross(random: Random): KvRequest {
+    const { dataGroups } = this.#cluster
+    const key = (): string => this.#key(random, random.pick(dataGroups))
+    // Lists are only ever added to.
+    if (random.chance(0.15) && !this.#kinds.includes('lists')) {
+      const [from, to] = [key(), key()].sort()
+      return { kind: 'write', op: del({ start: utf8(from!), end: utf8(`${to}x`) }, random.chance(0.5)) }
+    }
+    const keys = [...new Set(Array.from({ length: random.int(2, 4) }, key))]
+    const compares: Compare[] = keys
+      .filter(() => random.chance(0.3))
+      .map(one => ({
+        range: random.chance(0.8) ? pointRange(utf8(one)) : prefixRange(utf8('g')),
+        result: random.pick(['greater', 'less', 'equal']),
+        target: 'version',
+        operand: random.int(0, 3),
+      }))
+    const ops = (): Op[] =>
+      keys.map((one): Op => {
+        const choice = random.float()
+        if (choice < 0.6) return put(one, this.#value(random), NO_LEASE, random.chance(0.2))
+        return choice < 0.8 ? del(pointRange(utf8(one))) : get(one)
+      })
+    const success: Op[] = [put(`${keyPrefix(random.pick(dataGroups))}first`, this.#value(random)), ...ops()]
+    if (random.chance(0.2)) success.push(range(prefixRange(utf8('g')), { limit: 5 }))
+    if (random.chance(0.2)) {
+      const nested = [put(`${keyPrefix(random.pick(dataGroups))}nested`, this.#value(random))]
+      success.push({ kind: 'txn', compares: compares.slice(0, 1), success: nested, failure: [] })
+    }
+    return { kind: 'write', op: { kind: 'txn', compares, success, failure: ops() } }
   }
 
   /** A read of several groups: of everything, of what lies around a border, or a transaction of gets. */

@@ -27,6 +27,14 @@ export class ClientEffects implements Invariant {
   readonly #writes = new Map<string, Write>()
   readonly #reads = new Map<number, { connection: number; revision: Revision }>()
 
+  readonly #answered = new Map<string, Revision>()
+  readonly #oracle: boolean
+
+  /** `oracle`: writes may be of several groups. */
+  constructor(options: { readonly oracle?: boolean } = {}) {
+    this.#oracle = options.oracle === true
+  }
+
   observe(observation: Observation): void {
     switch (observation.kind) {
       case 'writeSent': {
@@ -45,12 +53,9 @@ export class ClientEffects implements Invariant {
         return
       case 'writeAnswered': {
         const { value, revision } = observation
-        const { applied } = this.#write(value)
-        check(applied.includes(revision), 'I41', () => ({
-          value,
-          answered: revision,
-          applied: applied.join(' '),
-        }))
+        // Of a transaction over several groups the decision is applied; the other groups' parts come later.
+        if (this.#oracle) this.#answered.set(value, revision)
+        else this.#checkAnswered(value, revision)
         return
       }
       case 'localRead':
@@ -67,6 +72,19 @@ export class ClientEffects implements Invariant {
       this.#writes.set(value, write)
     }
     return write
+  }
+
+  finish(): void {
+    for (const [value, revision] of this.#answered) this.#checkAnswered(value, revision)
+  }
+
+  #checkAnswered(value: string, revision: Revision): void {
+    const { applied } = this.#write(value)
+    check(applied.includes(revision), 'I41', () => ({
+      value,
+      answered: revision,
+      applied: applied.join(' '),
+    }))
   }
 
   #check(value: string): void {

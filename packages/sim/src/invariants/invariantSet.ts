@@ -43,7 +43,7 @@ export class InvariantSet {
       new RecordReads(),
       new Revisions(options),
       new Compactions(),
-      new ClientEffects(),
+      new ClientEffects(options),
       ...(options.more ?? []),
     ]
     for (const invariant of this.#all) {

@@ -149,7 +149,13 @@ export type StorageObservation =
 
 export type RevisionObservation =
   /** The first application of an effective write, in the order of the group's log. */
-  | { readonly kind: 'revision'; readonly group: GroupId; readonly change: RevisionEvents }
+  | {
+      readonly kind: 'revision'
+      readonly group: GroupId
+      readonly change: RevisionEvents
+      /** It is a group's part of a transaction over several. */
+      readonly shared?: boolean
+    }
   /** A node's compacted revision as it stands. Never observed across a restart that lost unsynced state. */
   | { readonly kind: 'compacted'; readonly node: Station; readonly revision: Revision }
   /** The answer to a read at a revision, as text; null: refused as compacted. `compacted` is the node's at that moment. */

@@ -11,7 +11,8 @@ import { check, type Facts } from './violation.js'
 
 /**
  * I21: a revision is given to one write and never again; they grow along each group's log, and in dense mode
- * (one data group) each is the one before plus one. Where the oracle gives them, no two groups have the same.
+ * (one data group) each is the one before plus one. Where the oracle gives them, no two groups have the same,
+ * except for the parts of one transaction, which come when they come.
  *
  * I22: create, mod, version and the previous value follow from the key's own history; a delete starts it anew.
  */
@@ -19,7 +20,7 @@ export class Revisions implements Invariant {
   readonly kinds: readonly ObservationKind[] = ['revision']
   readonly #dense: boolean
   readonly #oracle: boolean
-  readonly #used = new Set<Revision>()
+  readonly #used = new Map<Revision, { readonly shared: boolean; readonly groups: ReadonlySet<GroupId> }>()
   readonly #last = new Map<GroupId, Revision>()
   readonly #keys = new Map<string, KeyValue>()
 
@@ -30,16 +31,17 @@ export class Revisions implements Invariant {
 
   observe(observation: Observation): void {
     if (observation.kind !== 'revision') return
-    const { group, change } = observation
+    const { group, change, shared = false } = observation
     const { revision, events } = change
     const before = this.#last.get(group) ?? 1
-    this.#last.set(group, revision)
-    const unused = !this.#used.has(revision)
+    this.#last.set(group, Math.max(before, revision))
+    const owners = this.#used.get(revision)
+    const unused = owners === undefined || (shared && owners.shared && !owners.groups.has(group))
     const fresh = this.#dense
       ? revision === before + 1 && unused
-      : revision > before && (unused || !this.#oracle)
+      : (shared || revision > before) && (unused || !this.#oracle)
     check(fresh && events.length > 0, 'I21', () => ({ group, revision, before, dense: this.#dense }))
-    this.#used.add(revision)
+    this.#used.set(revision, { shared, groups: new Set(owners?.groups).add(group) })
     for (const event of events) this.#checkKey(event, revision)
   }
 
