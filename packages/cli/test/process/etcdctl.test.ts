@@ -17,12 +17,8 @@ interface Ran {
   readonly stderr: string
 }
 
-/**
- * Without a scheme: for `endpoint status` this etcdctl makes the whole endpoint the request's `:authority`, and
- * nghttp2, which Node's HTTP/2 is made of, takes no slashes there.
- */
-const endpointsFlag = (urls: readonly string[]): string =>
-  `--endpoints=${urls.map(url => new URL(url).host).join()}`
+/** With their scheme: for calls of maintenance this etcdctl makes the whole endpoint the request's `:authority`. */
+const endpointsFlag = (urls: readonly string[]): string => `--endpoints=${urls.join()}`
 
 function etcdctl(endpoints: readonly string[], args: readonly string[], input = ''): Promise<Ran> {
   return new Promise(resolve => {
@@ -126,6 +122,7 @@ async function commands(t: Test, node: ServerProcess, prefix: string): Promise<v
   t.match(gone, { status: 1, stderr: /required revision has been compacted/ }, 'history is gone')
   await says(t, node, ['member', 'list'], /^([0-9a-f]+, started, n\d, http:\S+, http:\S+, false\n){3}$/)
   await says(t, node, ['endpoint', 'status', '-w', 'json'], /"leader":\d+/)
+  await says(t, node, ['endpoint', 'status', '--cluster'], /^(http:\S+, [0-9a-f]+, .*\n){3}$/)
   await says(t, node, ['endpoint', 'health'], /^$|is healthy/)
   await says(t, node, ['put', `${prefix}/last`, 'value'], 'OK\n')
 }

@@ -17,6 +17,7 @@ import { commonNameOf } from '../tls/judge.js'
 import { tokenOf } from '../auth/bearer.js'
 import type { CallMeta } from '../rpc/handler.js'
 import { REGISTRY, type AnyStream, type AnyUnary } from '../rpc/registry.js'
+import { openHttp2 } from './opening.js'
 
 /**
  * gRPC over sockets that somebody else accepted. Messages stay bytes here: handlers bring their own codecs, so
@@ -68,7 +69,7 @@ export function createGrpc(edge: Edge, options: Partial<GrpcOptions> = {}): Grpc
   }
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   return {
-    accept: socket => injector.injectConnection(socket),
+    accept: socket => openHttp2(socket, () => injector.injectConnection(socket)),
     drain: graceMs => injector.drain(graceMs),
     close: () => {
       injector.destroy()
