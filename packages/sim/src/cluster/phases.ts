@@ -67,6 +67,10 @@ export function demandProgress(
   for (const group of cluster.dataGroups) freshWrites(cluster, group)
   access.demandRights((what, time, holds) => demand(cluster, what, time, holds))
   demand(cluster, 'the groups follow the members', 40 * SECOND, () => followed(cluster))
+  // I47: an orphan is asked about within a second, a record of a coordinator that died is brought to its end within
+  // three; then come a few rounds of the log, on disks that stay slow.
+  if (cluster.plan.swarm.cluster.oracle)
+    demand(cluster, 'transactions end, and leave no lock', 15 * SECOND, () => unlocked(cluster))
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
@@ -94,6 +98,14 @@ export function demand(cluster: Cluster, what: string, time: Micros, holds: () =
     up: cluster.nodes.map(node => node.status).join(' '),
     replicas: replicas.join('; '),
   })
+}
+
+function unlocked(cluster: Cluster): boolean {
+  for (const { group } of sound(cluster)) {
+    const { prepared, records } = group.machine.revisions.transactions
+    if (prepared.length > 0 || records.length > 0) return false
+  }
+  return true
 }
 
 function leads(cluster: Cluster, group: GroupId): boolean {
