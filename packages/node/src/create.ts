@@ -10,7 +10,7 @@ import { createCalls } from './calls.js'
 import { startRaft } from './startRaft.js'
 import { createFlushing } from './flush.js'
 import { loadGroup } from './groupMachine.js'
-import { emptyGroup, neverWritten, takeDormant } from './groups.js'
+import { emptyGroup, failsClosed, neverWritten, takeDormant } from './groups.js'
 import { considerAdmission, createPeer } from './identity.js'
 import { createTransactionDuty } from './transactions/state.js'
 import { createPersisting } from './persisting.js'
@@ -19,7 +19,7 @@ import { NO_KEYS } from './claims.js'
 import { rosterApplied } from './roster.js'
 import { mapApplied } from './routing.js'
 import { NO_ROSTER } from './rosterView.js'
-import { note, type Group, type NodeState, type Turn } from './state.js'
+import { type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
 import type { Bootstrap, NodeInitial, NodeOptions } from './types.js'
@@ -49,6 +49,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     replicas: createReplicas(),
     remotes: new Map(),
     dormant: new Map(),
+    groupsInDoubt: initial.groupsInDoubt === true,
     search: 'none',
     shards: { version: 0, shards: bootstrap.shards },
     splits: [],
@@ -125,16 +126,7 @@ function addGroup(
 export function loadGroups(turn: Turn, bootstrap: Bootstrap): void {
   considerAdmission(turn)
   for (const group of turn.state.groups.values()) {
-    const { corrupt } = group.recovered!
-    if (corrupt !== null) {
-      group.quarantined = corrupt
-      note(turn, 'error', 'The log of a replica is damaged: it neither votes nor answers', {
-        group: group.id,
-        problem: corrupt,
-      })
-      continue
-    }
-    load(turn, group, bootstrap)
+    if (!failsClosed(turn, group)) load(turn, group, bootstrap)
   }
   if (bootstrap.mapChanged === true) searchStore(turn, bootstrap)
 }
@@ -168,7 +160,7 @@ function searchStore(turn: Turn, bootstrap: Bootstrap): void {
       for (const id of found.filter(each => !state.groups.has(each))) {
         const group = emptyGroup(id, replica, NO_KEYS, takeDormant(state, id), state.options)
         state.groups.set(id, group)
-        load(later, group, bootstrap)
+        if (!failsClosed(later, group)) load(later, group, bootstrap)
       }
     },
     failed: () => undefined,

@@ -9,7 +9,7 @@ import { createOrphans } from './transactions/orphanState.js'
 import { createLogBytes } from './logBytes.js'
 import { createReads } from './reads.js'
 import { createProgressMarks } from './stages.js'
-import type { Group, NodeState } from './state.js'
+import { note, type Group, type NodeState, type Turn } from './state.js'
 import type { NodeOptions, RecoveredGroup } from './types.js'
 
 /** A group of this node, before anything has been loaded of it. */
@@ -67,7 +67,21 @@ export const neverWritten = (group: GroupId): RecoveredGroup => ({
 
 /** What the log remembers of a group that begins here only now. */
 export function takeDormant(state: NodeState, id: GroupId): RecoveredGroup {
-  const recovered = state.dormant.get(id) ?? neverWritten(id)
+  const known = state.dormant.get(id)
   state.dormant.delete(id)
-  return recovered
+  if (known !== undefined) return known
+  const corrupt = state.groupsInDoubt ? 'its records may be among those that the damaged log lost' : null
+  return { ...neverWritten(id), corrupt }
+}
+
+/** Damage that cannot be told from lost votes and entries: the replica neither votes nor answers. */
+export function failsClosed(turn: Turn, group: Group): boolean {
+  const problem = group.recovered?.corrupt ?? null
+  if (problem === null) return false
+  group.quarantined = problem
+  note(turn, 'error', 'The log of a replica is damaged: it neither votes nor answers', {
+    group: group.id,
+    problem,
+  })
+  return true
 }

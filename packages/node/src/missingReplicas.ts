@@ -1,7 +1,7 @@
 import { META_GROUP, type GroupId } from '@kvorum/model'
 import { placedShard, type MetaState } from '@kvorum/placement'
 import { isTaken, NO_KEYS } from './claims.js'
-import { emptyGroup, takeDormant } from './groups.js'
+import { emptyGroup, failsClosed, takeDormant } from './groups.js'
 import { waitForSnapshot } from './groupMachine.js'
 import { metaOf } from './membership.js'
 import { startRaft } from './startRaft.js'
@@ -41,7 +41,7 @@ function open(turn: Turn, id: GroupId, meta: Group): void {
   group.electionOpened = true
   state.groups.set(id, group)
   state.hub.shards.set(id, createShardHub([id], 0))
-  startRaft(turn, group)
+  if (!failsClosed(turn, group)) startRaft(turn, group)
 }
 
 const isLoaded = ({ machine, range, quarantined }: Group): boolean =>

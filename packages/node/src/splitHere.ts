@@ -1,7 +1,7 @@
 import type { Index } from '@kvorum/model'
 import { SPLIT_BASE, type Machine } from '@kvorum/machine'
 import { decodeRevisions } from '@kvorum/placement'
-import { emptyGroup, neverWritten } from './groups.js'
+import { emptyGroup, failsClosed, takeDormant } from './groups.js'
 import { stepGroup } from './consensus.js'
 import { takeEarly } from './earlyMessages.js'
 import { leads } from './membership.js'
@@ -33,7 +33,7 @@ export function splitHere(turn: Turn, left: Group, index: Index, machine: Machin
   const known = state.groups.has(machine.group)
   const right = known ? null : addRight(turn, left, machine)
   splitMerged(turn, { group: left.id, index, epoch: machine.epoch, right: machine.group })
-  if (right === null) return
+  if (right === null || failsClosed(turn, right)) return
   startRaft(turn, right)
   for (const { from, message } of takeEarly(state, right.id, turn.now)) {
     right.heard.set(message.from, from)
@@ -45,11 +45,9 @@ export function splitHere(turn: Turn, left: Group, index: Index, machine: Machin
 function addRight(turn: Turn, left: Group, machine: Machine): Group {
   const { state } = turn
   const { group: id } = machine
-  const recovered = state.dormant.get(id) ?? {
-    ...neverWritten(id),
-    hardState: { term: SPLIT_BASE.term, vote: 0 as Group['replica'], commit: 0 },
-  }
-  state.dormant.delete(id)
+  const known = takeDormant(state, id)
+  const isNew = known.lastIndex === 0 && known.hardState.term === 0
+  const recovered = isNew ? { ...known, hardState: { ...known.hardState, term: SPLIT_BASE.term } } : known
   const right = emptyGroup(id, left.replica, machine.range, recovered, state.options)
   right.machine.shard = machine
   right.machine.revisions = decodeRevisions(machine.revisions)

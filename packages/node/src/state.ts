@@ -70,6 +70,8 @@ export interface NodeState {
   readonly remotes: Remotes
   /** What the log remembers of groups that are not here yet; see missingReplicas.ts. */
   readonly dormant: Map<GroupId, RecoveredGroup>
+  /** What the log knows nothing of may have been lost with its damage. */
+  readonly groupsInDoubt: boolean
   /** For groups that the store has rows of, and that were not known at the start. */
   search: 'none' | 'running' | 'done'
   /** How requests are routed; see routing.ts. */

@@ -228,6 +228,8 @@ export interface NodeInitial {
   readonly admitted: boolean
   readonly peers: readonly PeerRecord[]
   readonly groups: readonly RecoveredGroup[]
+  /** The log lost records that may have been all of a group's: one that it does not know may have voted here. */
+  readonly groupsInDoubt?: boolean
   /** The cluster as --initial-cluster names it; used where the state store has nothing yet. */
   readonly bootstrap: Bootstrap
 }

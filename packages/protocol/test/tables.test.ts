@@ -105,6 +105,7 @@ t.test('our own errors say more, and never pose as etcd', async t => {
     'crossShard',
     'drainNowhere',
     'internal',
+    'leaderFollows',
     'malformed',
     'nodeDraining',
     'nodeFull',

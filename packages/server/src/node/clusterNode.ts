@@ -59,6 +59,7 @@ export async function createClusterNode(setup: NodeSetup): Promise<KvNode> {
     admitted: log.admitted,
     peers: log.peers,
     groups: log.groups,
+    groupsInDoubt: log.groupsInDoubt,
     bootstrap: place.bootstrap,
   }
   return startRuntime(setup, place, initial, log.store, engine)
@@ -150,6 +151,7 @@ interface OwnLog {
   readonly admitted: boolean
   readonly peers: NodeInitial['peers']
   readonly groups: readonly RecoveredGroup[]
+  readonly groupsInDoubt: boolean
 }
 
 interface OwnLogParts {
@@ -174,7 +176,14 @@ async function openOwnLog({ logger }: NodeSetup, parts: OwnLogParts): Promise<Ow
       nodeId: self,
       incarnation: incarnation(randomBytes(8).readBigUInt64BE()),
     }
-    return { store: await createStore(disk, identity), boot: null, admitted: false, peers: [], groups: [] }
+    return {
+      store: await createStore(disk, identity),
+      boot: null,
+      admitted: false,
+      peers: [],
+      groups: [],
+      groupsInDoubt: false,
+    }
   }
   const { recovered, store } = opened
   checkOwn(store, parts.place)
@@ -190,7 +199,14 @@ async function openOwnLog({ logger }: NodeSetup, parts: OwnLogParts): Promise<Ow
     )
   }
   const groups = recovered.groupsInDoubt ? failUnknown(bootstrap, recovered.groups) : recovered.groups
-  return { store, boot: recovered.boot, admitted: recovered.admitted, peers: recovered.peers, groups }
+  return {
+    store,
+    boot: recovered.boot,
+    admitted: recovered.admitted,
+    peers: recovered.peers,
+    groups,
+    groupsInDoubt: recovered.groupsInDoubt,
+  }
 }
 
 /** The directory's ids are in its log; those of this start come from its flags unless it joined. */

@@ -235,6 +235,7 @@ export class SimNode {
         ...group,
         entries: lastOf(group.entries, config.recoveredEntriesMax),
       })),
+      groupsInDoubt: known?.groupsInDoubt ?? false,
       bootstrap,
     })
     this.state = state
