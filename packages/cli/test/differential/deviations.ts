@@ -137,6 +137,15 @@ export const DEVIATIONS: readonly Deviation[] = [
       kvorum.text === 'etcdserver: permission denied' &&
       hasMessage(step.request, 'request_txn', () => true),
   },
+  {
+    id: 'auth-txn-prev',
+    applies: (step, etcd, kvorum) =>
+      isTxn(step) &&
+      etcd.kind === 'ok' &&
+      kvorum.kind === 'refused' &&
+      kvorum.text === 'etcdserver: permission denied' &&
+      hasMessage(step.request, 'request_put', put => put['prev_kv'] === true || put['lease'] !== undefined),
+  },
 ]
 
 const isCompacted = (answer: Answer): boolean => answer.kind === 'refused' && answer.text === COMPACTED

@@ -60,6 +60,11 @@ t.test('deviations are as they are written down', { skip }, async t => {
     byRoot(call(`${AUTH}/RoleAdd`, { name: 'empty' })),
     byRoot(call(`${AUTH}/RoleGrantPermission`, { name: 'empty', perm: {} })),
   ]
+  const writer = [
+    byRoot(call(`${AUTH}/RoleAdd`, { name: 'writer' })),
+    byRoot(call(`${AUTH}/RoleGrantPermission`, { name: 'writer', perm: { permType: 1, key } })),
+    byRoot(call(`${AUTH}/UserGrantRole`, { user: 'ann', role: 'writer' })),
+  ]
   const nothing = { key: Buffer.from('b'), range_end: key }
   const open = { request_delete_range: { key, range_end: Buffer.from([0]) } }
   const nested = (op: Template): Template => ({ request_txn: { success: [op] } })
@@ -90,6 +95,10 @@ t.test('deviations are as they are written down', { skip }, async t => {
     ['auth-empty-range', guarded({ ...call('etcdserverpb.KV/DeleteRange', nothing), as: 'ann' })],
     ['auth-empty-key', guarded(login, ...emptyGrant)],
     ['auth-nested-txn', guarded({ ...txnCall(nested(put)), as: 'ann' })],
+    [
+      'auth-txn-prev',
+      guarded(login, ...writer, { ...txnCall({ request_put: { key, prev_kv: true } }), as: 'ann' }),
+    ],
     ['gateway-trailing', { ...steps(trailing), transport: 'json' }],
   ]
   const past = new Set(DEVIATIONS.filter(({ isOld }) => isOld && !pair.isOld).map(({ id }) => id))
