@@ -280,6 +280,21 @@ t.test(
   },
 )
 
+t.test('a permission that is granted again', async t => {
+  const grant = (state: AuthState, given: Permission): AuthState =>
+    after(state, { kind: 'roleGrant', role: 'reader', permission: given })
+  // Two that begin with one key: each is found by its whole range.
+  const point = grant(on, permission('read', 'a'))
+  const both = grant(point, permission('read', 'a', 'b'))
+  const changed = grant(both, permission('write', 'a', 'b'))
+  t.equal(changed.roles.get('reader')!.permissions.length, both.roles.get('reader')!.permissions.length)
+  const reading = (state: AuthState, key: string): string | undefined =>
+    authorise(state, 'alice', requirementOf(get(pointRange(utf8(key)))))?.code
+  t.equal(reading(both, 'aa'), undefined)
+  t.equal(reading(changed, 'aa'), 'permissionDenied')
+  t.equal(reading(changed, 'a'), undefined, 'by the other one')
+})
+
 t.test('CVE-2026-44283: previous values and leases count inside transactions, too', async t => {
   t.equal(authorise(on, 'bob', requirementOf(txn([put('b')]))), null)
   t.equal(
