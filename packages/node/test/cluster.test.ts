@@ -1,4 +1,4 @@
-import { leaseId, utf8, type GroupId } from '@kvorum/model'
+import { leaseId, utf8, type GroupId, type WatchEvent } from '@kvorum/model'
 import t from 'tap'
 import type { Parcel } from '@kvorum/node'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
@@ -161,6 +161,34 @@ t.test('a refusal of somebody else who claims to be this node changes nothing he
     other.put({ kind: 'parcels', from: node.id, parcels: [refused] })
     cluster.run(5)
   }, /copy of this data directory/)
+})
+
+t.test('a watch from the compact revision on does not tell what was replaced there', async t => {
+  const cluster = new MiniCluster({})
+  const node = leader(cluster)
+  for (const value of ['1', '2', '3']) cluster.ask(node, put('k', value))
+  t.ok(cluster.ask(node, { kind: 'compact', revision: 3, physical: false }).ok)
+  const create = {
+    range: ALL,
+    startRevision: 3,
+    noPut: false,
+    noDelete: false,
+    prevKv: true,
+    watchId: 0,
+    fragment: false,
+    progressNotify: false,
+  }
+  node.watch(1, { kind: 'create', create })
+  const events = (): WatchEvent[] =>
+    node.watched.flatMap(response => (response.kind === 'events' ? response.events : []))
+  cluster.until(() => events().length === 2)
+  t.strictSame(
+    events().map(({ kv, prev }) => [kv.mod, prev?.mod ?? null]),
+    [
+      [3, null],
+      [4, 3],
+    ],
+  )
 })
 
 t.test('a snapshot arrives though its sender did not listen at first; watches wait for it', async t => {

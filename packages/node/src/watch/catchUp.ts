@@ -44,7 +44,9 @@ function feed(
       watcher.next = revision
       return
     }
-    const mine = events.filter(({ kv }) => inRange(watcher, kv.key))
+    const wanted = events.filter(({ kv }) => inRange(watcher, kv.key))
+    // What was replaced at the compact revision is gone, also where it is still remembered.
+    const mine = revision > shards.compactRevision ? wanted : wanted.map(event => ({ ...event, prev: null }))
     if (mine.length > 0) sendEvents(turn, watcher, shards.revision, mine)
   }
   watcher.next = next
