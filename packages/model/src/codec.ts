@@ -171,3 +171,13 @@ export class ByteReader {
     if (this.remaining !== 0) throw new MalformedError(`${this.remaining} bytes too many`)
   }
 }
+
+/** A count, then so many items. Each takes a byte at least, so that a lie about the count costs nothing. */
+export function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
+  const count = input.varint()
+  if (count > input.remaining)
+    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
+  const items: Item[] = []
+  for (let i = 0; i < count; i++) items.push(read())
+  return items
+}

@@ -1,5 +1,5 @@
 import type { AuthFence } from './auth.js'
-import { ByteReader, ByteWriter, MalformedError } from './codec.js'
+import { ByteReader, ByteWriter, MalformedError, readMany } from './codec.js'
 import {
   groupId,
   leaseId,
@@ -285,7 +285,7 @@ function readStart(input: ByteReader): { kind: number; header: CommandHeader } {
   const plain = { authRevision, session }
   if ((flags & (FLAG_WRITABLE | FLAG_STAMP)) === 0) return { kind, header: plain }
   const header =
-    (flags & FLAG_WRITABLE) === 0 ? plain : { ...plain, writable: readList(input, () => readRange(input)) }
+    (flags & FLAG_WRITABLE) === 0 ? plain : { ...plain, writable: readMany(input, () => readRange(input)) }
   return { kind, header: flags & FLAG_STAMP ? { ...header, stamp: input.varint() } : header }
 }
 
@@ -399,9 +399,9 @@ export function readOp(input: ByteReader, depth: number): Op {
     case OPS.txn:
       return {
         kind: 'txn',
-        compares: readList(input, () => readCompare(input)),
-        success: readList(input, () => readOp(input, depth + 1)),
-        failure: readList(input, () => readOp(input, depth + 1)),
+        compares: readMany(input, () => readCompare(input)),
+        success: readMany(input, () => readOp(input, depth + 1)),
+        failure: readMany(input, () => readOp(input, depth + 1)),
       }
     default:
       throw new MalformedError(`operation kind ${kind} is not known`)
@@ -435,15 +435,6 @@ function readCompare(input: ByteReader): Compare {
     default:
       return { range, result, target, operand: input.signed() }
   }
-}
-
-function readList<Item>(input: ByteReader, read: () => Item): Item[] {
-  const count = input.varint()
-  if (count > input.remaining)
-    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
-  const items: Item[] = []
-  for (let i = 0; i < count; i++) items.push(read())
-  return items
 }
 
 function pick<Item>(table: readonly Item[], number: number, what: string): Item {

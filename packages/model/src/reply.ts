@@ -1,6 +1,6 @@
 import { ALARM_KINDS, type AlarmKind, type MemberAlarm } from './alarm.js'
 import { unreachable } from './assert.js'
-import { ByteReader, ByteWriter, MalformedError } from './codec.js'
+import { ByteReader, ByteWriter, MalformedError, readMany } from './codec.js'
 import type { Member } from './handle.js'
 import {
   groupId,
@@ -18,7 +18,6 @@ import { TXN_DEPTH_MAX } from './command.js'
 import type { KeyValue, OpReply } from './ops.js'
 import {
   readGroups,
-  readMany,
   readOutcome,
   readVote,
   writeGroups,

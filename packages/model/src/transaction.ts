@@ -1,4 +1,4 @@
-import { ByteReader, ByteWriter, MalformedError } from './codec.js'
+import { ByteReader, ByteWriter, MalformedError, readMany } from './codec.js'
 import { groupId, incarnation, type GroupId, type Incarnation, type Index, type Revision } from './ids.js'
 import type { KeyRange } from './range.js'
 import { readRange, writeRange } from './rangeCodec.js'
@@ -159,13 +159,4 @@ function readFacts(input: ByteReader): PutFacts {
   const flags = input.u8()
   if (flags > 7 || (flags > 0 && (flags & 1) === 0)) throw new MalformedError(`facts ${flags} are not known`)
   return flags === 0 ? null : { keyExists: (flags & 2) !== 0, leaseExists: (flags & 4) !== 0 }
-}
-
-export function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
-  const count = input.varint()
-  if (count > input.remaining)
-    throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
-  const items: Item[] = []
-  for (let i = 0; i < count; i++) items.push(read())
-  return items
 }
