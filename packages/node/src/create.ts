@@ -10,7 +10,7 @@ import { createCalls } from './calls.js'
 import { startRaft } from './startRaft.js'
 import { createFlushing } from './flush.js'
 import { loadGroup } from './groupMachine.js'
-import { emptyGroup, failsClosed, neverWritten, takeDormant } from './groups.js'
+import { emptyGroup, failsClosed, takeDormant } from './groups.js'
 import { considerAdmission, createPeer } from './identity.js'
 import { createTransactionDuty } from './transactions/state.js'
 import { createPersisting } from './persisting.js'
@@ -94,10 +94,9 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     if (id === options.self) continue
     state.peers.set(id, createPeer(id, peerUrls, state.peerRecords.get(id) ?? null))
   }
+  for (const recovered of initial.groups) state.dormant.set(recovered.group, recovered)
   addGroup(state, META_GROUP, null, bootstrap.metaConfig.replicas, initial)
   for (const shard of bootstrap.shards) addGroup(state, shard.group, shard, shard.replicas, initial)
-  for (const recovered of initial.groups)
-    if (!state.groups.has(recovered.group)) state.dormant.set(recovered.group, recovered)
   return state
 }
 
@@ -118,8 +117,7 @@ function addGroup(
   const own = replicas.find(({ node }) => node === state.options.self)?.id
   const replica = initial.bootstrap.joined ?? own ?? NO_REPLICA
   if (replica === NO_REPLICA) return
-  const recovered = initial.groups.find(group => group.group === id) ?? neverWritten(id)
-  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, recovered, state.options))
+  state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, takeDormant(state, id), state.options))
 }
 
 /** Part of the first turn: begins to load every group's state machine. */

@@ -53,7 +53,7 @@ export const emptyGroup = (
   electionOpened: false,
 })
 
-export const neverWritten = (group: GroupId): RecoveredGroup => ({
+const neverWritten = (group: GroupId): RecoveredGroup => ({
   group,
   hardState: { term: 0, vote: NO_REPLICA, commit: 0 },
   base: { index: 0, term: 0 },
@@ -65,7 +65,10 @@ export const neverWritten = (group: GroupId): RecoveredGroup => ({
   corrupt: null,
 })
 
-/** What the log remembers of a group that begins here only now. */
+/**
+ * What the log remembers of a group that begins here. Where records are lost that may have been all that a group had,
+ * one that seems new may not be.
+ */
 export function takeDormant(state: NodeState, id: GroupId): RecoveredGroup {
   const known = state.dormant.get(id)
   state.dormant.delete(id)

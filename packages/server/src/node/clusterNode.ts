@@ -3,14 +3,8 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { crc32 } from 'node:zlib'
-import { groupId, incarnation, LIMITS, replicaId, type BootIdentity, type KvNode } from '@kvorum/model'
-import {
-  NodeRuntime,
-  type Bootstrap,
-  type NodeInitial,
-  type RecoveredGroup,
-  type TransportPort,
-} from '@kvorum/node'
+import { incarnation, LIMITS, type BootIdentity, type KvNode } from '@kvorum/model'
+import { NodeRuntime, type NodeInitial, type RecoveredGroup, type TransportPort } from '@kvorum/node'
 import { PeerTransport } from '@kvorum/peer'
 import {
   EngineError,
@@ -164,7 +158,7 @@ interface OwnLogParts {
 
 async function openOwnLog({ logger }: NodeSetup, parts: OwnLogParts): Promise<OwnLog> {
   const { engine, disk, opened, directory } = parts
-  const { cluster, self, bootstrap } = parts.place
+  const { cluster, self } = parts.place
   if (opened.kind === 'fresh') {
     if (!(await isEmpty(engine))) {
       throw new StartError(
@@ -198,13 +192,12 @@ async function openOwnLog({ logger }: NodeSetup, parts: OwnLogParts): Promise<Ow
       'what the log knew of the other members is lost: an old directory of theirs may go unnoticed',
     )
   }
-  const groups = recovered.groupsInDoubt ? failUnknown(bootstrap, recovered.groups) : recovered.groups
   return {
     store,
     boot: recovered.boot,
     admitted: recovered.admitted,
     peers: recovered.peers,
-    groups,
+    groups: recovered.groups,
     groupsInDoubt: recovered.groupsInDoubt,
   }
 }
@@ -224,30 +217,6 @@ function checkOwn(store: LogStore, { cluster, self }: Place): void {
     )
   }
 }
-
-/** Records are lost that may have been all that a group had: a group that seems new may not be. */
-function failUnknown(bootstrap: Bootstrap, groups: readonly RecoveredGroup[]): readonly RecoveredGroup[] {
-  const missing = bootstrapGroups(bootstrap).filter(id => groups.every(({ group }) => group !== id))
-  return [
-    ...groups,
-    ...missing.map(group => ({
-      group,
-      hardState: { term: 0, vote: replicaId(0), commit: 0 },
-      base: { index: 0, term: 0 },
-      termRuns: [],
-      lastIndex: 0,
-      configs: [],
-      entries: [],
-      lastTime: 0,
-      corrupt: 'its records may be among those that the damaged log lost',
-    })),
-  ]
-}
-
-const bootstrapGroups = ({ shards }: Bootstrap): RecoveredGroup['group'][] => [
-  groupId(0),
-  ...shards.map(({ group }) => group),
-]
 
 async function isEmpty(engine: LevelEngine): Promise<boolean> {
   const everything = { gte: Buffer.of(), lt: Buffer.alloc(16, 0xff), reverse: false, values: false }

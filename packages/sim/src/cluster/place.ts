@@ -1,22 +1,13 @@
 import {
   META_GROUP,
-  replicaId,
   type ClientRequest,
   type GroupId,
   type Incarnation,
   type JoinAnswer,
   type JoinRequest,
-  type KeyRange,
   type NodeId,
 } from '@kvorum/model'
-import {
-  isSettled,
-  joinAnswer,
-  votersOf,
-  type Bootstrap,
-  type NodeState,
-  type RecoveredGroup,
-} from '@kvorum/node'
+import { isSettled, joinAnswer, votersOf, type Bootstrap, type NodeState } from '@kvorum/node'
 import { decodeMetaState, FIRST_MAP, formerMember, META_ROW, seatOf, type MetaState } from '@kvorum/placement'
 import type { MemoryEngine, Recovered } from '@kvorum/storage'
 import { MILLISECOND, type Schedule } from '../schedule.js'
@@ -122,28 +113,14 @@ export function answerJoin(node: Asked, request: JoinRequest, answered: (answer:
   if (asked === null) answered({ kind: 'later' })
 }
 
-/** As the server does: records that were lost may have been all that a group had. */
-export function recoveredGroups(
-  known: Recovered & { readonly kind: 'recovered' },
-  shards: readonly { readonly group: GroupId; readonly range: KeyRange }[],
-): readonly RecoveredGroup[] {
-  if (!known.groupsInDoubt) return known.groups
+/** Those whose log is damaged; and of records that were lost nobody knows that they were not all that a group had. */
+export function groupsThatFailClosed(
+  { groups, groupsInDoubt }: Recovered & { readonly kind: 'recovered' },
+  shards: readonly { readonly group: GroupId }[],
+): readonly GroupId[] {
   const all = [META_GROUP, ...shards.map(({ group }) => group)]
-  const missing = all.filter(id => known.groups.every(({ group }) => group !== id))
-  return [
-    ...known.groups,
-    ...missing.map(group => ({
-      group,
-      hardState: { term: 0, vote: replicaId(0), commit: 0 },
-      base: { index: 0, term: 0 },
-      termRuns: [],
-      lastIndex: 0,
-      configs: [],
-      entries: [],
-      lastTime: 0,
-      corrupt: 'its records may be among those that the damaged log lost',
-    })),
-  ]
+  const known = new Map(groups.map(({ group, corrupt }) => [group, corrupt]))
+  return all.filter(id => (known.has(id) ? known.get(id) !== null : groupsInDoubt))
 }
 
 /** Of a recovered log a node is handed only the last entries; the others are read from the disk. */

@@ -47,7 +47,7 @@ import {
   type StreamListener,
 } from './nodeConfig.js'
 import type { Found, FoundGroup, NodeView, Observer } from './observer.js'
-import { askToJoin, lastOf, placeByAnswer, placeOf, recoveredGroups } from './place.js'
+import { askToJoin, lastOf, placeByAnswer, placeOf, groupsThatFailClosed } from './place.js'
 import { storedState, type StoredState } from './storedState.js'
 import { SimTransport } from './transport.js'
 
@@ -223,8 +223,8 @@ export class SimNode {
   #run(recovered: Founded, identity: BootIdentity, bootstrap: Bootstrap): void {
     const { config, world } = this
     const known = recovered.kind === 'recovered' ? recovered : null
-    const groups = known === null ? [] : recoveredGroups(known, config.bootstrap.shards)
-    this.corruptGroups = groups.filter(({ corrupt }) => corrupt !== null).map(({ group }) => group)
+    const groups = known?.groups ?? []
+    this.corruptGroups = known === null ? [] : groupsThatFailClosed(known, config.bootstrap.shards)
     const found = this.#found(identity, known?.admitted ?? false, groups)
     const state = createNode(nodeOptions(config, this.random.uint32()), {
       now: this.clock.monotonic(),
