@@ -70,6 +70,8 @@ export interface CommittedEntry {
   readonly data: Uint8Array
   /** The same, where the owner has decoded it already; null or absent: it has not. */
   readonly command?: ShardCommand | null
+  /** In front of the command, where the owner has decoded it already. */
+  readonly header?: CommandHeader | null
   /**
    * The revision that the oracle gave the command, above all that this shard has applied of its own; absent or null:
    * the command takes the shard's next one, if it changes a key.
@@ -107,7 +109,7 @@ export function* workCommand(
 ): Step<Worked> {
   assertNext(machine, at.index)
   const command = at.command ?? decodeShardCommand(at.data)
-  const header = commandHeader(at.data)
+  const header = at.header ?? commandHeader(at.data)
   // Before the session: what is refused here is decided anew and sent again under the same number.
   if (!isOwn(command) && !passesFence(machine.authFence, header.authRevision)) {
     const entry = openEntry(machine, overlay)

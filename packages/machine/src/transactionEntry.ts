@@ -98,7 +98,7 @@ function* carryOut(
 
 /** What would refuse a plain write refuses the prepare: what follows it can be refused no more. */
 function* refusedPrepare(machine: Machine, view: View, at: CommittedEntry, op: Op): Step<KvError | null> {
-  const { authRevision, writable } = commandHeader(at.data)
+  const { authRevision, writable } = at.header ?? commandHeader(at.data)
   if (!passesFence(machine.authFence, authRevision)) return refuse('authOutdated').error
   const command = { kind: 'write', op } as const
   const attached = writable === undefined ? null : yield* checkAttached(machine, view, command, writable)

@@ -1,13 +1,10 @@
 import {
   assert,
-  commandHeader,
-  decodeShardCommand,
   encodeReply,
   ok,
   type Entry,
   type Reply,
   type Revision,
-  type ShardCommand,
   type StoreAnswer,
   type StoreNeed,
 } from '@kvorum/model'
@@ -29,7 +26,7 @@ import {
   metaAuthRevision,
 } from '@kvorum/placement'
 import { committedEntries, decodeConfig } from '@kvorum/raft'
-import { resetApplying, type Pending } from './applying.js'
+import { pendingOf, resetApplying, type Pending } from './applying.js'
 import { applyShardEntry, NOTHING_CAME, type ShardOutcome } from './shardApply.js'
 import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
 import { alarmsChanged, answerAlarm, settleAlarms } from './alarms.js'
@@ -85,15 +82,12 @@ export function driveApply(turn: Turn, group: Group): void {
     if (raft.fetch.applyWants && raft.dirty) turn.touched.add(group)
     return
   }
-  applying.batch = entries.map(entry => ({ entry, command: commandIn(group, entry), prefetched: null }))
+  applying.batch = entries.map(entry => pendingOf(group.machine.kind, entry))
   applying.at = 0
   applying.since = turn.now
   enterApply(turn, group, applying.batch)
   fetchBatch(turn, group)
 }
-
-const commandIn = (group: Group, entry: Entry): ShardCommand | null =>
-  entry.kind === 'normal' && group.machine.kind === 'shard' ? decodeShardCommand(entry.data) : null
 
 function fetchBatch(turn: Turn, group: Group): void {
   const { applying, machine } = group
@@ -278,19 +272,21 @@ const DONE = ok<Reply>({ kind: 'done' })
 function entryApplied(
   turn: Turn,
   group: Group,
-  { entry, command }: Pending,
+  pending: Pending,
   applied: Applied | null,
   outcome: ShardOutcome['kind'],
 ): void {
+  const { entry, command } = pending
   const { machine, raft } = group
   machine.applied = entry.index
   machine.appliedTerm = entry.term
   if (entry.kind === 'config') machine.config = { index: entry.index, value: decodeConfig(entry.data) }
   turn.state.counters.entriesApplied++
   if (raft !== null && raft.role === 'leader' && entry.term === raft.term) armLeases(turn, group)
-  if (machine.kind === 'shard')
-    revisionEntryApplied(turn, group, entry, stampIn(entry, command), outcome === 'again')
-  if (machine.kind === 'shard') proposeAgain(turn, group)
+  if (machine.kind === 'shard') {
+    revisionEntryApplied(turn, group, entry, stampIn(pending), outcome === 'again')
+    proposeAgain(turn, group)
+  }
   if (applied !== null && applied.changed) publish(turn, group, applied.revision, applied.events)
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
     leaseApplied(turn, group, command.id)
@@ -305,11 +301,10 @@ function entryApplied(
 }
 
 /** What the entry was proposed with, or the transaction commits at that it ends here. */
-function stampIn(entry: Entry, command: ShardCommand | null): Revision | null {
-  if (command === null) return null
-  if (command.kind === 'decide' || command.kind === 'end')
+function stampIn({ command, header }: Pending): Revision | null {
+  if (command?.kind === 'decide' || command?.kind === 'end')
     return command.outcome.kind === 'commit' ? command.outcome.revision : null
-  return commandHeader(entry.data).stamp ?? null
+  return header?.stamp ?? null
 }
 
 function answerProposal(

@@ -1,4 +1,13 @@
-import type { Entry, Index, Millis, ShardCommand, Term } from '@kvorum/model'
+import {
+  commandHeader,
+  decodeShardCommand,
+  type CommandHeader,
+  type Entry,
+  type Index,
+  type Millis,
+  type ShardCommand,
+  type Term,
+} from '@kvorum/model'
 import type { Prefetched, Worked } from '@kvorum/machine'
 
 /**
@@ -24,7 +33,15 @@ export interface Pending {
   readonly entry: Entry
   /** Null for what is not a shard's command. */
   readonly command: ShardCommand | null
+  readonly header: CommandHeader | null
   prefetched: Prefetched | null
+}
+
+/** What a shard's entry says is decoded once, however many look at it. */
+export function pendingOf(kind: 'shard' | 'meta', entry: Entry): Pending {
+  const isCommand = entry.kind === 'normal' && kind === 'shard'
+  const command = isCommand ? decodeShardCommand(entry.data) : null
+  return { entry, command, header: isCommand ? commandHeader(entry.data) : null, prefetched: null }
 }
 
 /** A long command that nobody may see yet (docs/decisions/0007-long-commands.md). */

@@ -22,3 +22,5 @@ export type { Group, NodeState } from './state.js'
 export { statusOf } from './status.js'
 export { firstTurn, turn } from './turn.js'
 export type * from './types.js'
+
+export { pendingOf } from './applying.js'

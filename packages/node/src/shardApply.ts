@@ -1,4 +1,4 @@
-import { assert, commandHeader, type ShardCommand, type StoreAnswer, type StoreNeed } from '@kvorum/model'
+import { assert, type ShardCommand, type StoreAnswer, type StoreNeed } from '@kvorum/model'
 import {
   applyConfig,
   applyNoop,
@@ -50,7 +50,7 @@ const AGAIN: ShardOutcome = { kind: 'again' }
 export function* applyShardEntry(
   machine: GroupMachine,
   overlay: Overlay,
-  { entry, command, prefetched }: Pending,
+  { entry, command, header, prefetched }: Pending,
 ): Generator<StoreNeed, ShardOutcome, StoreAnswer> {
   const { shard } = machine
   assert(shard !== null, () => 'an entry is applied without a state machine')
@@ -75,10 +75,16 @@ export function* applyShardEntry(
       applyNoop(shard, overlay, entry)
       return { kind: 'wait' }
     }
-    const worked = yield* workTransaction(shard, overlay, { ...entry, command }, prefetched, transaction)
+    const worked = yield* workTransaction(
+      shard,
+      overlay,
+      { ...entry, command, header },
+      prefetched,
+      transaction,
+    )
     return { kind: 'worked', worked }
   }
-  const stamp = commandHeader(entry.data).stamp ?? null
+  const stamp = header?.stamp ?? null
   if (command !== null && needsRevision(command)) {
     const revision = revisionAtApply(machine.revisions.mode, shard.revision, stamp)
     if (revision === 'again' || meetsLock(machine, shard, command)) {
@@ -86,7 +92,7 @@ export function* applyShardEntry(
       return AGAIN
     }
   }
-  const worked = yield* workCommand(shard, overlay, { ...entry, command, stamp }, prefetched)
+  const worked = yield* workCommand(shard, overlay, { ...entry, command, header, stamp }, prefetched)
   return { kind: 'worked', worked }
 }
 

@@ -1,4 +1,4 @@
-import { decodeShardCommand, toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
+import { toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
 import {
   createMachine,
   createOverlay,
@@ -9,7 +9,7 @@ import {
   runStep,
   showCommand,
 } from '@kvorum/machine'
-import { applyShardEntry, createGroupMachine, type Group } from '@kvorum/node'
+import { applyShardEntry, createGroupMachine, pendingOf, type Group } from '@kvorum/node'
 import { encodeMetaState, ORACLE_REVISIONS } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { AccessWorkload } from './accessWorkload.js'
@@ -298,8 +298,7 @@ export function replay(cluster: Cluster): void {
       pages: need.scans.map(() => ({ rows: [], more: false })),
     })
     for (const entry of entries) {
-      const command = entry.kind === 'normal' ? decodeShardCommand(entry.data) : null
-      const outcome = runStep(applyShardEntry(machine, overlay, { entry, command, prefetched: null }), empty)
+      const outcome = runStep(applyShardEntry(machine, overlay, pendingOf('shard', entry)), empty)
       if (outcome.kind === 'worked') showCommand(outcome.worked)
     }
     const { applied, digest } = machine.shard
