@@ -3,6 +3,7 @@ import { TLSSocket } from 'node:tls'
 import { LIMITS } from '@kvorum/model'
 import { Listener, remoteOf, type ListenerTls } from '@kvorum/peer'
 import type { Endpoint } from '../config/urls.js'
+import { readAhead } from './readAhead.js'
 
 /**
  * One listener for gRPC and HTTP/1.1. A connection's first bytes tell them apart: HTTP/2 with prior knowledge
@@ -136,31 +137,12 @@ export class ClientPort {
 
 /** Reads until the protocol is certain, puts everything back, and tells. Says nothing if the socket ends first. */
 function peek(socket: Socket, firstByteMs: number, decided: (protocol: Protocol) => void): void {
-  let seen: Buffer = Buffer.alloc(0)
-  const timer = setTimeout(() => socket.destroy(), firstByteMs)
-  const stop = (): void => {
-    clearTimeout(timer)
-    socket.off('readable', look)
-    socket.off('end', ended)
-    socket.off('close', stop)
-  }
-  const ended = (): void => {
-    stop()
-    socket.destroy()
-  }
-  const look = (): void => {
-    const chunk = socket.read() as Buffer | null
-    if (chunk === null) return
-    seen = Buffer.concat([seen, chunk])
+  readAhead(socket, firstByteMs, (seen, ahead) => {
     const protocol = protocolOf(seen)
     if (protocol === null) return
-    stop()
-    socket.unshift(seen)
+    ahead.handOver(seen)
     decided(protocol)
-  }
-  socket.on('readable', look)
-  socket.on('end', ended)
-  socket.on('close', stop)
+  })
 }
 
 /** null: the bytes so far may be the start of either. */

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { readAhead } from '../edge/readAhead.js'
 import { patchAuthority } from './authority.js'
 
 /**
@@ -29,50 +30,29 @@ const EMPTY_SETTINGS = Buffer.from([0, 0, 0, FRAME.settings, 0, 0, 0, 0, 0])
 
 /** Takes `socket` up to its first HEADERS, puts everything back, and tells. Says nothing if the socket ends first. */
 export function openHttp2(socket: Socket, ready: () => void): void {
-  let seen: Buffer = Buffer.alloc(0)
   let asked = false
-  let timer = setTimeout(() => socket.destroy(), FRAME_MS)
-  const stop = (): void => {
-    clearTimeout(timer)
-    socket.off('readable', look)
-    socket.off('end', ended)
-    socket.off('close', stop)
-  }
-  const ended = (): void => {
-    stop()
-    socket.destroy()
-  }
-  const handOver = (opening: Opening): void => {
-    stop()
-    const { headers, ack } = opening
-    if (headers !== null) patchAuthority(seen.subarray(headers.start, headers.end))
-    socket.unshift(ack === null ? seen : Buffer.concat([seen.subarray(0, ack.start), seen.subarray(ack.end)]))
-    ready()
-  }
-  const look = (): void => {
-    for (let chunk = read(socket); chunk !== null; chunk = read(socket)) seen = Buffer.concat([seen, chunk])
+  readAhead(socket, FRAME_MS, (seen, ahead) => {
+    const handOver = (): void => {
+      const { headers, ack } = opening
+      if (headers !== null) patchAuthority(seen.subarray(headers.start, headers.end))
+      ahead.handOver(
+        ack === null ? seen : Buffer.concat([seen.subarray(0, ack.start), seen.subarray(ack.end)]),
+      )
+      ready()
+    }
     const opening = readOpening(seen, asked)
-    if (opening.broken || (opening.headers !== null && !asked)) handOver(opening)
-    else if (seen.length > OPENING_BYTES_MAX) ended()
+    if (opening.broken || (opening.headers !== null && !asked)) handOver()
+    else if (seen.length > OPENING_BYTES_MAX) socket.destroy()
     else if (!opening.begun) return
     else if (!asked) {
       asked = true
       socket.write(EMPTY_SETTINGS)
     } else if (opening.ack !== null) {
-      if (opening.headers !== null || opening.other) handOver(opening)
-      else {
-        clearTimeout(timer)
-        timer = setTimeout(() => handOver(readOpening(seen, asked)), HEADERS_MS)
-      }
+      if (opening.headers !== null || opening.other) handOver()
+      else ahead.within(HEADERS_MS, handOver)
     }
-  }
-  socket.on('readable', look)
-  socket.on('end', ended)
-  socket.on('close', stop)
-  look()
+  })
 }
-
-const read = (socket: Socket): Buffer | null => socket.read() as Buffer | null
 
 interface Part {
   readonly start: number
