@@ -153,7 +153,7 @@ t.test('CVE-2025-11392: a key is bytes and no path, however it looks', t =>
       t.same(
         kvs.map(kv => Buffer.from(kv.key).toString()),
         [key],
-        key,
+        JSON.stringify(key),
       )
       const path = `${server.url}/v3/kv/range`
       const answer = await fetch(path, {
