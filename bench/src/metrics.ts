@@ -6,6 +6,8 @@ export const METRIC = {
   turnCpuMax: 'kvorum_turn_cpu_seconds_max',
   /** Quantiles of the event loop's delay since the metrics were read last, in seconds. */
   eventLoopDelay: 'kvorum_event_loop_delay_seconds',
+  /** Raft groups that the node leads, the meta group among them. */
+  groupsLed: 'kvorum_groups_led',
 } as const
 
 /** The greatest value of a metric over its label sets that contain `label`; NaN where there is none. */

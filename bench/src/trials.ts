@@ -12,7 +12,7 @@ import {
   readCount,
   readDeleted,
 } from './messages.js'
-import type { TurnWatch } from './metrics.js'
+import { METRIC, metricMax, type TurnWatch } from './metrics.js'
 import { cpuSeconds, residentBytes, ResidentPeak } from './processes.js'
 import { Prober, type ProbeResult } from './prober.js'
 import { randomPuts, type KeySpace } from './requests.js'
@@ -21,6 +21,7 @@ import { randomPuts, type KeySpace } from './requests.js'
 
 const REPEATS = 3
 const IDLE_MS = 5_000
+const SPREAD_TIMEOUT_MS = 120_000
 const COUNT_TIMEOUT_MS = 60_000
 const DELETE_TIMEOUT_MS = 300_000
 const MB = 1_000_000
@@ -115,8 +116,9 @@ async function untilAllReady(cluster: Cluster): Promise<number> {
   return since(start)
 }
 
-/** The busiest node's share of one core while nobody asks anything, in percent. */
+/** The busiest node's share of one core while nobody asks anything and no leadership is under way, in percent. */
 export async function idleCpu(cluster: Cluster): Promise<Measured> {
+  await leadersSpread(cluster)
   await sleep(IDLE_MS)
   const before = cluster.pids.map(cpuSeconds)
   const start = performance.now()
@@ -124,6 +126,19 @@ export async function idleCpu(cluster: Cluster): Promise<Measured> {
   const seconds = since(start)
   const shares = cluster.pids.map((pid, i) => ((cpuSeconds(pid) - before[i]!) / seconds) * 100)
   return { value: Math.max(...shares), note: shares.map(share => `${share.toFixed(1)} %`).join(', ') }
+}
+
+async function leadersSpread(cluster: Cluster): Promise<void> {
+  const deadline = performance.now() + SPREAD_TIMEOUT_MS
+  for (;;) {
+    const led: number[] = []
+    for (let node = 0; node < cluster.size; node++)
+      led.push(metricMax(await cluster.metrics(node), METRIC.groupsLed))
+    // Beside its shards one of them leads the meta group.
+    if (Math.max(...led) - Math.min(...led) <= 2) return
+    if (performance.now() > deadline) throw new Error(`the nodes still lead ${led.join(', ')} groups`)
+    await sleep(1_000)
+  }
 }
 
 /** The longest pause of puts around a SIGKILL of the leader. */

@@ -3,6 +3,7 @@ import {
   canDrain,
   isMoving,
   planBalance,
+  planLeaders,
   wantedNodes,
   type BalanceCluster,
   type BalanceNode,
@@ -29,7 +30,7 @@ export const DEFAULT_BALANCE: BalanceOptions = {
   steadyAfterMs: 10_000,
   everyMs: 1_000,
   movesMax: 2,
-  transfersMax: 2,
+  transfersMax: 16,
 }
 
 /** What the balancer would do now, as this node sees the cluster. */
@@ -39,8 +40,11 @@ export function planOf(
   now: Millis,
   balance: BalanceOptions = DEFAULT_BALANCE,
 ): BalanceStep[] {
-  if (meta.placement.replicas === 0) return []
-  return planBalance(clusterOf(state, meta, now), policyOf(meta, balance))
+  const cluster = clusterOf(state, meta, now)
+  const policy = policyOf(meta, balance)
+  if (meta.placement.replicas > 0) return planBalance(cluster, policy)
+  // The leadership of an only shard follows the meta group's.
+  return cluster.shards.length > 1 ? planLeaders(cluster, policy) : []
 }
 
 /** Whether what the node holds has somewhere else to go. */

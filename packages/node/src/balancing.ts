@@ -13,7 +13,7 @@ import { note, type Turn } from './state.js'
 export function driveBalance(turn: Turn): void {
   const { state } = turn
   const meta = metaOf(state)
-  if (meta === null || meta.placement.replicas === 0) return
+  if (meta === null || (meta.placement.replicas === 0 && meta.shards.shards.length < 2)) return
   notePresence(turn, meta)
   const { balance } = state.options
   const group = state.groups.get(META_GROUP)

@@ -5,6 +5,8 @@
  *
  * `turn` and everything it calls are synchronous and deterministic; only driver/ knows sockets and promises.
  */
+export { pendingOf } from './applying.js'
+export { DEFAULT_BALANCE } from './balanceView.js'
 export { createNode } from './create.js'
 export * from './driver/ports.js'
 export { NodeRuntime, type RuntimeEvents, type RuntimeOptions } from './driver/runtime.js'
@@ -22,5 +24,3 @@ export type { Group, NodeState } from './state.js'
 export { statusOf } from './status.js'
 export { firstTurn, turn } from './turn.js'
 export type * from './types.js'
-
-export { pendingOf } from './applying.js'

@@ -75,6 +75,24 @@ t.test('leaders are spread, and then nothing more is done', async t => {
   t.equal(metaOf(informed(cluster)).shards.version, version, 'no replica moves')
 })
 
+t.test('where every member has all shards, leaders are spread and nothing moves', async t => {
+  const cluster = new MiniCluster({ nodes: 3, ranges: RANGES, balance })
+  cluster.until(() => [0, ...groups].every(each => cluster.leaderOf(each) !== undefined))
+  // One of them has come to lead all.
+  const [first] = cluster.nodes
+  for (const group of groups) {
+    const request = { kind: 'moveLeader', to: first!.id, group } as const
+    if (cluster.leaderOf(group) !== first) cluster.ask(cluster.leaderOf(group)!, request)
+  }
+  cluster.until(() => Math.max(...led(cluster)) > 2, 5_000)
+  cluster.until(() => led(cluster).join() === '2,2,2', 30_000)
+  const { version } = metaOf(informed(cluster)).shards
+  cluster.run(2_000)
+  t.equal(led(cluster).join(), '2,2,2')
+  t.equal(metaOf(informed(cluster)).shards.version, version, 'no replica moves')
+  t.same(metaOf(informed(cluster)).placement.shards, [])
+})
+
 t.test('a dead node is replaced after its time, and what comes back is filled again', async t => {
   const cluster = running()
   const dead = cluster.nodes.find(node => node !== cluster.leaderOf(0))!

@@ -1,3 +1,3 @@
 export * from './cluster.js'
 export * from './initial.js'
-export { afterStep, canDrain, planBalance } from './plan.js'
+export { afterStep, canDrain, planBalance, planLeaders } from './plan.js'

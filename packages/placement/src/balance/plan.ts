@@ -42,10 +42,18 @@ export function planBalance(cluster: BalanceCluster, policy: BalancePolicy): Bal
     const step = evenReplicas(now, loads, policy)
     if (step !== null) take(step)
   }
+  return [...steps, ...planLeaders(now, policy)]
+}
+
+/** Only who should lead what: for shards whose replicas are every member's, and so stay where they are. */
+export function planLeaders(cluster: BalanceCluster, policy: BalancePolicy): BalanceStep[] {
+  const steps: BalanceStep[] = []
+  let now = cluster
   for (let transfers = 0; transfers < policy.transfersMax; transfers++) {
-    const step = evenLeaders(now, loads, policy)
+    const step = evenLeaders(now, loadsOf(now), policy)
     if (step === null) break
-    take(step)
+    steps.push(step)
+    now = planned(now, step)
   }
   return steps
 }

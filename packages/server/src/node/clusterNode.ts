@@ -4,7 +4,13 @@ import { join } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { crc32 } from 'node:zlib'
 import { incarnation, LIMITS, type BootIdentity, type KvNode } from '@kvorum/model'
-import { NodeRuntime, type NodeInitial, type RecoveredGroup, type TransportPort } from '@kvorum/node'
+import {
+  DEFAULT_BALANCE,
+  NodeRuntime,
+  type NodeInitial,
+  type RecoveredGroup,
+  type TransportPort,
+} from '@kvorum/node'
 import { PeerTransport } from '@kvorum/peer'
 import {
   EngineError,
@@ -88,6 +94,7 @@ async function startRuntime(
           leasesMax: config.maxLeases,
         },
         maintenance: config.maintenance,
+        balance: DEFAULT_BALANCE,
         slowApplyMs: config.slowApplyMs,
         checksum: (bytes, seed) => crc32(bytes, seed),
       },
