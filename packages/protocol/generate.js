@@ -21,6 +21,10 @@ const IDS = new Set([
   'leader_id',
   'watch_id',
   'session',
+  'node_id',
+  'from_id',
+  'to_id',
+  'replica_ids',
 ])
 
 function readProtos() {

@@ -7,9 +7,11 @@ import { get } from './commands/get.js'
 import { leaseCommands } from './commands/lease.js'
 import { maintenanceCommands } from './commands/maintenance.js'
 import { memberCommands } from './commands/member.js'
+import { nodeCommands } from './commands/node.js'
 import { put } from './commands/put.js'
 import { roleCommands } from './commands/role.js'
 import { server } from './commands/server.js'
+import { shardCommands } from './commands/shard.js'
 import { snapshotCommands } from './commands/snapshot.js'
 import { txn } from './commands/txn.js'
 import { userCommands } from './commands/user.js'
@@ -30,6 +32,8 @@ export const COMMANDS: readonly Command[] = [
   ...userCommands,
   ...roleCommands,
   ...memberCommands,
+  ...nodeCommands,
+  ...shardCommands,
   ...snapshotCommands,
   ...maintenanceCommands,
   ...endpointCommands,

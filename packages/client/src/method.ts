@@ -203,4 +203,14 @@ export const METHODS = {
     'etcdserverpb.AuthRoleRevokePermissionRequest',
     'etcdserverpb.AuthRoleRevokePermissionResponse',
   ),
+  shardList: method('kvorum.v1.Shard/List', 'kvorum.v1.ListShardsRequest', 'kvorum.v1.ListShardsResponse'),
+  shardSplit: method('kvorum.v1.Shard/Split', 'kvorum.v1.SplitShardRequest', 'kvorum.v1.SplitShardResponse'),
+  shardMove: method('kvorum.v1.Shard/Move', 'kvorum.v1.MoveReplicaRequest', 'kvorum.v1.MoveReplicaResponse'),
+  shardTransfer: method(
+    'kvorum.v1.Shard/Transfer',
+    'kvorum.v1.TransferShardRequest',
+    'kvorum.v1.TransferShardResponse',
+  ),
+  shardPlan: method('kvorum.v1.Shard/Plan', 'kvorum.v1.PlanShardsRequest', 'kvorum.v1.PlanShardsResponse'),
+  shardDrain: method('kvorum.v1.Shard/Drain', 'kvorum.v1.DrainNodeRequest', 'kvorum.v1.DrainNodeResponse'),
 } as const

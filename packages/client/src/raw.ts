@@ -85,6 +85,8 @@ const READS: ReadonlySet<RpcName> = new Set([
   'etcdserverpb.Auth/UserList',
   'etcdserverpb.Auth/RoleGet',
   'etcdserverpb.Auth/RoleList',
+  'kvorum.v1.Shard/List',
+  'kvorum.v1.Shard/Plan',
 ])
 
 const BY_PATH: ReadonlyMap<string, unknown> = new Map(

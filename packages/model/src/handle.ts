@@ -11,6 +11,7 @@ import type {
   WatchRequest,
   WatchResponse,
 } from './request.js'
+import type { ShardPlan, ShardsView } from './shards.js'
 
 /**
  * A running node as its edges see it: the one thing the server room, an embedding program and the tests hold.
@@ -29,6 +30,12 @@ export interface KvNode {
   leaderNode(): NodeId | 0n
   /** The members as the meta group knows them, local; ask a 'barrier' first where it must be fresh. */
   members(): readonly Member[]
+  /**
+   * The shards as the meta group knows them, local; ask a 'barrier' first where they must be fresh. Null: not known yet.
+   */
+  shards(): ShardsView | null
+  /** What the balancer would do, by what this node knows. Null: the shards are not known yet. */
+  shardPlan(): ShardPlan | null
   /** Whether it is a learner among the members, as far as this node knows; looked at for every call. */
   isLearner(): boolean
   /**

@@ -37,8 +37,19 @@ export function statusOf(
       connected,
       queuedBytes: queuedBytes(node),
     })),
-    counters: { ...state.counters, ...operationCounters(state) },
+    counters: {
+      ...state.counters,
+      ...operationCounters(state),
+      shardOperationsPending: operationsPending(meta),
+    },
   }
+}
+
+/** Shards that are being split or moved. */
+function operationsPending(meta: Group | undefined): number {
+  const known = meta?.machine.meta
+  if (known == null) return 0
+  return known.operations.length + known.placement.shards.filter(({ settled }) => !settled).length
 }
 
 /** What etcd has under names of its own; the edge knows which. */

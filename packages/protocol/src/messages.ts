@@ -39,6 +39,25 @@ export const HealthCheckResponseServingStatus = {
   SERVICE_UNKNOWN: 3,
 } as const
 
+/** kvorum.v1.ShardState; open: other numbers can arrive. */
+export const ShardState = { STEADY: 0, SPLITTING: 1, MOVING: 2 } as const
+
+/** kvorum.v1.ShardStepKind; open: other numbers can arrive. */
+export const ShardStepKind = { MOVE: 0, TRANSFER: 1 } as const
+
+/** kvorum.v1.ShardStepReason; open: other numbers can arrive. */
+export const ShardStepReason = {
+  UNKNOWN_REASON: 0,
+  NODE_DEAD: 1,
+  NODE_GONE: 2,
+  NODE_DRAINING: 3,
+  TOO_FEW_REPLICAS: 4,
+  TOO_MANY_REPLICAS: 5,
+  REPLICAS_UNEVEN: 6,
+  BYTES_UNEVEN: 7,
+  LEADERS_UNEVEN: 8,
+} as const
+
 export type AuthEnableRequest = Readonly<Record<never, never>>
 
 export type AuthDisableRequest = Readonly<Record<never, never>>
@@ -731,6 +750,96 @@ export interface OpenSessionResponse {
   readonly session: bigint
 }
 
+export interface ListShardsRequest {
+  readonly serializable: boolean
+}
+
+export interface ListShardsResponse {
+  readonly header: ResponseHeader | null
+  readonly map_version: number
+  readonly replicas: number
+  readonly shards: readonly ShardDescription[]
+  readonly nodes: readonly ShardNode[]
+}
+
+export interface ShardDescription {
+  readonly shard: number
+  readonly start: Uint8Array
+  readonly end: Uint8Array
+  readonly epoch: number
+  readonly leader_id: bigint
+  readonly replica_ids: readonly bigint[]
+  readonly logical_bytes: number
+  readonly state: number
+  readonly split_at: Uint8Array
+  readonly split_right: number
+}
+
+export interface ShardNode {
+  readonly node_id: bigint
+  readonly name: string
+  readonly is_learner: boolean
+  readonly connected: boolean
+  readonly draining: boolean
+  readonly shards: number
+  readonly leads: number
+}
+
+export interface SplitShardRequest {
+  readonly at: Uint8Array
+  readonly shard: number
+}
+
+export interface SplitShardResponse {
+  readonly header: ResponseHeader | null
+  readonly right: number
+}
+
+export interface MoveReplicaRequest {
+  readonly shard: number
+  readonly from_id: bigint
+  readonly to_id: bigint
+}
+
+export interface MoveReplicaResponse {
+  readonly header: ResponseHeader | null
+}
+
+export interface TransferShardRequest {
+  readonly shard: number
+  readonly to_id: bigint
+}
+
+export interface TransferShardResponse {
+  readonly header: ResponseHeader | null
+}
+
+export type PlanShardsRequest = Readonly<Record<never, never>>
+
+export interface PlanShardsResponse {
+  readonly header: ResponseHeader | null
+  readonly replicas: number
+  readonly automatic: boolean
+  readonly steps: readonly ShardStep[]
+}
+
+export interface ShardStep {
+  readonly kind: number
+  readonly shard: number
+  readonly from_id: bigint
+  readonly to_id: bigint
+  readonly reason: number
+}
+
+export interface DrainNodeRequest {
+  readonly node_id: bigint
+  readonly undo: boolean
+}
+
+export interface DrainNodeResponse {
+  readonly header: ResponseHeader | null
+}
+
 export interface Messages {
   'etcdserverpb.AuthEnableRequest': AuthEnableRequest
   'etcdserverpb.AuthDisableRequest': AuthDisableRequest
@@ -873,6 +982,21 @@ export interface Messages {
   'kvorum.v1.GroupStatus': GroupStatus
   'kvorum.v1.OpenSessionRequest': OpenSessionRequest
   'kvorum.v1.OpenSessionResponse': OpenSessionResponse
+  'kvorum.v1.ListShardsRequest': ListShardsRequest
+  'kvorum.v1.ListShardsResponse': ListShardsResponse
+  'kvorum.v1.ShardDescription': ShardDescription
+  'kvorum.v1.ShardNode': ShardNode
+  'kvorum.v1.SplitShardRequest': SplitShardRequest
+  'kvorum.v1.SplitShardResponse': SplitShardResponse
+  'kvorum.v1.MoveReplicaRequest': MoveReplicaRequest
+  'kvorum.v1.MoveReplicaResponse': MoveReplicaResponse
+  'kvorum.v1.TransferShardRequest': TransferShardRequest
+  'kvorum.v1.TransferShardResponse': TransferShardResponse
+  'kvorum.v1.PlanShardsRequest': PlanShardsRequest
+  'kvorum.v1.PlanShardsResponse': PlanShardsResponse
+  'kvorum.v1.ShardStep': ShardStep
+  'kvorum.v1.DrainNodeRequest': DrainNodeRequest
+  'kvorum.v1.DrainNodeResponse': DrainNodeResponse
 }
 
 export interface Rpcs {
@@ -1075,6 +1199,21 @@ export interface Rpcs {
     request: 'kvorum.v1.OpenSessionRequest'
     response: 'kvorum.v1.OpenSessionResponse'
   }
+  'kvorum.v1.Shard/List': { request: 'kvorum.v1.ListShardsRequest'; response: 'kvorum.v1.ListShardsResponse' }
+  'kvorum.v1.Shard/Split': {
+    request: 'kvorum.v1.SplitShardRequest'
+    response: 'kvorum.v1.SplitShardResponse'
+  }
+  'kvorum.v1.Shard/Move': {
+    request: 'kvorum.v1.MoveReplicaRequest'
+    response: 'kvorum.v1.MoveReplicaResponse'
+  }
+  'kvorum.v1.Shard/Transfer': {
+    request: 'kvorum.v1.TransferShardRequest'
+    response: 'kvorum.v1.TransferShardResponse'
+  }
+  'kvorum.v1.Shard/Plan': { request: 'kvorum.v1.PlanShardsRequest'; response: 'kvorum.v1.PlanShardsResponse' }
+  'kvorum.v1.Shard/Drain': { request: 'kvorum.v1.DrainNodeRequest'; response: 'kvorum.v1.DrainNodeResponse' }
 }
 
 /** 64-bit fields that are identities and so bigints; all others are counts and so numbers. */
@@ -1111,4 +1250,13 @@ export const ID_FIELDS: ReadonlySet<string> = new Set([
   'kvorum.v1.GroupStatus.leader_id',
   'kvorum.v1.OpenSessionRequest.lease',
   'kvorum.v1.OpenSessionResponse.session',
+  'kvorum.v1.ShardDescription.leader_id',
+  'kvorum.v1.ShardDescription.replica_ids',
+  'kvorum.v1.ShardNode.node_id',
+  'kvorum.v1.MoveReplicaRequest.from_id',
+  'kvorum.v1.MoveReplicaRequest.to_id',
+  'kvorum.v1.TransferShardRequest.to_id',
+  'kvorum.v1.ShardStep.from_id',
+  'kvorum.v1.ShardStep.to_id',
+  'kvorum.v1.DrainNodeRequest.node_id',
 ])

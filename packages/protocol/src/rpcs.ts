@@ -83,6 +83,12 @@ const GATEWAY: Readonly<Record<RpcName, readonly string[]>> = {
   'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': [],
   'kvorum.v1.Admin/Groups': ['/kvorum/v1/admin/groups'],
   'kvorum.v1.Sessions/Open': ['/kvorum/v1/session/open'],
+  'kvorum.v1.Shard/List': ['/kvorum/v1/shard/list'],
+  'kvorum.v1.Shard/Split': ['/kvorum/v1/shard/split'],
+  'kvorum.v1.Shard/Move': ['/kvorum/v1/shard/move'],
+  'kvorum.v1.Shard/Transfer': ['/kvorum/v1/shard/transfer'],
+  'kvorum.v1.Shard/Plan': ['/kvorum/v1/shard/plan'],
+  'kvorum.v1.Shard/Drain': ['/kvorum/v1/shard/drain'],
 }
 
 export const RPCS: readonly Rpc[] = (Object.keys(GATEWAY) as RpcName[]).map(rpcOf)

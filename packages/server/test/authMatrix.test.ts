@@ -78,6 +78,12 @@ const ROWS: { readonly [Name in RpcName]: Row } = {
   'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': [{ list_services: '' }, ANYBODY],
   'kvorum.v1.Admin/Groups': [{}, USERS],
   'kvorum.v1.Sessions/Open': [{ lease: 77n }, USERS],
+  'kvorum.v1.Shard/List': [{}, ROOT],
+  'kvorum.v1.Shard/Split': [{ at: key }, ROOT],
+  'kvorum.v1.Shard/Move': [{ shard: 1, from_id: 1n, to_id: 2n }, ROOT],
+  'kvorum.v1.Shard/Transfer': [{ shard: 1, to_id: 1n }, ROOT],
+  'kvorum.v1.Shard/Plan': [{}, ROOT],
+  'kvorum.v1.Shard/Drain': [{ node_id: 1n }, ROOT],
 }
 /** Root's own calls that wait for others, or that end what the others need, are left to other tests. */
 const NOT_BY_ROOT: ReadonlySet<RpcName> = new Set([

@@ -30,6 +30,9 @@ import {
   type Reply,
   type RequestOptions,
   type TxnOp,
+  type ShardOperationView,
+  type ShardPlan,
+  type ShardsView,
   type WatchCreate,
   type WatchEvent,
   type StageTimes,
@@ -47,6 +50,9 @@ import {
   type MetaState,
 } from '@kvorum/placement'
 
+/** Holds no replica of anything. */
+export const OTHER_MEMBER = nodeId(0x0b0bn)
+
 /**
  * A node in memory, one replica, no log: enough of the semantics to test an edge with. Tests reach into it to
  * hold answers back, lose the leader or speak on a watch stream.
@@ -59,10 +65,15 @@ export class FakeNode implements KvNode {
   leader: bigint = this.self
   stopped = false
   refusal: ErrorCode | null = null
+  /** Of commands of the meta group alone. */
+  metaRefusal: ErrorCode | null = null
   /** Of the next watch that is asked for. */
   watchRefusal: WatchRefusal | null = null
   counters: Record<string, number> = {}
   learner = false
+  plan: ShardPlan = { replicas: 0, automatic: false, steps: [] }
+  /** What is under way, by number of the shard. */
+  readonly operations = new Map<number, ShardOperationView>()
   alarms: readonly MemberAlarm[] = []
   /** While set, requests wait for it. */
   held: Promise<void> | null = null
@@ -162,6 +173,7 @@ export class FakeNode implements KvNode {
   }
 
   #applyMeta({ command, authority }: Extract<ClientRequest, { kind: 'meta' }>): Reply | { code: ErrorCode } {
+    if (this.metaRefusal !== null) return { code: this.metaRefusal }
     this.meta.applied++
     const bytes = authority === undefined ? command : withMetaAuthRevision(command, authority.fence)
     const result = applyMetaCommand(this.meta, decodeMetaCommand(bytes), metaAuthRevision(bytes))
@@ -278,6 +290,32 @@ export class FakeNode implements KvNode {
   members() {
     const urls = { peerUrls: ['http://127.0.0.1:2380'], clientUrls: ['http://127.0.0.1:2379'] }
     return [{ id: this.self, name: 'one', learner: this.learner, ...urls }]
+  }
+
+  shards(): ShardsView {
+    const shards = this.meta.shards.shards.map(({ group, range, epoch }) => ({
+      group,
+      range,
+      epoch,
+      leader: this.leader as NodeId,
+      replicas: [this.self],
+      logicalBytes: 1000,
+      operation: this.operations.get(group) ?? ({ kind: 'none' } as const),
+    }))
+    const node = { node: this.self, name: 'one', learner: false, connected: true, draining: false }
+    return {
+      mapVersion: this.meta.shards.version,
+      replicas: this.plan.replicas,
+      shards,
+      nodes: [
+        { ...node, shards: shards.length, leads: shards.length },
+        { ...node, node: OTHER_MEMBER, name: 'two', shards: 0, leads: 0 },
+      ],
+    }
+  }
+
+  shardPlan(): ShardPlan {
+    return this.plan
   }
 
   leaderNode(): NodeId | 0n {

@@ -14,6 +14,8 @@ import {
   type NodeStatus,
   type PeerRefusal,
   type RequestOptions,
+  type ShardPlan,
+  type ShardsView,
   type WatchResponse,
   type WatchStream,
 } from '@kvorum/model'
@@ -22,6 +24,7 @@ import { createNode } from '../create.js'
 import { isSettled, joinAnswer } from '../joining.js'
 import { isLearnerMember, membersOf, metaLeader } from '../membership.js'
 import type { NodeState } from '../state.js'
+import { shardPlanOf, shardsViewOf } from '../shardsView.js'
 import { statusOf } from '../status.js'
 import { firstTurn, turn } from '../turn.js'
 import type { Input, NodeInitial, NodeOptions, Orders, Parcel, TurnInput } from '../types.js'
@@ -146,6 +149,14 @@ export class NodeRuntime implements KvNode {
 
   members(): readonly Member[] {
     return membersOf(this.#state)
+  }
+
+  shards(): ShardsView | null {
+    return shardsViewOf(this.#state)
+  }
+
+  shardPlan(): ShardPlan | null {
+    return shardPlanOf(this.#state, this.#options.clock.monotonic())
   }
 
   leaderNode(): NodeId | 0n {

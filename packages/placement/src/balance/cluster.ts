@@ -1,5 +1,7 @@
 import type { GroupId, Millis, NodeId } from '@kvorum/model'
 
+export type { BalanceReason, BalanceStep } from '@kvorum/model'
+
 /** What the balancer looks at. All of it is data: whoever asks says who is there, and what each node carries. */
 export interface BalanceCluster {
   readonly nodes: readonly BalanceNode[]
@@ -45,33 +47,6 @@ export interface BalancePolicy {
   /** Leaderships to be handed over at a time. */
   readonly transfersMax: number
 }
-
-export type BalanceReason =
-  | 'nodeDead'
-  | 'nodeGone'
-  | 'nodeDraining'
-  | 'tooFewReplicas'
-  | 'tooManyReplicas'
-  | 'replicasUneven'
-  | 'bytesUneven'
-  | 'leadersUneven'
-
-/** One thing to do. A move with both ends replaces a replica; with one, the shard gains or loses one. */
-export type BalanceStep =
-  | {
-      readonly kind: 'move'
-      readonly group: GroupId
-      readonly from: NodeId | null
-      readonly to: NodeId | null
-      readonly reason: BalanceReason
-    }
-  | {
-      readonly kind: 'transfer'
-      readonly group: GroupId
-      readonly from: NodeId
-      readonly to: NodeId
-      readonly reason: BalanceReason
-    }
 
 /** Where a shard's replicas are wanted once the move is made; ascending. */
 export function replicasAfter(

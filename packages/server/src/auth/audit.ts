@@ -38,6 +38,10 @@ const AUDITED: ReadonlySet<RpcName> = new Set<RpcName>([
   'v3electionpb.Election/Proclaim',
   'v3electionpb.Election/Resign',
   'kvorum.v1.Sessions/Open',
+  'kvorum.v1.Shard/Split',
+  'kvorum.v1.Shard/Move',
+  'kvorum.v1.Shard/Transfer',
+  'kvorum.v1.Shard/Drain',
   'etcdserverpb.Maintenance/Snapshot',
 ])
 
@@ -51,14 +55,14 @@ export interface AuditRecord {
   readonly rpc: RpcName
   /** [first key, end] of what would be written; no end: one key; the end "\0": all that follow. */
   readonly keys: readonly (readonly string[])[]
-  /** User, role or lease that the call is about. */
+  /** User, role, lease, shard or member that the call is about. */
   readonly about: Readonly<Record<string, string>>
   readonly code: string
   readonly revision: number
 }
 
 /** Fields of messages that name what a call is about, and hold nothing else. */
-const NAMES = ['name', 'user', 'role', 'ID', 'lease'] as const
+const NAMES = ['name', 'user', 'role', 'ID', 'lease', 'shard', 'at', 'from_id', 'to_id', 'node_id'] as const
 
 export function subjectOf(name: RpcName, message: unknown): Pick<AuditRecord, 'keys' | 'about'> {
   const requirement = requirementFor(name, message)
@@ -67,6 +71,8 @@ export function subjectOf(name: RpcName, message: unknown): Pick<AuditRecord, 'k
   const about = NAMES.flatMap(field => {
     const value = fields[field]
     if (typeof value === 'bigint' && value !== 0n) return [[field, value.toString(16)] as const]
+    if (typeof value === 'number' && value !== 0) return [[field, String(value)] as const]
+    if (value instanceof Uint8Array && value.length > 0) return [[field, keyText(value)] as const]
     return typeof value === 'string' && value !== '' ? [[field, value] as const] : []
   })
   return { keys, about: Object.fromEntries(about) }

@@ -48,6 +48,8 @@ export function guardedNode(
     status: () => node.status(),
     leaderNode: () => node.leaderNode(),
     members: () => node.members(),
+    shards: () => node.shards(),
+    shardPlan: () => node.shardPlan(),
     isLearner: () => node.isLearner(),
     holdState: () => node.holdState(),
     auth: () => node.auth(),

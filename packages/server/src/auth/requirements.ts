@@ -99,6 +99,13 @@ export const REQUIREMENTS: { readonly [Name in RpcName]: RequirementRow<Name> } 
   'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': nothing,
   'kvorum.v1.Admin/Groups': user,
   'kvorum.v1.Sessions/Open': user,
+  // Where shards begin and end are keys.
+  'kvorum.v1.Shard/List': root,
+  'kvorum.v1.Shard/Split': root,
+  'kvorum.v1.Shard/Move': root,
+  'kvorum.v1.Shard/Transfer': root,
+  'kvorum.v1.Shard/Plan': root,
+  'kvorum.v1.Shard/Drain': root,
 }
 
 export const requirementFor = (name: RpcName, message: unknown): Requirement =>

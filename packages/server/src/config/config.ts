@@ -30,6 +30,8 @@ export interface ServerConfig {
   readonly initialClusterToken: string
   /** Where a new cluster is cut into shards, ascending; none: it has one shard. */
   readonly initialSplitKeys: readonly string[]
+  /** Shards may be split and moved by hand, and members drained. */
+  readonly shardOperations: boolean
   readonly strictReconfigCheck: boolean
   readonly heartbeatMs: number
   readonly electionTimeoutMs: number

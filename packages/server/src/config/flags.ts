@@ -101,6 +101,7 @@ const MEMBER_FLAGS = {
 /** Taken, and shown nowhere: what comes of it does not answer everything yet. */
 const HIDDEN_FLAGS = {
   'initial-split-keys': list('', 'keys', 'Where a new cluster is cut into shards, ascending.'),
+  'shard-operations': bool(false, 'Let shards be split and moved by hand, and members be drained.'),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>
 
 /** Every setting of a server. Adding one is a row of a table, a field of ServerConfig and, if needed, a rule. */

@@ -30,6 +30,8 @@ export interface EdgeLimits {
   readonly requestTimeoutMs: number
   /** Changes of the members that would endanger the quorum are refused. */
   readonly strictReconfig: boolean
+  /** Shards may be split and moved by hand, and members drained. */
+  readonly shardOperations: boolean
 }
 
 export function edgeLimits(config: ServerConfig): EdgeLimits {
@@ -46,6 +48,7 @@ export function edgeLimits(config: ServerConfig): EdgeLimits {
     slowRequestMs: config.slowRequestMs,
     requestTimeoutMs: requestTimeoutMs(config),
     strictReconfig: config.strictReconfigCheck,
+    shardOperations: config.shardOperations,
   }
 }
 

@@ -30,6 +30,7 @@ import { snapshot } from './snapshot.js'
 import { rangeStream } from './rangeStream.js'
 import { reflection } from './reflection.js'
 import { memberAdd, memberPromote, memberRemove, memberUpdate, moveLeader } from './members.js'
+import { shardDrain, shardList, shardMove, shardPlan, shardSplit, shardTransfer } from './shards.js'
 import { watch } from './watch.js'
 
 const KV = 'etcdserverpb.KV'
@@ -128,6 +129,12 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   'grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo': { kind: 'stream', open: reflection },
   'kvorum.v1.Admin/Groups': { kind: 'unary', handle: groups },
   'kvorum.v1.Sessions/Open': { kind: 'unary', handle: forward('kvorum.v1.Sessions/Open') },
+  'kvorum.v1.Shard/List': { kind: 'unary', handle: shardList },
+  'kvorum.v1.Shard/Split': { kind: 'unary', handle: shardSplit },
+  'kvorum.v1.Shard/Move': { kind: 'unary', handle: shardMove },
+  'kvorum.v1.Shard/Transfer': { kind: 'unary', handle: shardTransfer },
+  'kvorum.v1.Shard/Plan': { kind: 'unary', handle: shardPlan },
+  'kvorum.v1.Shard/Drain': { kind: 'unary', handle: shardDrain },
 }
 
 interface AnyBase {
