@@ -23,7 +23,6 @@ import {
   type Term,
   unreachable,
 } from '@kvorum/model'
-import { nextAttached, openAttachments } from './attachments.js'
 import { checkAttached } from './checkAttached.js'
 import { hasDuplicateKey } from './duplicateKey.js'
 import {
@@ -33,19 +32,18 @@ import {
   type EntryWrites,
   isFull,
   openEntry,
-  spill,
   write,
-  writeDelete,
 } from './entryWrites.js'
 import { chainDigest } from './digest.js'
 import { authFenceRow, configRow, guardRow, leaseRow, metaRow, revisionsRow } from './groupRows.js'
+import { endLease } from './leaseEnd.js'
 import type { Machine } from './machine.js'
 import { countPlan } from './operationCounts.js'
 import { type Overlay, overlayPut } from './overlay.js'
 import { commandView } from './reader.js'
 import { ownsCommand } from './ownership.js'
 import { guardRefusal, isOwn } from './quota.js'
-import { leaseKey, sessionKey, sessionReplyKey } from './rowKeys.js'
+import { sessionReplyKey } from './rowKeys.js'
 import {
   acknowledged,
   addSession,
@@ -53,8 +51,6 @@ import {
   type Claim,
   forgetReplies,
   keepReply,
-  removeSession,
-  type Session,
   toKeep,
 } from './sessions.js'
 import { replyRow, sessionRow } from './sessionRows.js'
@@ -378,7 +374,7 @@ function applyReclaim(
 function applyGrant(entry: EntryWrites, id: LeaseId, ttl: number): EntryOutcome {
   const { machine } = entry
   if (machine.leases.has(id)) return refuse('leaseExists')
-  const row = leaseRow(machine, id, ttl)
+  const row = leaseRow(machine, { id, ttl })
   write(entry, row.write.key, row.write.value)
   addToSum(entry, row.crc)
   return {
@@ -425,39 +421,9 @@ function applyFence(entry: EntryWrites, fence: AuthFence): EntryOutcome {
   }
 }
 
-/** All attached keys go at one revision, in key order; the lease goes last. */
 function* applyRevoke(entry: EntryWrites, view: View, id: LeaseId): Step<EntryOutcome> {
-  const { machine } = entry
-  const lease = machine.leases.get(id)
-  if (lease === undefined) return refuse('leaseNotFound')
-  const cursor = openAttachments(machine.range, id, machine.applying)
-  for (;;) {
-    const page = yield* nextAttached(view, cursor)
-    if (page === null) break
-    for (const old of page) writeDelete(entry, 0, old)
-    machine.counts.deletes += page.length
-    if (isFull(entry)) spill(entry)
-  }
-  addToSum(entry, leaseRow(machine, id, lease.ttl).crc)
-  write(entry, leaseKey(machine.group, id), null)
-  const session = machine.sessions.byLease.get(id)
-  if (session !== undefined) eraseSession(entry, session)
-  return {
-    reply: { kind: 'done' },
-    commit: () => {
-      machine.leases.delete(id)
-      if (session !== undefined) removeSession(machine.sessions, session)
-    },
-  }
-}
-
-function eraseSession(entry: EntryWrites, session: Session): void {
-  const { machine } = entry
-  addToSum(entry, sessionRow(machine, session).crc)
-  write(entry, sessionKey(machine.group, session.id), null)
-  for (const sequence of session.replies.keys()) {
-    write(entry, sessionReplyKey(machine.group, session.id, sequence), null)
-  }
+  if (!entry.machine.leases.has(id)) return refuse('leaseNotFound')
+  return { reply: { kind: 'done' }, commit: yield* endLease(entry, view, id) }
 }
 
 /** The last of an entry: what it did becomes the state, or it did nothing. */

@@ -2,8 +2,7 @@ import {
   type KeyRange,
   type KvError,
   type LeaseId,
-  NO_LEASE,
-  type Op,
+  leasesOf,
   rangeContains,
   refuse,
   type ShardCommand,
@@ -23,8 +22,7 @@ export function* checkAttached(
   command: ShardCommand,
   writable: readonly KeyRange[],
 ): Step<KvError | null> {
-  for (const lease of leasesOf(command)) {
-    if (!machine.leases.has(lease)) continue
+  for (const lease of leasesIn(command)) {
     const cursor = openAttachments(machine.range, lease, machine.applying)
     for (;;) {
       const page = yield* nextAttached(view, cursor)
@@ -37,14 +35,7 @@ export function* checkAttached(
   return null
 }
 
-function leasesOf(command: ShardCommand): ReadonlySet<LeaseId> {
-  const leases = new Set<LeaseId>()
-  if (command.kind === 'leaseRevoke') leases.add(command.id)
-  if (command.kind === 'write') collect(command.op, leases)
-  return leases
-}
-
-function collect(op: Op, leases: Set<LeaseId>): void {
-  if (op.kind === 'put' && op.lease !== NO_LEASE) leases.add(op.lease)
-  if (op.kind === 'txn') for (const nested of [...op.success, ...op.failure]) collect(nested, leases)
+function leasesIn(command: ShardCommand): Iterable<LeaseId> {
+  if (command.kind === 'leaseRevoke') return [command.id]
+  return command.kind === 'write' ? leasesOf(command.op) : []
 }

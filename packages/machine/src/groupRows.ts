@@ -6,13 +6,14 @@ import {
   type Index,
   type LeaseId,
   readGuard,
+  readMany,
   readRange,
   type Revision,
   type StoreWrite,
   writeGuard,
   writeRange,
 } from '@kvorum/model'
-import type { Machine, Purge } from './machine.js'
+import type { Lease, Machine, Purge } from './machine.js'
 import { groupKey, leaseKey } from './rowKeys.js'
 import { openRow, sealedRow } from './seal.js'
 
@@ -128,15 +129,23 @@ export function readGuardRow(machine: Machine, row: Uint8Array): Guard {
   return guard
 }
 
-export function leaseRow(machine: Machine, id: LeaseId, ttl: number): { write: StoreWrite; crc: number } {
+export function leaseRow(
+  machine: Machine,
+  { id, ttl, elsewhere = [] }: Lease,
+): { write: StoreWrite; crc: number } {
   const key = leaseKey(machine.group, id)
-  const { value, crc } = sealedRow(machine.checksum, key, new ByteWriter(16).varint(ttl).finish())
+  const out = new ByteWriter(16).varint(ttl)
+  if (elsewhere.length > 0) out.varint(elsewhere.length)
+  for (const range of elsewhere) writeRange(out, range)
+  const { value, crc } = sealedRow(machine.checksum, key, out.finish())
   return { write: { key, value }, crc }
 }
 
-export function readLeaseTtl(machine: Machine, rowKey: Uint8Array, row: Uint8Array): number {
-  const input = new ByteReader(openRow(machine.checksum, rowKey, row))
+export function readLease(machine: Machine, id: LeaseId, rowKey: Uint8Array, row: Uint8Array): Lease {
+  // The row's bytes are the store's; what is remembered of them is not.
+  const input = new ByteReader(Buffer.from(openRow(machine.checksum, rowKey, row)))
   const ttl = input.varint()
+  const elsewhere = input.remaining === 0 ? [] : readMany(input, () => readRange(input))
   input.end()
-  return ttl
+  return elsewhere.length === 0 ? { id, ttl } : { id, ttl, elsewhere }
 }

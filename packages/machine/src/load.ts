@@ -5,7 +5,7 @@ import {
   readAuthFence,
   readConfig,
   readGuardRow,
-  readLeaseTtl,
+  readLease,
   readMeta,
   readPurge,
   readRevisions,
@@ -61,7 +61,7 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
 function loadLease(machine: Machine, { key, value }: StoreRow): void {
   const id = parseLeaseKey(key)
   if (id === null) throw new CorruptRecordError(key, 'not a lease')
-  machine.leases.set(id, { id, ttl: readLeaseTtl(machine, key, value) })
+  machine.leases.set(id, readLease(machine, id, key, value))
 }
 
 function* loadRows(

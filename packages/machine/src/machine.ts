@@ -23,6 +23,8 @@ export interface Lease {
   readonly id: LeaseId
   /** Granted time to live in seconds. When it ends is the leader's knowledge, not the machine's. */
   readonly ttl: number
+  /** Where other shards may have keys attached to it, which only its home knows; sorted and apart. Absent: nowhere. */
+  readonly elsewhere?: readonly KeyRange[]
 }
 
 /** How far the physical removal of compacted history has come: the next history row to look at. */

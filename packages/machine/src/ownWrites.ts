@@ -1,7 +1,6 @@
 import {
+  addRange,
   compareBytes,
-  compareEnds,
-  isEmptyRange,
   type KeyRange,
   type KeyValue,
   rangeContains,
@@ -15,7 +14,7 @@ import {
 export interface OwnWrites {
   readonly puts: Map<string, KeyValue>
   /** Sorted and disjoint. */
-  deletes: KeyRange[]
+  deletes: readonly KeyRange[]
 }
 
 export const createOwnWrites = (): OwnWrites => ({ puts: new Map(), deletes: [] })
@@ -27,24 +26,8 @@ export const addOwnPut = (own: OwnWrites, kv: KeyValue): void => {
 }
 
 export function addOwnDelete(own: OwnWrites, range: KeyRange): void {
-  if (isEmptyRange(range)) return
-  let { start, end } = range
-  const apart: KeyRange[] = []
-  for (const other of own.deletes) {
-    if (touches(other, { start, end })) {
-      if (compareBytes(other.start, start) < 0) start = other.start
-      if (compareEnds(other.end, end) > 0) end = other.end
-    } else {
-      apart.push(other)
-    }
-  }
-  apart.push({ start, end })
-  own.deletes = apart.sort((a, b) => compareBytes(a.start, b.start))
+  own.deletes = addRange(own.deletes, range)
 }
-
-const touches = (a: KeyRange, b: KeyRange): boolean =>
-  (a.end === null || compareBytes(b.start, a.end) <= 0) &&
-  (b.end === null || compareBytes(a.start, b.end) <= 0)
 
 export function ownDeleted(own: OwnWrites, key: Uint8Array): boolean {
   let low = 0

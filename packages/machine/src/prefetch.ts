@@ -3,11 +3,13 @@ import {
   isEmptyRange,
   isPoint,
   type KeyRange,
+  type LeaseId,
   type Op,
   type ShardCommand,
   type StoreNeed,
   type StoreScan,
   toKeyString,
+  type TransactionWork,
 } from '@kvorum/model'
 import { attachmentScan } from './attachments.js'
 import type { Machine } from './machine.js'
@@ -24,9 +26,9 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
     case 'write':
       return footprintOf(command.op)
     case 'prepare':
-      return footprintOf(decodeWork(command.prepare.work).op)
+      return workNeeds(machine, decodeWork(command.prepare.work))
     case 'leaseRevoke':
-      return { gets: [], scans: [attachmentScan(attachmentRows(machine.range, command.id))] }
+      return attachmentsOf(machine, command.id)
     case 'compact':
     case 'leaseGrant':
     case 'sessionOpen':
@@ -42,6 +44,14 @@ export function prefetch(machine: Machine, command: ShardCommand): StoreNeed {
       return NO_NEED
   }
 }
+
+const attachmentsOf = (machine: Machine, lease: LeaseId): StoreNeed => ({
+  gets: [],
+  scans: [attachmentScan(attachmentRows(machine.range, lease))],
+})
+
+const workNeeds = (machine: Machine, work: TransactionWork): StoreNeed =>
+  work.kind === 'revoke' ? attachmentsOf(machine, work.lease) : footprintOf(work.op)
 
 function footprintOf(op: Op): StoreNeed {
   if (op.kind === 'put') return { gets: [currentKey(op.key)], scans: [] }

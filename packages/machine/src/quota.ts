@@ -7,6 +7,7 @@ import {
   rangeContains,
   refuse,
   type ShardCommand,
+  type TransactionWork,
 } from '@kvorum/model'
 import type { Machine } from './machine.js'
 
@@ -27,13 +28,16 @@ export function spaceWanted(command: ShardCommand, range: KeyRange = ALL_KEYS): 
     case 'write':
       return opWants(command.op, range)
     case 'prepare':
-      return opWants(decodeWork(command.prepare.work).op, range)
+      return workWants(decodeWork(command.prepare.work), range)
     case 'leaseGrant':
       return LEASE_BYTES
     default:
       return 0
   }
 }
+
+const workWants = (work: TransactionWork, range: KeyRange): number =>
+  work.kind === 'revoke' ? 0 : opWants(work.op, range)
 
 function opWants(op: Op, range: KeyRange): number {
   switch (op.kind) {

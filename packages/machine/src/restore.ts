@@ -66,7 +66,7 @@ export function beginRestore(overlay: Overlay, options: RestoreOptions): Restore
   }
   for (const lease of options.leases) {
     machine.leases.set(lease.id, lease)
-    const { write, crc } = leaseRow(machine, lease.id, lease.ttl)
+    const { write, crc } = leaseRow(machine, lease)
     put(restore, write, crc)
   }
   return restore

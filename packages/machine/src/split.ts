@@ -14,7 +14,8 @@ import {
 } from '@kvorum/model'
 import { type Applied, type CommittedEntry, finish, writeRevisions } from './apply.js'
 import { addToSum, openEntry, write } from './entryWrites.js'
-import { authFenceRow, configRow, guardRow, leaseRow, metaRow, purgeRow, revisionsRow } from './groupRows.js'
+import { authFenceRow, configRow, guardRow, metaRow, purgeRow, revisionsRow } from './groupRows.js'
+import { attachElsewhere } from './leaseEnd.js'
 import { createMachine, type Machine } from './machine.js'
 import type { Overlay } from './overlay.js'
 import { historyStart } from './rowKeys.js'
@@ -85,9 +86,11 @@ export function applySplit(
   addToSum(entry, split.right)
   if (owner.left.length + machine.revisions.length > 0) writeRevisions(entry, owner.left)
   const half = Math.floor(machine.logicalBytes / 2)
+  const learn = attachElsewhere(entry, machine.leases.keys(), [right.range])
   const applied = finish(entry, at, {
     reply: { kind: 'done' },
     commit: () => {
+      learn()
       machine.range = { start, end: split.at }
       machine.epoch = split.epoch
       machine.logicalBytes -= half
@@ -113,8 +116,8 @@ function leftPurge({ purge, reclaimed }: Machine): Machine['purge'] {
 
 /**
  * The logical bytes are halved, since nobody has read the keys: their sum stays right, and what either says is only as
- * good as the split key. Answers of sessions go to both, as nobody knows to which half a write is sent again, and so do
- * leases, since keys of either may be attached.
+ * good as the split key. Answers of sessions go to both, as nobody knows to which half a write is sent again. Leases
+ * stay in their home, which remembers that the right half may have keys of any of them.
  */
 function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: SplitOwner): Machine {
   const { checksum, responseBytesMax, longCommand, counts } = machine
@@ -126,7 +129,6 @@ function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: Split
     appliedTerm: SPLIT_BASE.term,
     revision: machine.revision,
     compactRevision: machine.compactRevision,
-    leases: new Map(machine.leases),
     sessions: copySessions(machine.sessions),
     authFence: machine.authFence,
     logicalBytes: Math.floor(machine.logicalBytes / 2),
@@ -158,7 +160,6 @@ function* rowsOf(machine: Machine): Generator<StoreWrite> {
   if (machine.revisions.length > 0) yield revisionsRow(machine, machine.revisions).write
   if (machine.authFence !== NO_FENCE) yield authFenceRow(machine, machine.authFence).write
   if (machine.guard !== NO_GUARD) yield guardRow(machine, machine.guard).write
-  for (const { id, ttl } of machine.leases.values()) yield leaseRow(machine, id, ttl).write
   for (const session of machine.sessions.byId.values()) {
     yield sessionRow(machine, session)
     for (const [sequence, reply] of session.replies) yield replyRow(machine, session, sequence, reply)

@@ -29,6 +29,8 @@ export interface JudgedShard {
   readonly compactRevision: Revision
   readonly range: KeyRange
   readonly hasLease: (lease: LeaseId) => boolean
+  /** Leases have their records here: it speaks of them for all shards. */
+  readonly home: boolean
 }
 
 export function* judgeOp(shard: JudgedShard, op: Op): Step<Judgement> {
@@ -40,9 +42,10 @@ export function* judgeOp(shard: JudgedShard, op: Op): Step<Judgement> {
 }
 
 function* factsOf(shard: JudgedShard, put: PutOp): Step<PutFacts> {
-  if (!rangeContains(shard.range, put.key)) return null
+  const isOwn = rangeContains(shard.range, put.key)
+  if (!isOwn && (put.lease === NO_LEASE || !shard.home)) return null
   const asksKey = put.ignoreValue || put.ignoreLease
-  const keyExists = asksKey && (yield* lookup(shard.view, put.key, shard.revision)) !== null
+  const keyExists = isOwn && asksKey && (yield* lookup(shard.view, put.key, shard.revision)) !== null
   return { keyExists, leaseExists: put.lease === NO_LEASE || shard.hasLease(put.lease) }
 }
 
@@ -106,9 +109,9 @@ export function refusalOf(
   const walk = (at: Op, isTaken: boolean): void => {
     switch (at.kind) {
       case 'put': {
-        const facts = judgements.map(({ puts }) => puts[place] ?? null).find(one => one !== null)
+        const facts = judgements.map(({ puts }) => puts[place] ?? null).filter(one => one !== null)
         place++
-        if (isTaken) put ??= refusedPut(at, facts ?? null)
+        if (isTaken) put ??= refusedPut(at, facts, op.kind === 'put')
         return
       }
       case 'range':
@@ -127,10 +130,17 @@ export function refusalOf(
   return put ?? range
 }
 
-function refusedPut(put: PutOp, facts: PutFacts): KvError | null {
-  assert(facts !== null, () => 'nobody said anything of a put')
-  if ((put.ignoreValue || put.ignoreLease) && !facts.keyExists) return refuse('keyNotFound').error
-  return facts.leaseExists ? null : refuse('leaseNotFound').error
+/** The key's shard says something of it, and its lease's home. `alone`: in etcd's order the lease comes first. */
+function refusedPut(
+  put: PutOp,
+  facts: readonly NonNullable<PutFacts>[],
+  alone: boolean,
+): KvError | null {
+  assert(facts.length > 0, () => 'nobody said anything of a put')
+  const leaseIsGone = !facts.some(({ leaseExists }) => leaseExists)
+  const keyIsGone = (put.ignoreValue || put.ignoreLease) && !facts.some(({ keyExists }) => keyExists)
+  if (leaseIsGone && (alone || !keyIsGone)) return refuse('leaseNotFound').error
+  return keyIsGone ? refuse('keyNotFound').error : null
 }
 
 function refusedRange(revision: Revision, before: Revision, compactRevision: Revision): KvError | null {

@@ -21,13 +21,16 @@ import {
   reclaimable,
   runStep,
   snapshotScans,
+  showCommand,
   SPLIT_BASE,
+  workTransaction,
   type Machine,
 } from '@kvorum/machine'
 import {
   applyNext,
   checksum,
   createShard,
+  drive,
   execute,
   flush,
   purge,
@@ -117,7 +120,7 @@ const error = ({ error }: Outcome): string | undefined => error?.code
 /** A Buffer is already JSON of its own when a replacer sees it. */
 const plain = (machine: Machine): string =>
   JSON.stringify(
-    { ...machine, checksum: 0, counts: 0, sessions: 0, leases: [...machine.leases.keys()] },
+    { ...machine, checksum: 0, counts: 0, sessions: 0, leases: [...machine.leases.values()] },
     (_, each: unknown) => {
       if (each instanceof Uint8Array) return toHex(each)
       const { type, data } = (each ?? {}) as { type?: unknown; data?: number[] }
@@ -199,7 +202,19 @@ t.test('commands whose keys have moved are refused, and nothing is remembered of
 t.test('revoking a lease in one half leaves the keys of the other alone', async t => {
   const shard = filled()
   const { right } = split(shard, 'm')
-  execute(right!, { kind: 'leaseRevoke', id: LEASE })
+  t.equal(error(execute(right!, { kind: 'leaseRevoke', id: LEASE })), 'leaseNotFound', 'its home has it')
+  t.equal(error(execute(right!, write(put('z', 'z', LEASE)))), 'leaseNotFound')
+  t.strictSame(shard.machine.leases.get(LEASE)?.elsewhere, [right!.machine.range], 'and knows where else')
+  const part = { index: right!.machine.applied + 1, term: 1, data: encodeShardCommand({ kind: 'endDense' }) }
+  const task = {
+    kind: 'carryOut',
+    work: { kind: 'revoke', lease: LEASE, ranges: [] },
+    branches: [],
+    revision: 9,
+    reply: { kind: 'done' },
+  } as const
+  const entry = { task, remembered: null, commit: () => undefined }
+  showCommand(drive(right!, workTransaction(right!.machine, right!.overlay, part, null, entry)))
   t.strictSame(keysOf(right!), [])
   t.strictSame(keysOf(shard), ['a=a@2', 'g=again@6'])
   execute(shard, { kind: 'leaseRevoke', id: LEASE })

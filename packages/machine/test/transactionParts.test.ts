@@ -67,7 +67,7 @@ function judge(shard: Shard, op: Op): Judgement {
     judged = judgement
     return { kind: 'done' } as const
   }
-  const { applied } = apply(shard, { kind: 'prepare', op, reply })
+  const { applied } = apply(shard, { kind: 'prepare', work: { kind: 'op', op }, reply })
   if (!applied.result.ok || judged === null) throw new Error('a prepare was refused')
   return judged
 }
@@ -87,7 +87,8 @@ function runOver(parts: readonly Shard[], op: Op, before: number): Outcome & { r
   let long = false
   let changed = false
   const answers = parts.map((part, i) => {
-    const task = { kind: 'carryOut', op: ops[i]!, branches, revision, reply: { kind: 'done' } } as const
+    const work = { kind: 'op', op: ops[i]! } as const
+    const task = { kind: 'carryOut', work, branches, revision, reply: { kind: 'done' } } as const
     const done = apply(part, task)
     long ||= done.long
     changed ||= done.applied.changed
@@ -180,7 +181,7 @@ t.test('an outcome may be applied behind greater revisions', async t => {
     ignoreLease: false,
   })
   const carryOut = (op: Op, revision: number) =>
-    apply(shard, { kind: 'carryOut', op, branches: [], revision, reply: { kind: 'done' } })
+    apply(shard, { kind: 'carryOut', work: { kind: 'op', op }, branches: [], revision, reply: { kind: 'done' } })
   carryOut(put('A'), 5)
   carryOut(put('B'), 9)
   carryOut(put('A'), 7)

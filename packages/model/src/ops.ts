@@ -1,4 +1,4 @@
-import type { LeaseId, Revision } from './ids.js'
+import { NO_LEASE, type LeaseId, type Revision } from './ids.js'
 import type { KeyRange } from './range.js'
 
 /** What clients ask of keys. The same records serve plain requests and the operations inside a transaction. */
@@ -100,6 +100,13 @@ export interface TxnReply {
   readonly responses: readonly OpReply[]
 }
 export type OpReply = PutReply | DeleteReply | RangeReply | TxnReply
+
+/** The leases that the operation attaches keys to, in any branch. */
+export function leasesOf(op: Op, into = new Set<LeaseId>()): ReadonlySet<LeaseId> {
+  if (op.kind === 'put' && op.lease !== NO_LEASE) into.add(op.lease)
+  if (op.kind === 'txn') for (const nested of [...op.success, ...op.failure]) leasesOf(nested, into)
+  return into
+}
 
 /** Whether the operation can change anything, in any branch. */
 export function isWrite(op: Op): boolean {

@@ -60,3 +60,24 @@ export function compareEnds(a: Uint8Array | null, b: Uint8Array | null): -1 | 0 
   if (a === null) return b === null ? 0 : 1
   return b === null ? -1 : compareBytes(a, b)
 }
+
+/** `ranges`, sorted and apart, with one more; those that touch become one. */
+export function addRange(ranges: readonly KeyRange[], range: KeyRange): readonly KeyRange[] {
+  if (isEmptyRange(range)) return ranges
+  let { start, end } = range
+  const apart: KeyRange[] = []
+  for (const other of ranges) {
+    if (touches(other, { start, end })) {
+      if (compareBytes(other.start, start) < 0) start = other.start
+      if (compareEnds(other.end, end) > 0) end = other.end
+    } else {
+      apart.push(other)
+    }
+  }
+  apart.push({ start, end })
+  return apart.sort((a, b) => compareBytes(a.start, b.start))
+}
+
+const touches = (a: KeyRange, b: KeyRange): boolean =>
+  (a.end === null || compareBytes(b.start, a.end) <= 0) &&
+  (b.end === null || compareBytes(a.start, b.end) <= 0)

@@ -43,7 +43,13 @@ export type RequestBody =
   | { readonly kind: 'leaseRevoke'; readonly id: LeaseId }
   | { readonly kind: 'sessionOpen'; readonly lease: LeaseId }
   | { readonly kind: 'leaseKeepAlive'; readonly id: LeaseId }
-  | { readonly kind: 'leaseTimeToLive'; readonly id: LeaseId; readonly keys: boolean }
+  | {
+      readonly kind: 'leaseTimeToLive'
+      readonly id: LeaseId
+      readonly keys: boolean
+      /** From nodes only: the keys that one shard has, which is taken to have all of these ranges. */
+      readonly part?: { readonly group: GroupId; readonly ranges: readonly KeyRange[] }
+    }
   /** Local and possibly stale, as in etcd. */
   | { readonly kind: 'leaseList' }
   /** A command of the meta group, from a node or from an administrator. */
@@ -70,7 +76,13 @@ export type RequestBody =
       readonly ranges: readonly KeyRange[]
     }
   /** To a shard's leader, from nodes only: a command of a transaction over several shards. */
-  | { readonly kind: 'transaction'; readonly group: GroupId; readonly command: Uint8Array }
+  | {
+      readonly kind: 'transaction'
+      readonly group: GroupId
+      readonly command: Uint8Array
+      /** To this node only: by the judgement of this leadership, and of no other. */
+      readonly term?: Term
+    }
   /**
    * From nodes only: what a shard's part of an operation at `revision` answers, whose branches are chosen. To be asked
    * while the shard holds its locks, of a replica that has applied `index`.

@@ -120,6 +120,37 @@ const COMMANDS: Record<string, ShardCommand> = {
       work: encodeWork({ kind: 'op', op: { kind: 'delete', range: ALL_KEYS, prevKv: false } }),
     },
   },
+  'command.prepare.attach': {
+    kind: 'prepare',
+    after: 300,
+    endedBelow: 4,
+    prepare: {
+      id: { coordinator: incarnation(7n), sequence: 5 },
+      age: { since: 200, coordinator: incarnation(7n), sequence: 5 },
+      primary: groupId(1),
+      participants: [groupId(1), groupId(2)],
+      locks: [],
+      work: encodeWork({
+        kind: 'attach',
+        op: { kind: 'delete', range: ALL_KEYS, prevKv: false },
+        leases: [leaseId(7n), leaseId(-1n)],
+        ranges: [{ start: utf8('m'), end: null }],
+      }),
+    },
+  },
+  'command.prepare.revoke': {
+    kind: 'prepare',
+    after: 300,
+    endedBelow: 4,
+    prepare: {
+      id: { coordinator: incarnation(7n), sequence: 5 },
+      age: { since: 200, coordinator: incarnation(7n), sequence: 5 },
+      primary: groupId(1),
+      participants: [groupId(1), groupId(2)],
+      locks: [{ start: utf8('m'), end: null }],
+      work: encodeWork({ kind: 'revoke', lease: leaseId(7n), ranges: [{ start: utf8('m'), end: utf8('z') }] }),
+    },
+  },
   'command.decide': {
     kind: 'decide',
     id: { coordinator: incarnation(7n), sequence: 5 },

@@ -39,7 +39,7 @@ import { revisionEntryApplied, splitEntryApplied, writeAgain } from './leaderRev
 import { keepFoundings } from './groupMachine.js'
 import { hiddenCommand, lookForPublication, mayShow, proposePublication } from './longCommands.js'
 import { callMoved } from './moved.js'
-import { oracleTerm } from './membership.js'
+import { leads, oracleTerm } from './membership.js'
 import { oracleEntryApplied } from './oracle.js'
 import { serveReads } from './reads.js'
 import { rosterApplied } from './roster.js'
@@ -50,6 +50,7 @@ import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
 import { proposeAgain, waitForLocks } from './transactions/proposing.js'
+import { placeCall } from './writes.js'
 import { publish } from './watch/publish.js'
 
 /**
@@ -291,6 +292,7 @@ function entryApplied(
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
     leaseApplied(turn, group, command.id)
   }
+  if (pending.endsLease !== null) leaseApplied(turn, group, pending.endsLease)
   if (command?.kind === 'endDense') driveSwitch(turn, group)
   // This may be what an answer about users and roles waits for.
   if (command?.kind === 'authFence') driveAuthChanges(turn)
@@ -325,6 +327,13 @@ function answerProposal(
   }
   if (outcome === 'again') {
     writeAgain(turn, group, call)
+    return
+  }
+  if (outcome === 'spread') {
+    call.stamp = null
+    call.mayHaveEffect = false
+    if (call.origin.kind === 'self' && !leads(group)) failCall(turn, call, 'leaderChanged')
+    else placeCall(turn, group, call)
     return
   }
   if (outcome === 'wait') {

@@ -4,6 +4,7 @@ import {
   type CommandHeader,
   type Entry,
   type Index,
+  type LeaseId,
   type Millis,
   type ShardCommand,
   type Term,
@@ -35,13 +36,16 @@ export interface Pending {
   readonly command: ShardCommand | null
   readonly header: CommandHeader | null
   prefetched: Prefetched | null
+  /** The lease that it ended, as it turned out when it was carried out; null: none. */
+  endsLease: LeaseId | null
 }
 
 /** What a shard's entry says is decoded once, however many look at it. */
 export function pendingOf(kind: 'shard' | 'meta', entry: Entry): Pending {
   const isCommand = entry.kind === 'normal' && kind === 'shard'
   const command = isCommand ? decodeShardCommand(entry.data) : null
-  return { entry, command, header: isCommand ? commandHeader(entry.data) : null, prefetched: null }
+  const header = isCommand ? commandHeader(entry.data) : null
+  return { entry, command, header, prefetched: null, endsLease: null }
 }
 
 /** A long command that nobody may see yet (docs/decisions/0007-long-commands.md). */

@@ -1,14 +1,14 @@
 import { encodeReply, LIMITS, TRUSTED, type ClientRequest, type LeaseId, type Millis } from '@kvorum/model'
-import { leaseKeys, type Machine } from '@kvorum/machine'
-import { answerCall, finishCall, openCall, type Call } from './calls.js'
+import { isHome, type Machine } from '@kvorum/machine'
+import { isLeaseEnding } from '@kvorum/placement'
+import { answerCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
 import { shardOfGroup } from './groupMachine.js'
 import { nextDueOf, popDue, pushHeap, type Heap } from './heap.js'
 import { leads, termOf } from './membership.js'
 import { awaitLeader } from './stages.js'
 import type { Group, Turn } from './state.js'
-import { takeReadView } from './readView.js'
-import { runTask } from './tasks.js'
+import { revokeLease } from './transactions/revoke.js'
 
 /**
  * Deadlines of leases, on the leader's monotonic clock. A new leader gives every lease its full time again: it
@@ -38,8 +38,9 @@ export function disarmLeases(clock: LeaseClock): void {
   clock.heap.length = 0
 }
 
-/** Leases are kept alive, and end, in the shard that has the first keys; others know of them for their keys' sake. */
-const isHome = ({ range }: Machine): boolean => range.start.length === 0
+/** Whether other shards may have keys of the lease: then it ends by a transaction (transactions/revoke.ts). */
+export const isAttachedElsewhere = ({ leases }: Machine, id: LeaseId): boolean =>
+  leases.get(id)?.elsewhere !== undefined
 
 /** Called with every applied entry of the leader's own term; arms once. */
 export function armLeases(turn: Turn, group: Group): void {
@@ -97,7 +98,7 @@ export function expireLeases(turn: Turn, group: Group): void {
     proposed++
     turn.touched.add(group)
     const call = openCall(turn, { kind: 'self' }, revocation(group, item.id), turn.now + REVOKE_RETRY_MS)
-    if (call !== null) group.proposing.push(call)
+    if (call !== null) revokeLease(turn, group, call, item.id)
   }
 }
 
@@ -117,6 +118,11 @@ export function renewLease(turn: Turn, group: Group, call: Call, id: LeaseId): v
   const { leases } = group
   const shard = shardOfGroup(group)
   const lease = shard?.leases.get(id)
+  // What is given now could be taken away by a decision that has been made already.
+  if (lease !== undefined && isLeaseEnding(group.machine.revisions.transactions, id)) {
+    awaitLeader(turn, group, call)
+    return
+  }
   const dead = lease === undefined || leases === null || leases.revoking.has(id)
   const ttl = dead ? 0 : lease.ttl
   if (!dead && leases.armed) {
@@ -129,35 +135,4 @@ export function renewLease(turn: Turn, group: Group, call: Call, id: LeaseId): v
     { revision: shard?.revision ?? 0, term: termOf(turn.state, group) },
     encodeReply({ kind: 'leaseRenewed', id, ttl }),
   )
-}
-
-export function timeToLive(turn: Turn, group: Group, call: Call, id: LeaseId, keys: boolean): void {
-  const shard = shardOfGroup(group)
-  const lease = shard?.leases.get(id)
-  const due = group.leases?.deadlines.get(id)
-  const header = { revision: shard?.revision ?? 0, term: termOf(turn.state, group) }
-  if (shard === null || lease === undefined) {
-    const body = encodeReply({ kind: 'leaseTimeToLive', id, remaining: -1, granted: 0, keys: [] })
-    answerCall(turn, call, header, body)
-    return
-  }
-  const remaining = due === undefined ? lease.ttl : Math.max(0, Math.floor((due - turn.now) / 1000))
-  const reply = (attached: readonly Uint8Array[]): Uint8Array =>
-    encodeReply({ kind: 'leaseTimeToLive', id, remaining, granted: lease.ttl, keys: attached })
-  if (!keys) {
-    answerCall(turn, call, header, reply([]))
-    return
-  }
-  const { reader, view } = takeReadView(turn, shard)
-  runTask(turn, {
-    group: group.id,
-    view,
-    step: leaseKeys(reader, id),
-    done: (later, attached) => {
-      if (attached.ok) answerCall(later, call, header, reply(attached.value))
-      else finishCall(later, call, attached)
-    },
-    failed: later => awaitLeader(later, group, call),
-    holdsLayers: false,
-  })
 }

@@ -4,7 +4,7 @@ import { readIndex, type ReadState } from '@kvorum/raft'
 import { answerCall, failCall, type Call } from './calls.js'
 import { proofBegins, proofGiven, wantsProof } from './leaderRevisions.js'
 import { mayReadBefore } from './longCommands.js'
-import { renewLease, timeToLive } from './leases.js'
+import { renewLease } from './leases.js'
 import { readLocally } from './localReads.js'
 import { readAtOneRevision } from './oracleReads.js'
 import { headerTerm, leads } from './membership.js'
@@ -12,6 +12,7 @@ import { callMoved } from './moved.js'
 import { hasKeysOf } from './routing.js'
 import { awaitLeader, enterStage } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
+import { timeToLive } from './timeToLive.js'
 import { serveTransactionRead } from './transactions/parts.js'
 
 /**
@@ -154,7 +155,7 @@ function serve(turn: Turn, group: Group, call: Call): void {
       // The clock of leases is the leader's; if it is not here any more, the next leader is asked.
       else if (!leads(group)) awaitLeader(turn, group, call)
       else if (call.request.kind === 'leaseKeepAlive') renewLease(turn, group, call, call.request.id)
-      else timeToLive(turn, group, call, call.request.id, call.request.keys)
+      else timeToLive(turn, group, call, call.request)
       return
     default:
       failCall(turn, call, 'internal')

@@ -53,6 +53,8 @@ export function hasKeysOf(group: Group, request: ClientRequest): boolean {
       return request.ranges.every(each => rangeCovers(range, each))
     case 'read':
       return ownsOp(range, request.op)
+    case 'leaseTimeToLive':
+      return request.part?.ranges.every(each => rangeCovers(range, each)) ?? true
     case 'resolve':
       // All keys: whatever the shard has, at the index that it answers.
       return request.ranges.every(each => isAllKeys(each) || rangeCovers(range, each))

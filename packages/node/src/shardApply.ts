@@ -1,9 +1,10 @@
-import { assert, type ShardCommand, type StoreAnswer, type StoreNeed } from '@kvorum/model'
+import { assert, leasesOf, type ShardCommand, type StoreAnswer, type StoreNeed } from '@kvorum/model'
 import {
   applyConfig,
   applyNoop,
   applyRevisions,
   applySplit,
+  attachedLocks,
   workCommand,
   workTransaction,
   type Applied,
@@ -15,7 +16,9 @@ import {
 import {
   encodeRevisions,
   endDenseMode,
+  isLeaseEnding,
   locksOn,
+  locksOnLease,
   revisionAtApply,
   splitTransactions,
   type ShardRevisions,
@@ -24,7 +27,8 @@ import { isJoint } from '@kvorum/raft'
 import type { Pending } from './applying.js'
 import { rangesOf } from './commands.js'
 import type { GroupMachine } from './groupMachine.js'
-import { isTransactional, transactionEntry } from './transactions/entries.js'
+import { isAttachedElsewhere } from './leases.js'
+import { isTransactional, leaseToLock, transactionEntry } from './transactions/entries.js'
 
 /**
  * Carrying out an entry of a shard's log. Placement knows which revision a write gets and whether it may be carried
@@ -41,6 +45,8 @@ export type ShardOutcome =
   | { readonly kind: 'split'; readonly applied: Applied; readonly right: Machine | null }
   /** Not applied; its leader queues the command again and asks a revision. */
   | { readonly kind: 'again' }
+  /** Not applied: other shards may have keys of the lease, so that its end is a transaction. */
+  | { readonly kind: 'spread' }
   /** Not applied: a prepare with locks of younger transactions in its way. Its leader proposes it again. */
   | { readonly kind: 'wait' }
 
@@ -50,8 +56,9 @@ const AGAIN: ShardOutcome = { kind: 'again' }
 export function* applyShardEntry(
   machine: GroupMachine,
   overlay: Overlay,
-  { entry, command, header, prefetched }: Pending,
+  pending: Pending,
 ): Generator<StoreNeed, ShardOutcome, StoreAnswer> {
+  const { entry, command, header, prefetched } = pending
   const { shard } = machine
   assert(shard !== null, () => 'an entry is applied without a state machine')
   switch (entry.kind) {
@@ -70,7 +77,9 @@ export function* applyShardEntry(
   }
   if (command?.kind === 'split') return splitEntry(machine, shard, overlay, entry, command)
   if (command !== null && isTransactional(command)) {
-    const transaction = transactionEntry(machine, entry, command)
+    const lease = leaseToLock(command)
+    const attached = lease === null ? [] : yield* attachedLocks(shard, overlay, prefetched, lease)
+    const transaction = transactionEntry(machine, entry, command, attached)
     if (transaction === 'wait') {
       applyNoop(shard, overlay, entry)
       return { kind: 'wait' }
@@ -80,8 +89,9 @@ export function* applyShardEntry(
       overlay,
       { ...entry, command, header },
       prefetched,
-      transaction,
+      transaction.entry,
     )
+    pending.endsLease = transaction.endsLease
     return { kind: 'worked', worked }
   }
   const stamp = header?.stamp ?? null
@@ -91,16 +101,33 @@ export function* applyShardEntry(
       applyNoop(shard, overlay, entry)
       return AGAIN
     }
+    if (command.kind === 'leaseRevoke' && isAttachedElsewhere(shard, command.id)) {
+      applyNoop(shard, overlay, entry)
+      return { kind: 'spread' }
+    }
   }
   const worked = yield* workCommand(shard, overlay, { ...entry, command, header, stamp }, prefetched)
   return { kind: 'worked', worked }
 }
 
-/** Keys of a transaction that is not decided. Which ones a lease has, only carrying it out would tell: all of them. */
+/**
+ * Keys of a transaction that is not decided, or a lease. Which keys a lease has, only carrying out its end would tell: all
+ * of them.
+ */
 function meetsLock({ revisions }: GroupMachine, { range }: Machine, command: ShardCommand): boolean {
   const { transactions } = revisions
   if (transactions.prepared.length === 0) return false
-  return locksOn(transactions, command.kind === 'write' ? rangesOf(command.op) : [range]).length > 0
+  switch (command.kind) {
+    case 'write':
+      return (
+        locksOn(transactions, rangesOf(command.op)).length > 0 ||
+        [...leasesOf(command.op)].some(lease => isLeaseEnding(transactions, lease))
+      )
+    case 'leaseRevoke':
+      return locksOn(transactions, [range]).length > 0 || locksOnLease(transactions, command.id).length > 0
+    default:
+      return false
+  }
 }
 
 /** By replicated state alone, so that all replicas split or none does. */

@@ -6,6 +6,7 @@ import {
   type ClientResult,
   type GroupId,
   type NodeId,
+  type Term,
 } from '@kvorum/model'
 import { decodeMetaCommand, routeRanges } from '@kvorum/placement'
 import { failCall, finishCall, openCall, type Call } from './calls.js'
@@ -30,6 +31,8 @@ import { awaitLeader, enterStage } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { takeRequest } from './takenRequests.js'
 import { coordinate } from './transactions/coordinate.js'
+import { revokeLease } from './transactions/revoke.js'
+import { isOfSeveralShards } from './transactions/shares.js'
 
 /**
  * The way of a request:
@@ -179,15 +182,6 @@ const isTakenApart = (state: Turn['state'], { origin, request }: Call): boolean 
   (request.kind === 'read' || (request.kind === 'compact' && request.resolved !== true)) &&
   inOracleMode(state)
 
-/** A client's write that has to be a transaction of shards. One of a session is known to one shard only. */
-const isOfSeveralShards = (state: Turn['state'], { origin, request }: Call): boolean =>
-  state.shards.shards.length > 1 &&
-  request.kind === 'write' &&
-  origin.kind === 'client' &&
-  inOracleMode(state) &&
-  commandHeader(request.command).session === null &&
-  routeRanges(state.shards, request.ranges).length > 1
-
 function takeApart(turn: Turn, call: Call): void {
   const { request } = call
   if (request.kind === 'compact') compactShards(turn, call, request)
@@ -257,6 +251,8 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
   else if (request.kind === 'read' || request.kind === 'barrier') queueRead(turn, group, call)
   else if (request.kind === 'moveLeader') askToMoveLeader(turn, group, call, request)
+  else if (request.kind === 'transaction' && isOfOtherTerm(group, request.term))
+    failCall(turn, call, 'leaderChanged')
   else if (!leads(group)) sendToLeader(turn, group, call)
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
@@ -265,6 +261,9 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'resolve') queueResolve(turn, group, call, request)
   else proposeUnlessRefused(turn, group, call)
 }
+
+const isOfOtherTerm = (group: Group, term: Term | undefined): boolean =>
+  term !== undefined && !(leads(group) && group.ledTerm === term)
 
 /** Of the cluster only its leader does it, as in etcd; of a shard it is asked wherever it is. */
 function askToMoveLeader(turn: Turn, group: Group, call: Call, request: MoveLeaderRequest): void {
@@ -297,6 +296,10 @@ function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
       : null
   if (refusal !== null) {
     failCall(turn, call, refusal)
+    return
+  }
+  if (request.kind === 'leaseRevoke') {
+    revokeLease(turn, group, call, request.id)
     return
   }
   group.proposing.push(call)

@@ -89,8 +89,12 @@ function bodyToWire(request: ClientRequest): Wire {
       return [kind, request.id]
     case 'sessionOpen':
       return [kind, request.lease]
-    case 'leaseTimeToLive':
-      return [kind, request.id, request.keys]
+    case 'leaseTimeToLive': {
+      const { id, keys, part } = request
+      return part === undefined
+        ? [kind, id, keys]
+        : [kind, id, keys, part.group, part.ranges.map(rangeToWire)]
+    }
     case 'leaseList':
     case 'barrier':
       return [kind]
@@ -144,8 +148,11 @@ function bodyFromWire(wire: Wire): ClientRequest {
       return { kind: 'sessionOpen', lease: leaseId(signed(wire[1])) }
     case REQUESTS.leaseKeepAlive:
       return { kind: 'leaseKeepAlive', id: leaseId(signed(wire[1])) }
-    case REQUESTS.leaseTimeToLive:
-      return { kind: 'leaseTimeToLive', id: leaseId(signed(wire[1])), keys: bool(wire[2]) }
+    case REQUESTS.leaseTimeToLive: {
+      const whole = { kind: 'leaseTimeToLive', id: leaseId(signed(wire[1])), keys: bool(wire[2]) } as const
+      if (wire.length < 4) return whole
+      return { ...whole, part: { group: groupId(number(wire[3])), ranges: list(wire[4]).map(rangeFromWire) } }
+    }
     case REQUESTS.leaseList:
       return { kind: 'leaseList' }
     case REQUESTS.barrier:

@@ -170,7 +170,15 @@ export const REQUESTS: {
   leaseRevoke: fc.record({ kind: kind('leaseRevoke'), id: lease }),
   sessionOpen: fc.record({ kind: kind('sessionOpen'), lease }),
   leaseKeepAlive: fc.record({ kind: kind('leaseKeepAlive'), id: lease }),
-  leaseTimeToLive: fc.record({ kind: kind('leaseTimeToLive'), id: lease, keys: flag }),
+  leaseTimeToLive: fc.record(
+    {
+      kind: kind('leaseTimeToLive'),
+      id: lease,
+      keys: flag,
+      part: fc.record({ group: position.map(groupId), ranges: fc.array(range, { maxLength: 3 }) }),
+    },
+    { requiredKeys: ['kind', 'id', 'keys'] },
+  ),
   leaseList: fc.record({ kind: kind('leaseList') }),
   meta: fc.record({ kind: kind('meta'), command: bytes }),
   barrier: fc.record({

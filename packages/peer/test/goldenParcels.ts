@@ -222,4 +222,17 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
       ],
     },
   ],
+  leasesOfShards: [
+    {
+      kind: 'request',
+      id: 1,
+      group: groupId(2),
+      request: {
+        kind: 'leaseTimeToLive',
+        id: leaseId(1n),
+        keys: true,
+        part: { group: groupId(2), ranges: [{ start: utf8('h'), end: null }] },
+      },
+    },
+  ],
 }

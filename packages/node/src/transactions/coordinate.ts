@@ -1,5 +1,6 @@
 import {
   assert,
+  commandHeader,
   decodeReply,
   decodeShardCommand,
   encodeReply,
@@ -8,7 +9,6 @@ import {
   LIMITS,
   META_GROUP,
   NO_HEADER,
-  opFor,
   refuse,
   type ClientRequest,
   type ClientResult,
@@ -28,7 +28,6 @@ import {
   giveUp,
   recordArrived,
   revisionArrived,
-  routeRanges,
   voteArrived,
   type Coordinator,
   type CoordinatorOrder,
@@ -36,7 +35,9 @@ import {
 import { answerCall, failCall, finishCall, openCall, type Call } from '../calls.js'
 import { noteOracleTerm, oracleTerm } from '../membership.js'
 import type { NodeState, Turn } from '../state.js'
-import type { ClientTransaction, Running, RunningPart } from './state.js'
+import { mayGoOn } from './revoke.js'
+import { sharesOf } from './shares.js'
+import type { ClientTransaction, Running, RunningPart, Task } from './state.js'
 
 /**
  * An operation over several shards, coordinated by the node that the client asked. The rules are placement's; here are
@@ -48,8 +49,14 @@ import type { ClientTransaction, Running, RunningPart } from './state.js'
  *          +-- answer     abort, and another try under the old age      commit in the primary --> answer, the others
  */
 export function coordinate(turn: Turn, call: Call): void {
-  const command = call.request.kind === 'write' ? decodeShardCommand(call.request.command) : null
-  if (command?.kind !== 'write') {
+  const { request } = call
+  const command = request.kind === 'write' ? decodeShardCommand(request.command) : null
+  if (request.kind !== 'write' || command?.kind !== 'write') {
+    failCall(turn, call, 'crossShard')
+    return
+  }
+  // What a session remembers, one shard does.
+  if (commandHeader(request.command).session !== null) {
     failCall(turn, call, 'crossShard')
     return
   }
@@ -58,22 +65,31 @@ export function coordinate(turn: Turn, call: Call): void {
     failCall(turn, call, 'duplicateKey')
     return
   }
-  tryOnce(turn, { call, op: command.op, age: null, tries: 0 })
+  begin(turn, call, { kind: 'op', op: command.op })
+}
+
+export const begin = (turn: Turn, call: Call, task: Task): void => {
+  tryOnce(turn, { call, task, age: null, tries: 0 })
 }
 
 /** The client's call ends, or a try of it is under way afterwards. */
 function tryOnce(turn: Turn, work: ClientTransaction): void {
   const { state } = turn
   const { transactions: duty } = state
-  const { call } = work
-  if (call.done) return
+  const { call, task } = work
+  if (call.done || !mayGoOn(turn, call, task)) return
   if (duty.running.size >= LIMITS.transactionsMax) {
     failCall(turn, call, 'tooManyRequests')
     return
   }
-  assert(call.request.kind === 'write', () => 'only writes are prepared')
-  const routed = routeRanges(state.shards, call.request.ranges)
-  if (routed.length < 2) {
+  const shares = sharesOf(state, call, task)
+  if (shares === 'later') {
+    after(turn, RETRY_MS, later => {
+      tryOnce(later, work)
+    })
+    return
+  }
+  if (shares.length < 2) {
     // The shards of an earlier map, or of none: it goes its plain way.
     turn.routing.push(call)
     return
@@ -82,16 +98,16 @@ function tryOnce(turn: Turn, work: ClientTransaction): void {
   work.age ??= { ...id, since: revisionSeen(turn) }
   work.tries++
   const { age } = work
-  const participants = routed.map(({ shard }) => shard.group)
+  const participants = shares.map(({ group }) => group)
   const [primary] = participants
   const oldest = duty.running.keys().next()
   const endedBelow = oldest.done === true ? id.sequence : oldest.value
   const header = { ...NO_HEADER, ...authorityOf(call) }
-  const parts = routed.map(({ shard, ranges }): [GroupId, RunningPart] => {
-    const bytes = encodeWork({ kind: 'op', op: opFor(work.op, shard.range) })
-    const prepare = { id, age, primary: primary!, participants, locks: ranges, work: bytes }
+  const parts = shares.map(({ group, locks, work: share }): [GroupId, RunningPart] => {
+    const bytes = encodeWork(share)
+    const prepare = { id, age, primary: primary!, participants, locks, work: bytes }
     const encoded = encodeShardCommand({ kind: 'prepare', prepare, after: 0, endedBelow }, header)
-    return [shard.group, newPart(shard.group, encoded, bytes)]
+    return [group, newPart(group, encoded, bytes)]
   })
   const { coordinator, orders } = beginTransaction(id, age, participants)
   const running: Running = {
@@ -171,7 +187,12 @@ function carryOut(turn: Turn, running: Running, orders: readonly CoordinatorOrde
 function prepare(turn: Turn, running: Running, group: GroupId): void {
   const part = running.parts.get(group)
   assert(part !== undefined, () => `group ${group} takes no part`)
-  askShard(turn, group, part.prepare, (later, result) => {
+  const { call, task } = running.work
+  // A lease whose time is up by this leader's clock may have been kept alive by the next one.
+  const term = task.kind === 'revoke' && call.origin.kind === 'self' ? task.term : undefined
+  const request = { kind: 'transaction', group, command: part.prepare } as const
+  const bound = task.kind === 'revoke' && group === task.home && term !== undefined
+  ask(turn, group, bound ? { ...request, term } : request, (later, result) => {
     const reply = result.ok ? decodeReply(result.value.body) : null
     if (reply?.kind === 'voted') voted(later, running, part, reply.vote)
     else refused(later, running, result.ok ? refuse('internal').error : result.error)
@@ -210,7 +231,13 @@ function askRevision(turn: Turn, running: Running): void {
 /** The place in the order is known: what the operation does, and whether it may. */
 function choose(turn: Turn, running: Running, revision: Revision): void {
   if (running.coordinator.phase.kind !== 'asking') return
-  const { op } = running.work
+  const { task } = running.work
+  if (task.kind === 'revoke') {
+    running.chosen = { branches: [], revision }
+    advance(turn, running, revisionArrived(running.coordinator, revision))
+    return
+  }
+  const { op } = task
   const judgements = [...running.parts.values()].map(({ judgement }) => judgement!)
   const branches = chooseBranches(op, judgements)
   const error = refusalOf(op, branches, judgements, revision - 1)
@@ -284,22 +311,13 @@ function answer(turn: Turn, running: Running, committed: boolean): void {
   if (running.answered) return
   running.answered = true
   const { work, chosen, refused: error } = running
-  const { call, op } = work
+  const { call, task } = work
   if (call.done) return
   if (committed) {
     assert(chosen !== null, () => 'a commit that nobody chose')
     const { branches, revision } = chosen
-    const parts = [...running.parts.values()].map(({ answers }) => answers)
-    const reply = asksForData(op)
-      ? joinAnswers(
-          op,
-          branches,
-          parts.map(answers => answers ?? []),
-          revision,
-        )
-      : joinAnswers(op, branches, [plainAnswers(op, branches)], revision)
-    const header = { revision, term: oracleTerm(turn.state) }
-    answerCall(turn, call, header, encodeReply({ kind: 'op', op: reply }))
+    const reply = task.kind === 'revoke' ? DONE : replyTo(task.op, running, branches, revision)
+    answerCall(turn, call, { revision, term: oracleTerm(turn.state) }, encodeReply(reply))
     return
   }
   call.mayHaveEffect = false
@@ -310,6 +328,15 @@ function answer(turn: Turn, running: Running, committed: boolean): void {
   after(turn, Math.min(RETRY_MS_MAX, 2 ** work.tries), later => {
     tryOnce(later, work)
   })
+}
+
+const DONE: Reply = { kind: 'done' }
+
+function replyTo(op: Op, running: Running, branches: readonly boolean[], revision: Revision): Reply {
+  const parts = asksForData(op)
+    ? [...running.parts.values()].map(({ answers }) => answers ?? [])
+    : [plainAnswers(op, branches)]
+  return { kind: 'op', op: joinAnswers(op, branches, parts, revision) }
 }
 
 /** What says only "not here, not now". */

@@ -3,19 +3,25 @@ import {
   ByteReader,
   ByteWriter,
   decodeWork,
+  leaseLocksOf,
   LIMITS,
+  rangeCovers,
   readPrepare,
   refuse,
   type Entry,
+  type ErrorCode,
+  type KeyRange,
+  type LeaseId,
   type PrepareCommand,
   type Reply,
   type ShardCommand,
   type TransactionId,
   type TransactionOutcome,
   type TransactionPrepare,
+  type TransactionWork,
   writePrepare,
 } from '@kvorum/model'
-import type { TransactionEntry, TransactionTask } from '@kvorum/machine'
+import { isHome, isKnown, type Machine, type TransactionEntry, type TransactionTask } from '@kvorum/machine'
 import {
   acknowledgeEnds,
   applyDecision,
@@ -23,6 +29,7 @@ import {
   applyPrepare,
   encodeRevisions,
   forgetRecord,
+  hasEnded,
   type Ended,
   type Prepared,
   type ShardRevisions,
@@ -42,23 +49,42 @@ export const isTransactional = (command: ShardCommand): command is TransactionCo
   command.kind === 'end' ||
   command.kind === 'forget'
 
+/** What this node learns from an entry besides. */
+export interface TransactionNews {
+  readonly entry: TransactionEntry
+  /** The lease that it ends; null: none. */
+  readonly endsLease: LeaseId | null
+}
+
 /** What the entry does here; 'wait': not applied, the leader proposes it again when the locks in its way are gone. */
 export function transactionEntry(
   machine: GroupMachine,
   entry: Entry,
   command: TransactionCommand,
-): TransactionEntry | 'wait' {
+  attached: readonly KeyRange[],
+): TransactionNews | 'wait' {
   const { transactions } = machine.revisions
   switch (command.kind) {
-    case 'prepare':
-      return prepareEntry(machine, entry, command)
+    case 'prepare': {
+      const prepared = prepareEntry(machine, entry, command, attached)
+      return prepared === 'wait' ? 'wait' : plain(prepared)
+    }
     case 'decide':
       return endEntry(machine, applyDecision(transactions, command.id, command.outcome), command.id)
     case 'end':
       return endEntry(machine, applyOutcome(transactions, command.id, command.outcome), command.id)
     case 'forget':
-      return remembering(machine, forgetRecord(transactions, command.id), note({ kind: 'done' }))
+      return plain(remembering(machine, forgetRecord(transactions, command.id), note({ kind: 'done' })))
   }
+}
+
+const plain = (entry: TransactionEntry): TransactionNews => ({ entry, endsLease: null })
+
+/** The lease whose end the entry prepares: its keys are to be looked up, for their locks. */
+export function leaseToLock(command: TransactionCommand): LeaseId | null {
+  if (command.kind !== 'prepare') return null
+  const { leases, ends } = leaseLocksOf(command.prepare.work)
+  return ends ? (leases[0] ?? null) : null
 }
 
 const note = (reply: Reply): TransactionTask => ({ kind: 'note', reply })
@@ -85,22 +111,50 @@ function prepareEntry(
   machine: GroupMachine,
   { index }: Entry,
   { prepare, after, endedBelow }: PrepareCommand,
+  attached: readonly KeyRange[],
 ): TransactionEntry | 'wait' {
   const { shard } = machine
   assert(shard !== null, () => 'a transaction is prepared without a state machine')
   const known = acknowledge(machine.revisions.transactions, prepare.id, endedBelow)
-  const { state, vote } = applyPrepare(known, ownPrepare(prepare), after, shard.range)
+  const work = decodeWork(prepare.work)
+  const judged = work.kind === 'revoke' ? judgeRevoke(shard, prepare, work) : null
+  if (judged !== null && !hasEnded(known, prepare.id)) {
+    if (judged === 'moved') return remembering(machine, known, note({ kind: 'voted', vote: { kind: judged } }))
+    return refusing(judged)
+  }
+  // Which keys there are to lock, only the shard knows.
+  const own = work.kind === 'revoke' ? { ...prepare, locks: attached } : prepare
+  const { state, vote } = applyPrepare(known, ownPrepare(own), after, shard.range)
   if (vote.kind === 'wait') return 'wait'
   if (vote.kind !== 'prepared') return remembering(machine, known, note({ kind: 'voted', vote }))
-  if (state !== known && isFull(state)) {
-    const task = { kind: 'refuse', error: refuse('tooManyRequests').error } as const
-    return { task, remembered: null, commit: () => undefined }
-  }
+  if (state !== known && isFull(state)) return refusing('tooManyRequests')
   return remembering(machine, state, {
     kind: 'prepare',
-    op: decodeWork(prepare.work).op,
+    work,
     reply: judgement => ({ kind: 'voted', vote: { ...vote, index, judgement } }),
   })
+}
+
+const refusing = (code: ErrorCode): TransactionEntry => ({
+  task: { kind: 'refuse', error: refuse(code).error },
+  remembered: null,
+  commit: () => undefined,
+})
+
+/**
+ * Whether the shard can say which keys go: it must have all that it is asked about. Its home says whether there is such a
+ * lease, and whether all who may have keys of it are asked.
+ */
+function judgeRevoke(
+  shard: Machine,
+  { locks }: TransactionPrepare,
+  { lease: id, ranges }: Extract<TransactionWork, { kind: 'revoke' }>,
+): 'moved' | ErrorCode | null {
+  if (!locks.every(lock => rangeCovers(shard.range, lock))) return 'moved'
+  if (!isHome(shard)) return null
+  const lease = shard.leases.get(id)
+  if (lease === undefined) return 'leaseNotFound'
+  return isKnown({ ...lease, elsewhere: ranges }, lease.elsewhere ?? []) ? null : 'moved'
 }
 
 /** The entry's bytes are the log's; what is remembered of them is not. */
@@ -116,12 +170,14 @@ function acknowledge(state: Transactions, { coordinator }: TransactionId, below:
   return below > (known?.below ?? 0) ? acknowledgeEnds(state, coordinator, below) : state
 }
 
-function endEntry(machine: GroupMachine, ended: Ended, id: TransactionId): TransactionEntry {
+function endEntry(machine: GroupMachine, ended: Ended, id: TransactionId): TransactionNews {
   const { state, released, outcome, heirs } = ended
   const reply: Reply = { kind: 'ended', outcome, heirs }
   if (released === null || outcome === null || outcome.kind === 'abort')
-    return remembering(machine, state, note(reply))
-  return remembering(machine, state, carryOut(released, outcome, reply, id))
+    return plain(remembering(machine, state, note(reply)))
+  const entry = remembering(machine, state, carryOut(released, outcome, reply, id))
+  const { leases, ends } = leaseLocksOf(released.work)
+  return { entry, endsLease: ends ? (leases[0] ?? null) : null }
 }
 
 function carryOut(
@@ -135,5 +191,5 @@ function carryOut(
     revision > after,
     () => `transaction ${id.sequence} at ${revision}, but its shard had promised ${after}`,
   )
-  return { kind: 'carryOut', op: decodeWork(work).op, branches, revision, reply }
+  return { kind: 'carryOut', work: decodeWork(work), branches, revision, reply }
 }

@@ -1,4 +1,4 @@
-import { decodeWork, encodeReply, type ClientRequest } from '@kvorum/model'
+import { assert, decodeWork, encodeReply, type ClientRequest } from '@kvorum/model'
 import { readPart } from '@kvorum/machine'
 import { answerCall, finishCall, type Call } from '../calls.js'
 import { shardOfGroup } from '../groupMachine.js'
@@ -21,12 +21,13 @@ export function serveTransactionRead(
     return
   }
   const { branches, revision } = request
-  const { op } = decodeWork(request.work)
+  const work = decodeWork(request.work)
+  assert(work.kind !== 'revoke', () => 'the end of a lease answers nothing')
   const { reader, view } = takeReadView(turn, shard)
   runTask(turn, {
     group: group.id,
     view,
-    step: readPart(reader, op, branches, revision),
+    step: readPart(reader, work.op, branches, revision),
     done: (later, read) => {
       const header = { revision, term: oracleTerm(later.state) }
       if (read.ok) answerCall(later, call, header, encodeReply({ kind: 'part', answers: read.value }))

@@ -4,10 +4,12 @@ import type {
   KvError,
   Incarnation,
   Index,
+  LeaseId,
   Millis,
   Op,
   OpReply,
   Revision,
+  Term,
   TransactionAge,
 } from '@kvorum/model'
 import type { Coordinator } from '@kvorum/placement'
@@ -24,14 +26,19 @@ export interface TransactionDuty {
   waiting: readonly { readonly due: Millis; readonly run: (turn: Turn) => void }[]
 }
 
-/** What a client asked for; it may take several tries. */
+/** What a client asked for, or a lease whose time is up; it may take several tries. */
 export interface ClientTransaction {
   readonly call: Call
-  readonly op: Op
+  readonly task: Task
   /** Of the first try; null before it. */
   age: TransactionAge | null
   tries: number
 }
+
+export type Task =
+  | { readonly kind: 'op'; readonly op: Op }
+  /** The end of a lease, by this node as the leader of its home, in this term. */
+  | { readonly kind: 'revoke'; readonly lease: LeaseId; readonly home: GroupId; readonly term: Term }
 
 /** One try. */
 export interface Running {

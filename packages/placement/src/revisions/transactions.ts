@@ -1,10 +1,13 @@
 import {
   assert,
+  leaseLocksOf,
   rangeCovers,
   rangesOverlap,
   type GroupId,
   type Incarnation,
   type KeyRange,
+  type LeaseId,
+  type LeaseLocks,
   type Revision,
   type TransactionAge,
   type TransactionId,
@@ -73,6 +76,21 @@ export function hasEnded(state: Transactions, id: TransactionId): boolean {
 export const locksOn = (state: Transactions, ranges: readonly KeyRange[]): readonly Prepared[] =>
   state.prepared.filter(({ locks }) => overlapAny(locks, ranges))
 
+/** Transactions that attach keys to the lease, or end it, and are not over. */
+export const locksOnLease = (state: Transactions, lease: LeaseId): readonly Prepared[] =>
+  state.prepared.filter(({ work }) => leaseLocksOf(work).leases.includes(lease))
+
+/** The lease may be over already: nothing is attached to it any more, and nobody keeps it alive. */
+export const isLeaseEnding = (state: Transactions, lease: LeaseId): boolean =>
+  locksOnLease(state, lease).some(({ work }) => leaseLocksOf(work).ends)
+
+/**
+ * Whoever attaches keys to a lease excludes whoever ends it, in every shard that either touches: an end deletes exactly the
+ * keys that it has locked.
+ */
+const leasesConflict = (a: LeaseLocks, b: LeaseLocks): boolean =>
+  (a.ends || b.ends) && a.leases.some(lease => b.leases.includes(lease))
+
 export const overlapAny = (some: readonly KeyRange[], others: readonly KeyRange[]): boolean =>
   some.some(a => others.some(b => rangesOverlap(a, b)))
 
@@ -100,12 +118,15 @@ export function applyPrepare(
   after: Revision,
   range: KeyRange,
 ): { readonly state: Transactions; readonly vote: Vote } {
-  const { id, age, locks } = prepare
+  const { id, age, locks, work } = prepare
   if (hasEnded(state, id)) return { state, vote: { kind: 'over' } }
   const before = preparedOf(state, id)
   if (before !== undefined) return { state, vote: { kind: 'prepared', after: before.after } }
   if (!locks.every(lock => rangeCovers(range, lock))) return { state, vote: { kind: 'moved' } }
-  const holders = locksOn(state, locks)
+  const leases = leaseLocksOf(work)
+  const holders = state.prepared.filter(
+    other => overlapAny(other.locks, locks) || leasesConflict(leaseLocksOf(other.work), leases),
+  )
   if (holders.length > 0) {
     const dies = holders.some(holder => compareAges(holder.age, age) < 0)
     return { state, vote: { kind: dies ? 'die' : 'wait' } }

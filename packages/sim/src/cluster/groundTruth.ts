@@ -1,5 +1,4 @@
 import {
-  ALL_KEYS,
   commandHeader,
   decodeShardCommand,
   type Entry,
@@ -16,9 +15,9 @@ import {
   takesRevision,
 } from '@kvorum/model'
 import { evaluate } from '../check/kvReference.js'
-import { deletedKey, Truth } from '../check/kvView.js'
+import { Truth } from '../check/kvView.js'
 import type { EntryMark } from '../invariants/observation.js'
-import { TransactionTruth } from './transactionTruth.js'
+import { endOfLease, TransactionTruth } from './transactionTruth.js'
 import { Refusals } from './refusals.js'
 
 /** What an entry came to, by the reference. */
@@ -137,16 +136,7 @@ export class GroundTruth {
       case 'leaseRevoke': {
         if (!leases.delete(command.id)) return refused
         for (const [id, { lease }] of this.sessions) if (lease === command.id) this.sessions.delete(id)
-        const gone = truth
-          .view(revision - 1)
-          .scan(ALL_KEYS)
-          .filter(kv => kv.lease === command.id)
-        const events = gone.map(prev => ({
-          kind: 'delete' as const,
-          kv: deletedKey(prev.key, revision),
-          prev,
-        }))
-        return { command, refused: false, change: events.length === 0 ? null : { revision, events } }
+        return { command, refused: false, change: endOfLease(truth, command.id, revision) }
       }
       case 'sessionOpen':
         return { command, refused: !this.#openSession(command.lease, index), change: null }

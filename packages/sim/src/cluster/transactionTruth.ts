@@ -1,11 +1,17 @@
 import {
   ALL_KEYS,
   decodeWork,
+  leasesOf,
+  pointRange,
   rangeContains,
   type KeyRange,
+  type KeyValue,
+  type LeaseId,
   type Op,
+  type Revision,
   type RevisionEvents,
   type ShardCommand,
+  type TransactionPrepare,
 } from '@kvorum/model'
 import {
   acknowledgeEnds,
@@ -13,13 +19,15 @@ import {
   applyOutcome,
   applyPrepare,
   forgetRecord,
+  isLeaseEnding,
   locksOn,
+  locksOnLease,
   NO_TRANSACTIONS,
   type Ended,
   type Transactions,
 } from '@kvorum/placement'
 import { evaluate } from '../check/kvReference.js'
-import type { Truth } from '../check/kvView.js'
+import { deletedKey, type Truth } from '../check/kvView.js'
 
 /**
  * What one group's log says of transactions over several groups: which locks there are, and what an outcome changes
@@ -31,8 +39,15 @@ export class TransactionTruth {
 
   /** A write that meets a lock is not carried out. Of the end of a lease nobody knows the keys. */
   isLocked(command: ShardCommand): boolean {
-    if (command.kind === 'write') return locksOn(this.#state, rangesOf(command.op)).length > 0
-    return command.kind === 'leaseRevoke' && this.#state.prepared.length > 0
+    if (command.kind === 'write')
+      return (
+        locksOn(this.#state, rangesOf(command.op)).length > 0 ||
+        [...leasesOf(command.op)].some(lease => isLeaseEnding(this.#state, lease))
+      )
+    if (command.kind !== 'leaseRevoke') return false
+    return (
+      locksOn(this.#state, [ALL_KEYS]).length > 0 || locksOnLease(this.#state, command.id).length > 0
+    )
   }
 
   /** Null: no key changes. */
@@ -41,7 +56,7 @@ export class TransactionTruth {
       case 'prepare': {
         const { prepare, after, endedBelow } = command
         const known = acknowledgeEnds(this.#state, prepare.id.coordinator, endedBelow)
-        this.#state = applyPrepare(known, prepare, after, ALL_KEYS).state
+        this.#state = applyPrepare(known, lockedBy(prepare, truth), after, ALL_KEYS).state
         return null
       }
       case 'decide':
@@ -60,14 +75,39 @@ export class TransactionTruth {
     this.#state = state
     if (released === null || outcome?.kind !== 'commit') return null
     const { revision, branches } = outcome
-    const { locks, work } = released
-    const success = taken(decodeWork(work).op, [...branches]).filter(
+    const { locks } = released
+    const work = decodeWork(released.work)
+    if (work.kind === 'revoke') return endOfLease(truth, work.lease, revision)
+    const success = taken(work.op, [...branches]).filter(
       op => op.kind === 'delete' || (op.kind === 'put' && locks.some(lock => rangeContains(lock, op.key))),
     )
     const part: Op = { kind: 'txn', compares: [], success, failure: [] }
     const effect = evaluate(truth.view(revision - 1), part, revision)
     return effect === null || effect.events.length === 0 ? null : { revision, events: effect.events }
   }
+}
+
+/** The end of a lease locks the keys that it finds. */
+function lockedBy(prepare: TransactionPrepare, truth: Truth): TransactionPrepare {
+  const work = decodeWork(prepare.work)
+  if (work.kind !== 'revoke') return prepare
+  return { ...prepare, locks: attachedTo(truth, work.lease, truth.revision).map(({ key }) => pointRange(key)) }
+}
+
+const attachedTo = (truth: Truth, lease: LeaseId, at: Revision): KeyValue[] =>
+  truth
+    .view(at)
+    .scan(ALL_KEYS)
+    .filter(kv => kv.lease === lease)
+
+/** All its keys go; null: it had none. */
+export function endOfLease(truth: Truth, lease: LeaseId, revision: Revision): RevisionEvents | null {
+  const events = attachedTo(truth, lease, revision - 1).map(prev => ({
+    kind: 'delete' as const,
+    kv: deletedKey(prev.key, revision),
+    prev,
+  }))
+  return events.length === 0 ? null : { revision, events }
 }
 
 /** The operations that are carried out, in order. */
