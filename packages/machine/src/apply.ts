@@ -44,15 +44,7 @@ import { commandView } from './reader.js'
 import { ownsCommand } from './ownership.js'
 import { guardRefusal, isOwn } from './quota.js'
 import { sessionReplyKey } from './rowKeys.js'
-import {
-  acknowledged,
-  addSession,
-  claim,
-  type Claim,
-  forgetReplies,
-  keepReply,
-  toKeep,
-} from './sessions.js'
+import { acknowledged, addSession, claim, type Claim, forgetReplies, keepReply, toKeep } from './sessions.js'
 import { replyRow, sessionRow } from './sessionRows.js'
 import type { Step } from './step.js'
 import { checkPlan, openRun, planOp, runPlan, unchangedAt } from './txn.js'

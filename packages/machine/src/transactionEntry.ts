@@ -138,7 +138,12 @@ function* workPart(
 }
 
 /** What would refuse a plain write refuses the prepare: what follows it can be refused no more. */
-function* refusedPrepare(machine: Machine, view: View, at: CommittedEntry, work: TransactionWork): Step<KvError | null> {
+function* refusedPrepare(
+  machine: Machine,
+  view: View,
+  at: CommittedEntry,
+  work: TransactionWork,
+): Step<KvError | null> {
   const { authRevision, writable } = at.header ?? commandHeader(at.data)
   if (!passesFence(machine.authFence, authRevision)) return refuse('authOutdated').error
   const command: ShardCommand =

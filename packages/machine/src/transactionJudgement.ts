@@ -131,11 +131,7 @@ export function refusalOf(
 }
 
 /** The key's shard says something of it, and its lease's home. `alone`: in etcd's order the lease comes first. */
-function refusedPut(
-  put: PutOp,
-  facts: readonly NonNullable<PutFacts>[],
-  alone: boolean,
-): KvError | null {
+function refusedPut(put: PutOp, facts: readonly NonNullable<PutFacts>[], alone: boolean): KvError | null {
   assert(facts.length > 0, () => 'nobody said anything of a put')
   const leaseIsGone = !facts.some(({ leaseExists }) => leaseExists)
   const keyIsGone = (put.ignoreValue || put.ignoreLease) && !facts.some(({ keyExists }) => keyExists)

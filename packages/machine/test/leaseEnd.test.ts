@@ -138,7 +138,10 @@ t.test('every attached key is locked, and goes at the one revision', async t => 
     const points = locksIn(other)
     t.equal(points.length, 29)
     t.strictSame(points[0], pointRange(utf8('n10')))
-    t.notOk(points.some(lock => rangeContains(lock, utf8('n20'))), 'one that was detached is free')
+    t.notOk(
+      points.some(lock => rangeContains(lock, utf8('n20'))),
+      'one that was detached is free',
+    )
     for (let i = 100; i < 150; i++) carryOut(other, attach(`o${i}`), i)
     const wide = locksIn(other)
     t.ok(wide.length <= 64, 'so many that they are locked together')

@@ -181,7 +181,13 @@ t.test('an outcome may be applied behind greater revisions', async t => {
     ignoreLease: false,
   })
   const carryOut = (op: Op, revision: number) =>
-    apply(shard, { kind: 'carryOut', work: { kind: 'op', op }, branches: [], revision, reply: { kind: 'done' } })
+    apply(shard, {
+      kind: 'carryOut',
+      work: { kind: 'op', op },
+      branches: [],
+      revision,
+      reply: { kind: 'done' },
+    })
   carryOut(put('A'), 5)
   carryOut(put('B'), 9)
   carryOut(put('A'), 7)

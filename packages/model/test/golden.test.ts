@@ -148,7 +148,11 @@ const COMMANDS: Record<string, ShardCommand> = {
       primary: groupId(1),
       participants: [groupId(1), groupId(2)],
       locks: [{ start: utf8('m'), end: null }],
-      work: encodeWork({ kind: 'revoke', lease: leaseId(7n), ranges: [{ start: utf8('m'), end: utf8('z') }] }),
+      work: encodeWork({
+        kind: 'revoke',
+        lease: leaseId(7n),
+        ranges: [{ start: utf8('m'), end: utf8('z') }],
+      }),
     },
   },
   'command.decide': {

@@ -33,7 +33,8 @@ export function timeToLive(turn: Turn, group: Group, call: Call, request: Asked)
   if (request.part !== undefined) {
     // What is acknowledged may still have to arrive here: then it is locked.
     if (locksOnLease(group.machine.revisions.transactions, id).length > 0) awaitLeader(turn, group, call)
-    else ownKeys(turn, group, call, id, (later, keys) => {
+    else
+      ownKeys(turn, group, call, id, (later, keys) => {
         answer(later, call, header, { ...NO_SUCH_LEASE, id, keys })
       })
     return

@@ -150,29 +150,32 @@ void t.test('whoever begins the end may die at any step', async t => {
   }
 })
 
-void t.test('attaching and ending at once: no key outlives the lease, none is refused that was acknowledged', async t => {
-  for (let start = 0; start < 12; start += 3) {
-    const cluster = started()
-    const [node] = cluster.nodes as [MiniNode]
-    t.ok(cluster.ask(node, grant(5n)).ok)
-    const keys = ['a', 'k', 'z', 'b', 'l', 'y']
-    const asked = keys.map((key, i) => {
-      const at = cluster.nodes[i % 3]!
-      const id = at.request(put(key, '1', 5n))
-      if (i === 2) cluster.run(start)
-      return { at, id }
-    })
-    const ended = cluster.ask(node, revoke(5n))
-    t.ok(ended.ok)
-    cluster.until(() => asked.every(({ at, id }) => at.results.has(id)))
-    for (const { at, id } of asked) {
-      const result = at.results.get(id)!
-      t.ok(codeOf(result) === 'leaseNotFound' || revisionOf(result) < revisionOf(ended))
+void t.test(
+  'attaching and ending at once: no key outlives the lease, none is refused that was acknowledged',
+  async t => {
+    for (let start = 0; start < 12; start += 3) {
+      const cluster = started()
+      const [node] = cluster.nodes as [MiniNode]
+      t.ok(cluster.ask(node, grant(5n)).ok)
+      const keys = ['a', 'k', 'z', 'b', 'l', 'y']
+      const asked = keys.map((key, i) => {
+        const at = cluster.nodes[i % 3]!
+        const id = at.request(put(key, '1', 5n))
+        if (i === 2) cluster.run(start)
+        return { at, id }
+      })
+      const ended = cluster.ask(node, revoke(5n))
+      t.ok(ended.ok)
+      cluster.until(() => asked.every(({ at, id }) => at.results.has(id)))
+      for (const { at, id } of asked) {
+        const result = at.results.get(id)!
+        t.ok(codeOf(result) === 'leaseNotFound' || revisionOf(result) < revisionOf(ended))
+      }
+      t.strictSame(keysIn(cluster, node), [])
+      cluster.until(() => locks(cluster) === 0)
     }
-    t.strictSame(keysIn(cluster, node), [])
-    cluster.until(() => locks(cluster) === 0)
-  }
-})
+  },
+)
 
 void t.test('many keys are attached at once, and more than are locked one by one', async t => {
   const cluster = started()

@@ -2,9 +2,11 @@ import t from 'tap'
 import {
   ALL_KEYS,
   EMPTY,
+  encodeWork,
   groupId,
   incarnation,
   InvariantError,
+  leaseId,
   pointRange,
   utf8,
   type KeyRange,
@@ -22,7 +24,9 @@ import {
   endDenseMode,
   forgetRecord,
   hasEnded,
+  isLeaseEnding,
   locksOn,
+  locksOnLease,
   NO_TRANSACTIONS,
   orphanAsks,
   recordArrived,
@@ -162,6 +166,34 @@ t.test('a coordinator gives way, and takes an orphan’s record for its own', as
   const late = revisionArrived(voted(), 7).coordinator
   t.match(recordArrived(late, abort, []).orders, [{ kind: 'answer', outcome: abort }, { kind: 'end' }])
   t.match(recordArrived(late, null, []), { coordinator: { phase: { kind: 'over' } }, orders: [] })
+})
+
+t.test('leases are attached to together, and ended alone', async t => {
+  const lease = leaseId(7n)
+  const op = { kind: 'delete', range: RIGHT, prevKv: false } as const
+  const attaching = encodeWork({ kind: 'attach', op, leases: [lease], ranges: [] })
+  const ending = encodeWork({ kind: 'revoke', lease, ranges: [] })
+  const other = encodeWork({ kind: 'revoke', lease: leaseId(8n), ranges: [] })
+  const voteOf = (state: Transactions, sequence: number, work: Uint8Array) =>
+    applyPrepare(state, { ...prepare(sequence, sequence), work }, 4, ALL_KEYS)
+  const one = voteOf(NO_TRANSACTIONS, 2, attaching)
+  const two = voteOf(one.state, 3, attaching)
+  t.equal(two.vote.kind, 'prepared', 'no keys in common')
+  t.equal(voteOf(two.state, 4, other).vote.kind, 'prepared')
+  t.equal(voteOf(two.state, 4, ending).vote.kind, 'die')
+  t.equal(voteOf(two.state, 1, ending).vote.kind, 'wait')
+  t.notOk(isLeaseEnding(two.state, lease))
+  const alone = voteOf(NO_TRANSACTIONS, 2, ending)
+  t.ok(isLeaseEnding(alone.state, lease))
+  t.equal(voteOf(alone.state, 3, attaching).vote.kind, 'die')
+  t.equal(voteOf(alone.state, 3, ending).vote.kind, 'die')
+  t.equal(locksOnLease(two.state, lease).length, 2)
+  t.equal(locksOnLease(two.state, leaseId(8n)).length, 0)
+  const split = { ...prepare(5, 5, 'z'), work: attaching }
+  const { state } = applyPrepare(NO_TRANSACTIONS, split, 4, ALL_KEYS)
+  const halves = splitTransactions(state, LEFT, RIGHT, HEIR)
+  for (const half of [halves.left, halves.right])
+    t.equal(locksOnLease(half, lease).length, 1, 'in both halves')
 })
 
 t.test('dense mode ends once', async t => {

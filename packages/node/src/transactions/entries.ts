@@ -119,7 +119,8 @@ function prepareEntry(
   const work = decodeWork(prepare.work)
   const judged = work.kind === 'revoke' ? judgeRevoke(shard, prepare, work) : null
   if (judged !== null && !hasEnded(known, prepare.id)) {
-    if (judged === 'moved') return remembering(machine, known, note({ kind: 'voted', vote: { kind: judged } }))
+    if (judged === 'moved')
+      return remembering(machine, known, note({ kind: 'voted', vote: { kind: judged } }))
     return refusing(judged)
   }
   // Which keys there are to lock, only the shard knows.

@@ -45,9 +45,7 @@ export class TransactionTruth {
         [...leasesOf(command.op)].some(lease => isLeaseEnding(this.#state, lease))
       )
     if (command.kind !== 'leaseRevoke') return false
-    return (
-      locksOn(this.#state, [ALL_KEYS]).length > 0 || locksOnLease(this.#state, command.id).length > 0
-    )
+    return locksOn(this.#state, [ALL_KEYS]).length > 0 || locksOnLease(this.#state, command.id).length > 0
   }
 
   /** Null: no key changes. */
@@ -91,7 +89,10 @@ export class TransactionTruth {
 function lockedBy(prepare: TransactionPrepare, truth: Truth): TransactionPrepare {
   const work = decodeWork(prepare.work)
   if (work.kind !== 'revoke') return prepare
-  return { ...prepare, locks: attachedTo(truth, work.lease, truth.revision).map(({ key }) => pointRange(key)) }
+  return {
+    ...prepare,
+    locks: attachedTo(truth, work.lease, truth.revision).map(({ key }) => pointRange(key)),
+  }
 }
 
 const attachedTo = (truth: Truth, lease: LeaseId, at: Revision): KeyValue[] =>
