@@ -26,7 +26,7 @@ export {
   foundRevisions,
 } from './apply.js'
 export { leaseKeys } from './attachments.js'
-export { attachedLocks, isHome, isKnown } from './leaseEnd.js'
+export { attachedLocks, isAttachedElsewhere, isHome, isKnown } from './leaseEnd.js'
 export { checkCommand, checkOp, type OpLimits } from './checkOp.js'
 export { compactPhysically, hasPhysicalCompaction, reclaimable } from './compaction.js'
 export { hasDuplicateKey } from './duplicateKey.js'

@@ -18,6 +18,10 @@ import type { Prefetched, View } from './view.js'
  */
 export const isHome = ({ range }: Machine): boolean => range.start.length === 0
 
+/** Whether other shards may have keys of the lease: then it ends by a transaction. */
+export const isAttachedElsewhere = ({ leases }: Machine, id: LeaseId): boolean =>
+  leases.get(id)?.elsewhere !== undefined
+
 /** This shard's attached keys go at the entry's revision, in key order; what it has of the lease itself goes last. */
 export function* endLease(entry: EntryWrites, view: View, id: LeaseId): Step<() => void> {
   const { machine } = entry

@@ -1,5 +1,5 @@
 import { encodeReply, LIMITS, TRUSTED, type ClientRequest, type LeaseId, type Millis } from '@kvorum/model'
-import { isHome, type Machine } from '@kvorum/machine'
+import { isHome } from '@kvorum/machine'
 import { isLeaseEnding } from '@kvorum/placement'
 import { answerCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
@@ -37,10 +37,6 @@ export function disarmLeases(clock: LeaseClock): void {
   clock.revoking.clear()
   clock.heap.length = 0
 }
-
-/** Whether other shards may have keys of the lease: then it ends by a transaction (transactions/revoke.ts). */
-export const isAttachedElsewhere = ({ leases }: Machine, id: LeaseId): boolean =>
-  leases.get(id)?.elsewhere !== undefined
 
 /** Called with every applied entry of the leader's own term; arms once. */
 export function armLeases(turn: Turn, group: Group): void {

@@ -5,6 +5,7 @@ import {
   applyRevisions,
   applySplit,
   attachedLocks,
+  isAttachedElsewhere,
   workCommand,
   workTransaction,
   type Applied,
@@ -27,7 +28,6 @@ import { isJoint } from '@kvorum/raft'
 import type { Pending } from './applying.js'
 import { rangesOf } from './commands.js'
 import type { GroupMachine } from './groupMachine.js'
-import { isAttachedElsewhere } from './leases.js'
 import { isTransactional, leaseToLock, transactionEntry } from './transactions/entries.js'
 
 /**

@@ -35,7 +35,7 @@ import {
 import { answerCall, failCall, finishCall, openCall, type Call } from '../calls.js'
 import { noteOracleTerm, oracleTerm } from '../membership.js'
 import type { NodeState, Turn } from '../state.js'
-import { mayGoOn } from './revoke.js'
+import { mayGoOn } from './revoking.js'
 import { sharesOf } from './shares.js'
 import type { ClientTransaction, Running, RunningPart, Task } from './state.js'
 
