@@ -6,7 +6,14 @@ import { COMMANDS } from '#src/run.js'
 
 const ROOT = new URL('../../../../', import.meta.url)
 const read = (path: string): string => readFileSync(new URL(path, ROOT), 'utf8')
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/operating.md', 'docs/compatibility.md']
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'docs/operating.md',
+  'docs/compatibility.md',
+  'docs/sharding.md',
+]
 
 /** Of a page's tables: what stands beside each flag. */
 const flagRows = (page: string): ReadonlyMap<string, string> =>
