@@ -7,7 +7,7 @@ import { Cluster } from '../process/cluster.js'
 import type { ServerProcess } from '../process/serverProcess.js'
 
 /** The ways into a cluster that every client of the suite is tried on. */
-export const MODES = ['plain', 'TLS', 'mutual TLS', 'TLS with users'] as const
+export const MODES = ['plain', 'plain, eight shards', 'TLS', 'mutual TLS', 'TLS with users'] as const
 export type Mode = (typeof MODES)[number]
 
 export interface Access {
@@ -23,10 +23,13 @@ export interface Access {
   url(node: ServerProcess): string
 }
 
+/** Cuts between the keys that the suite uses, also within its prefixes. */
+const EIGHT_SHARDS = '--initial-split-keys=b,f,k2,l,n,p,w1'
+
 /** Three real processes. */
 export async function startAccess(t: Test, mode: Mode, flags: readonly string[] = []): Promise<Access> {
-  if (mode === 'plain') {
-    const cluster = await Cluster.start(t, { flags })
+  if (mode === 'plain' || mode === 'plain, eight shards') {
+    const cluster = await Cluster.start(t, { flags: mode === 'plain' ? flags : [...flags, EIGHT_SHARDS] })
     return { mode, cluster, ca: null, cert: null, key: null, user: null, url: ({ plan }) => plan.clientUrl }
   }
   const { path } = await certificates(t, { node: ['127.0.0.1', 'localhost'], client: [] })
