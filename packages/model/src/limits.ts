@@ -134,6 +134,8 @@ export const LIMITS = {
   hashesMax: 4,
   /** Milliseconds that another member's hash is waited for: it reads everything it has. */
   hashMsMax: 600_000,
+  /** The same for a check at the start, which keeps clients waiting: at first, and twice as long each time it passes. */
+  startHashMs: 5_000,
   /** Milliseconds that somebody waits for all shards here to be where they have to be: a snapshot file, a watch. */
   standMsMax: 30_000,
   /** Revisions that are remembered with their times for automatic compaction; for longer times they lie further apart. */

@@ -1,4 +1,4 @@
-import type { Millis, Revision } from '@kvorum/model'
+import { LIMITS, type Millis, type Revision } from '@kvorum/model'
 import type { Comparison } from './comparison.js'
 import type { MaintenanceOptions } from './maintenance.js'
 import type { Group, NodeState } from './state.js'
@@ -13,6 +13,8 @@ export interface Checking {
   comparing: Revision
   /** The check at the start is tried again at this time. */
   startAt: Millis
+  /** So long it waits for the hash of each other member then. */
+  patienceMs: Millis
   /** Since when this node leads the shard without having passed that check; 0: it does not. */
   leadsSince: Millis
   /** The next check from time to time, and the next look for a compaction; 0: not planned yet. */
@@ -29,6 +31,7 @@ export const createChecking = ({ corruptCheck }: MaintenanceOptions): Checking =
   comparison: null,
   comparing: 0,
   startAt: 0,
+  patienceMs: LIMITS.startHashMs,
   leadsSince: 0,
   everyAt: 0,
   compactedAt: 0,

@@ -1,4 +1,4 @@
-import { LIMITS, type NodeId, type Revision, type StoreHash } from '@kvorum/model'
+import type { Millis, NodeId, Revision, StoreHash } from '@kvorum/model'
 import { openCall } from './calls.js'
 import { canForwardTo, forwardCall } from './forwarding.js'
 import { hashShard } from './hashing.js'
@@ -18,11 +18,20 @@ export interface Comparison {
   asked: readonly NodeId[]
   /** Null: no hash came, and none will. */
   readonly answers: Map<NodeId, StoreHash | null>
+  /** How long each of them is waited for, and until when; 0: nobody was asked yet. */
+  readonly patienceMs: Millis
+  until: Millis
 }
 
 /** Null: as many hashes as a node may make are under way. `revision` 0: the newest. */
-export function beginComparison(turn: Turn, group: Group, revision: Revision): Comparison | null {
-  const comparison: Comparison = { own: null, failed: false, asked: [], answers: new Map() }
+export function beginComparison(
+  turn: Turn,
+  group: Group,
+  revision: Revision,
+  patienceMs: Millis,
+): Comparison | null {
+  const answers = new Map<NodeId, StoreHash | null>()
+  const comparison: Comparison = { own: null, failed: false, asked: [], answers, patienceMs, until: 0 }
   const begun = hashShard(turn, group, revision, (later, result) => {
     if (result?.ok !== true) comparison.failed = true
     else askMembers(later, group, comparison, result.value)
@@ -36,12 +45,11 @@ function askMembers(turn: Turn, group: Group, comparison: Comparison, own: Store
   const members = new Set((group.raft?.config.replicas ?? []).map(({ node }) => node))
   members.delete(state.options.self)
   comparison.asked = [...members]
+  comparison.until = turn.now + comparison.patienceMs
   for (const node of members) {
     const origin = { kind: 'hash', node, answers: comparison.answers } as const
     const request = { kind: 'hashKv', revision: own.revision } as const
-    const call = canForwardTo(state, node)
-      ? openCall(turn, origin, request, turn.now + LIMITS.hashMsMax)
-      : null
+    const call = canForwardTo(state, node) ? openCall(turn, origin, request, comparison.until) : null
     if (call === null) {
       comparison.answers.set(node, null)
       continue

@@ -1,4 +1,4 @@
-import type { Revision } from '@kvorum/model'
+import { LIMITS, type Revision } from '@kvorum/model'
 import { changeOwnAlarm } from './alarms.js'
 import { beginComparison, isAnswered, verdictOf } from './comparison.js'
 import type { HashVerdict } from './hashVerdict.js'
@@ -40,12 +40,26 @@ function checkAtStart(turn: Turn, group: Group): void {
   if (comparison === null) {
     if (turn.now < checking.startAt || !canReachMost(turn, group)) return
     checking.startAt = turn.now + START_AGAIN_MS
-    checking.comparison = beginComparison(turn, group, 0)
+    checking.comparison = beginComparison(turn, group, 0, checking.patienceMs)
     return
   }
   const verdict = verdictOf(turn, group, comparison)
   if (verdict !== null && isDecided(turn, group, verdict)) checking.comparison = null
-  else if (comparison.failed || isAnswered(comparison)) checking.comparison = null
+  else if (comparison.failed || isAnswered(comparison)) {
+    checking.comparison = null
+    if (verdict !== null && turn.now >= comparison.until) waitLonger(turn, group, verdict)
+  }
+}
+
+/** Who does not answer is left out, and asked again. It may have much to read: then it gets the time for that. */
+function waitLonger(turn: Turn, group: Group, { unknown }: HashVerdict): void {
+  const { checking } = group
+  note(turn, 'warn', 'Members did not answer the check at the start in time: it begins again', {
+    group: group.id,
+    members: unknown.map(node => node.toString(16)).join(' '),
+    ms: checking.patienceMs,
+  })
+  checking.patienceMs = Math.min(LIMITS.hashMsMax, checking.patienceMs * 2)
 }
 
 /** Hashing is worth it only when there are enough members to compare with. */
@@ -125,7 +139,7 @@ function planChecks(turn: Turn, group: Group): void {
 function begin(turn: Turn, group: Group, revision: Revision): void {
   const { checking } = group
   if (!leads(group) || checking.comparison !== null) return
-  checking.comparison = beginComparison(turn, group, revision)
+  checking.comparison = beginComparison(turn, group, revision, LIMITS.hashMsMax)
   checking.comparing = revision
 }
 

@@ -92,22 +92,26 @@ export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): 
     trust(turn, peer, peer.record)
     return
   }
+  // Also where an earlier start was trusted: if this node forgot the newer one, it would take the earlier one again.
+  peer.trusted = false
+  if (peer.recording !== null && sameBoot(peer.recording, identity)) return
   peer.recording = { node: from, ...identity }
   turn.state.persisting.peers.push(peer.recording)
 }
 
-/** The peer's identity is durable here. */
+/** The peer's identity is durable here. It may have started again meanwhile, which is not durable yet. */
 export function peerRecorded(turn: Turn, record: PeerRecord): void {
   const peer = turn.state.peers.get(record.node)
   if (peer === undefined) return
-  if (peer.recording === record) peer.recording = null
+  peer.record = record
+  turn.state.peerRecords.set(record.node, record)
+  if (peer.recording !== null && peer.recording !== record) return
+  peer.recording = null
   trust(turn, peer, record)
 }
 
 function trust(turn: Turn, peer: Peer, record: PeerRecord): void {
-  peer.record = record
   peer.trusted = true
-  turn.state.peerRecords.set(record.node, record)
   tellRoster(turn, record.node)
   welcome(turn, record)
 }

@@ -25,7 +25,8 @@ export function driveMembership(turn: Turn, group: Group): void {
   if (raft === null || raft.role !== 'leader' || raft.commit < raft.termStart || meta === null) return
   const caughtUp = (id: Parameters<typeof isReadyToVote>[1]['id']): boolean => {
     const progress = raft.progress.get(id)
-    return progress !== undefined && isReadyToVote(raft, progress)
+    if (progress === undefined || progress.heardAt <= turn.now - state.options.electionTimeoutMs) return false
+    return isReadyToVote(raft, progress)
   }
   const mayGo = (id: Parameters<typeof isReadyToVote>[1]['id']): boolean => {
     const node = nodeOfReplica(group, id)

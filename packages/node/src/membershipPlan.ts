@@ -10,6 +10,9 @@ import type { ConfigChange } from '@kvorum/raft'
  *     no member any more --> out, when `mayGo` says so
  *     a member whose replica is wanted elsewhere --> out together with the one that takes its place
  *
+ * Nothing begins before most voters of what comes out are there and caught up, as far as the leader (`self`) sees: the
+ * joint configuration could not be left, and nothing else be decided, before they are.
+ *
  * Of the meta group no more than META_VOTERS_MAX vote where shards are placed; the other members learn the map from
  * it as learners.
  */
@@ -43,13 +46,18 @@ export function nextChange(
   const leaving = arriving.length === 0 ? [...gone, ...moved] : gone
   // A leader that goes itself goes last: what it can still do for the others it does first.
   const remove = leaving.length > 1 || promote.length > 0 ? leaving.filter(id => id !== self) : leaving
-  const voters = config.voters.filter(id => !remove.includes(id)).length + promote.length
-  if (remove.length + promote.length > 0 && voters > 0) return { ...NOTHING, promote, remove }
+  const isReady = (id: ReplicaId): boolean => id === self || isCaughtUp(id)
+  const voters = [...config.voters.filter(id => !remove.includes(id)), ...promote]
+  if (remove.length + promote.length > 0 && isMajority(voters, isReady))
+    return { ...NOTHING, promote, remove }
   const addLearners = wanted
     .filter(seat => !present.includes(seat.replica) && (seat.founder || isTaken(seat)))
     .map(({ replica, node }) => ({ id: replica, node }))
   return addLearners.length === 0 ? null : { ...NOTHING, addLearners }
 }
+
+const isMajority = (voters: readonly ReplicaId[], isReady: (id: ReplicaId) => boolean): boolean =>
+  voters.filter(isReady).length * 2 > voters.length
 
 /** More voters would make the meta group's every decision slower and no safer. */
 export const META_VOTERS_MAX = 5

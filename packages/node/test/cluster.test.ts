@@ -163,6 +163,40 @@ t.test('a refusal of somebody else who claims to be this node changes nothing he
   }, /copy of this data directory/)
 })
 
+t.test(
+  'a newer start of a peer is listened to when it is durable here, and no earlier one after it',
+  async t => {
+    const cluster = new MiniCluster()
+    const node = leader(cluster)
+    const [other] = cluster.nodes.filter(candidate => candidate !== node) as [MiniNode]
+    const peer = () => node.state.peers.get(other.id)!
+    cluster.until(() => peer().trusted)
+    const { identity } = other.state
+    const say = (more: number): void => {
+      const later = { ...identity, boot: identity.boot + more, nonce: identity.nonce + BigInt(more) }
+      const { cluster: id } = node.state.options
+      node.put({
+        kind: 'parcels',
+        from: other.id,
+        parcels: [{ kind: 'hello', cluster: id, node: other.id, identity: later }],
+      })
+    }
+    node.diskDelay = 50
+    say(1)
+    cluster.run(20)
+    t.notOk(peer().trusted)
+    t.equal(peer().record?.boot, identity.boot)
+    say(2)
+    cluster.until(() => peer().record?.boot === identity.boot + 1)
+    t.notOk(peer().trusted, 'it has started again meanwhile')
+    cluster.until(() => peer().trusted)
+    t.equal(peer().record?.boot, identity.boot + 2)
+    say(1)
+    cluster.until(() => node.notes.some(text => /was refused/.test(text)))
+    t.notOk(peer().trusted)
+  },
+)
+
 t.test('a watch from the compact revision on does not tell what was replaced there', async t => {
   const cluster = new MiniCluster({})
   const node = leader(cluster)

@@ -258,3 +258,22 @@ t.test('at the start: a leader whose check takes long makes room for others', as
   t.ok(cluster.ask(cluster.leaderOf(1)!, put('k', 'v')).ok)
   t.equal(first.state.groups.get(groupId(1))!.checking.trusted, false)
 })
+
+t.test('at the start: a member that never answers for its hash is not waited for', async t => {
+  const cluster = checked({ atStart: true })
+  const first = filled(cluster)
+  const checkingOf = (node: MiniNode) => node.state.groups.get(groupId(1))!.checking
+  cluster.until(() => cluster.nodes.every(node => checkingOf(node).trusted))
+  const [late, third] = cluster.nodes.filter(node => node !== first) as [MiniNode, MiniNode]
+  // One takes for ever, and what the other says is lost for some time.
+  first.storeDelay = 1_000_000
+  cluster.cut.add(`${third.id}>${late.id}`)
+  forget(late)
+  cluster.run(4_000)
+  t.notOk(checkingOf(late).trusted)
+  t.notOk(late.notes.some(text => /did not answer the check/.test(text)))
+  cluster.until(() => late.notes.some(text => /did not answer the check/.test(text)), 10_000)
+  cluster.cut.clear()
+  cluster.until(() => checkingOf(late).trusted, 15_000)
+  t.equal(checkingOf(late).patienceMs, 10_000, 'the next time it would have waited longer')
+})

@@ -83,6 +83,25 @@ t.test('who may not go yet stays, and is no hindrance to others', async t => {
   t.equal(nextChange(votersOf(replicas), meta(remove(2n)), replicaId(1), everybody, stays), null)
 })
 
+t.test('nothing begins that those who are there could not end', async t => {
+  const step = (config: GroupConfig, state: MetaState, ...ids: number[]) =>
+    nextChange(config, state, replicaId(1), id => ids.includes(id))
+  const removing = meta(remove(2n))
+  t.equal(step(votersOf(replicas), removing, 2), null, 'of 1 and 3 one alone is there')
+  t.match(step(votersOf(replicas), removing, 2, 3), { remove: [2] })
+  t.match(step(votersOf(replicas), removing, 3), { remove: [2] }, 'who goes need not be there')
+  t.match(step(votersOf(replicas), meta(remove(2n), remove(3n)), 2), { remove: [2, 3] }, 'the leader remains')
+  t.equal(
+    step(votersOf(replicas.slice(0, 2)), meta(remove(1n), remove(3n)), 3),
+    null,
+    'it would leave nobody',
+  )
+  const joining = meta(add(4n), bind(4n), remove(2n), remove(3n))
+  const joined = follow(votersOf(replicas), meta(add(4n), bind(4n)), nobody).at(-1)!
+  t.match(step(joined, joining, 2, 3), { promote: [], remove: [2, 3] }, 'a newcomer that is not there waits')
+  t.match(step(joined, joining, 2, 4), { promote: [4], remove: [2, 3] })
+})
+
 const five = [1, 2, 3, 4, 5].map(id => ({ id: replicaId(id), node: nodeId(BigInt(id)) }))
 const place = (before: bigint[], nodes: bigint[]): MetaCommand => ({
   kind: 'placeShard',

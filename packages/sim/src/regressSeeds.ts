@@ -102,4 +102,30 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     found:
       'removed members gave the leadership to one another, and never got so far as to let a successor in',
   },
+  {
+    seed: 60037,
+    profile: 'swarm',
+    draw: 4,
+    found: 'a start whose log had not heard of an installed snapshot was taken for a loss (its own mistake)',
+  },
+  {
+    seed: 60047,
+    profile: 'swarm',
+    draw: 4,
+    found: 'a changed member that was still being checked at its start had to be named (its own mistake)',
+  },
+  { seed: 61001, profile: 'upkeep', draw: 4, found: 'the same' },
+  {
+    seed: 61001,
+    profile: 'powerLoss',
+    draw: 4,
+    found: 'an unsynced entry of a later leader that survived was taken for a loss (its own mistake)',
+  },
+  {
+    seed: 61003,
+    profile: 'members',
+    draw: 4,
+    found:
+      'what was committed just before a change of members was judged by the members after it (its own mistake)',
+  },
 ]

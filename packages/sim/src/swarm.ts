@@ -32,11 +32,11 @@ export interface SwarmOptions {
  *     1   faults and workloads
  *     2   users and quotas
  *     3   members that come and go
- *     4   automatic compaction and checks for corruption (not drawn yet: the profile `upkeep` has them)
+ *     4   automatic compaction and checks for corruption
  */
 export const DRAWS = [1, 2, 3, 4] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 3
+export const NEWEST_DRAW: Draw = 4
 
 export interface ClusterOptions {
   readonly nodes: number

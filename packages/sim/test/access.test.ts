@@ -102,7 +102,7 @@ t.test('the reference refuses what is outdated, and what has no room', async t =
 })
 
 t.test(
-  'users, quotas and changes of members are drawn in part of the runs, and not by an older draw',
+  'users, quotas, changes of members and upkeep are drawn in part of the runs, and not by an older draw',
   async t => {
     const runs = Array.from({ length: 300 }, (_, seed) => drawSwarm(seed, new Random(seed)))
     const share = (has: (run: (typeof runs)[number]) => boolean): number =>
@@ -113,12 +113,13 @@ t.test(
       const second = drawSwarm(run.seed, new Random(run.seed), 2)
       const { membership, wipe } = second.faults
       t.equal(membership.every, 0)
-      t.same(second, { ...run, faults: { ...run.faults, membership, wipe } })
-      t.same({ ...drawSwarm(run.seed, new Random(run.seed), 4), upkeep: null }, run)
+      t.same(second, { ...run, upkeep: null, faults: { ...run.faults, membership, wipe } })
+      t.same(drawSwarm(run.seed, new Random(run.seed), 3), { ...run, upkeep: null })
       t.same(drawSwarm(run.seed, new Random(run.seed), 1), { ...second, users: null, quota: null })
     }
     t.ok(share(({ faults }) => faults.membership.every > 0) > 0.15)
-    t.equal(NEWEST_DRAW, 3)
+    t.ok(share(({ upkeep }) => upkeep !== null) > 0.3)
+    t.equal(NEWEST_DRAW, 4)
   },
 )
 

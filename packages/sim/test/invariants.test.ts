@@ -72,6 +72,7 @@ class Story {
       entries?: readonly EntryMark[]
       positions?: Partial<Positions>
       node?: number
+      storeAhead?: number
     } = {},
   ): this {
     const entries = more.entries ?? []
@@ -83,6 +84,7 @@ class Story {
       mayVote: more.mayVote ?? true,
       damaged: more.damaged ?? false,
       positions: this.#now.get(replica)!,
+      storeAhead: more.storeAhead ?? null,
       base: { index: 0, term: 0 },
       entries,
       configs: [{ index: 0, config: config(more.voters ?? [1, 2, 3]) }],
@@ -354,6 +356,30 @@ void t.test('joint configurations commit with both halves', async t => {
     () => joint([1, 4, 2]),
     () => joint([1, 2, 3]),
   )
+  const proposing = (durableAt: readonly number[], between: Partial<Positions>): Story => {
+    const story = new Story([1, 2, 3]).elect(1, 1, [1, 2, 3])
+    for (const replica of durableAt) story.durable(replica, { entries: [mark(1, 1)] })
+    return story
+      .see({ kind: 'appended', at: at(1), entries: [mark(1, 1)], configs: [], proposed: true, commit: 0 })
+      .move(1, { last: 1 })
+      .see({
+        kind: 'appended',
+        at: at(1),
+        entries: [mark(2, 1)],
+        configs: [{ index: 2, config: config([1, 3], [1, 2, 3]) }],
+        proposed: true,
+        commit: 1,
+      })
+      .move(1, { last: 2, configIndex: 2, ...between })
+      .move(1, { commit: 1 })
+  }
+  pair(
+    t,
+    'I8',
+    'by the configuration it had, where the next one is proposed in the same turn',
+    () => proposing([1, 2], { commit: 1 }),
+    () => proposing([1, 2], {}),
+  )
 })
 
 void t.test('positions', async t => {
@@ -410,6 +436,19 @@ void t.test('positions', async t => {
         .see({ kind: 'storeDurable', at: at(1), applied: 1 })
         .stop(1)
         .start(1, { entries: [mark(1, 1)], positions: { term: 1, vote: replicaId(1), commit: 1 } }),
+  )
+  const ahead = { entries: [mark(1, 1)], positions: { term: 1, vote: replicaId(1), commit: 1 } }
+  const restarted = (storeAhead: number): Story =>
+    committed()
+      .see({ kind: 'storeDurable', at: at(1), applied: 7 })
+      .stop(1)
+      .start(1, { ...ahead, storeAhead })
+  pair(
+    t,
+    'I6',
+    'a restart finds the snapshot that the log has not heard of',
+    () => restarted(7),
+    () => restarted(6),
   )
   for (const [name, value] of [
     ['purged', 5],
@@ -475,6 +514,21 @@ void t.test('restarts', async t => {
         .stop(2)
         .start(2, { entries: [mark(1, 1)], positions: found }),
     () => replicated().stop(2).start(2, { positions: found }),
+  )
+  const restartedWith = (term: number): Story =>
+    replicated()
+      .append(2, [mark(2, 3)])
+      .stop(2)
+      .start(2, {
+        entries: [mark(1, 1), mark(2, term)],
+        positions: { ...found, term: 4, vote: replicaId(0) },
+      })
+  pair(
+    t,
+    'I11',
+    'in place of a durable entry that of a later leader, whose append was under way',
+    () => restartedWith(4),
+    () => restartedWith(2),
   )
   pair(
     t,

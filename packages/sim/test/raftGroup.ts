@@ -148,6 +148,7 @@ export class RaftGroup {
       mayVote: true,
       damaged: false,
       positions: positionsOf(node.raft, 0),
+      storeAhead: null,
       base: { index: 0, term: 0 },
       entries: disk.entries.map(markOf),
       configs: [{ index: 0, config: this.#config }],

@@ -188,6 +188,9 @@ export class Observer {
     const term = Math.max(own?.term ?? 0, newest)
     replica.started = true
     replica.applied = within ? stored.applied : 0
+    // A snapshot was installed and the log has not heard of it: the node tells it now.
+    const isAhead = !stored.installing && !within && stored.applied > base.index
+    if (isAhead) replica.installs = true
     const config = raft.configs[0]!
     const configs =
       raft.base.index === base.index ? raft.configs : [{ index: base.index, config: config.config }]
@@ -207,6 +210,7 @@ export class Observer {
         last,
         configIndex: configs.at(-1)!.index,
       },
+      storeAhead: isAhead ? stored.applied : null,
       base,
       entries,
       configs,

@@ -47,9 +47,16 @@ export function tamper(cluster: Cluster, nodes: readonly SimNode[], demand: Dema
     demand(cluster, 'I52: a member whose data differs ends', 60 * SECOND, () => victim.status === 'failed')
     return
   }
+  // Its own check at the start, when it is not through yet, may come first.
+  const isStarting = victim.state?.groups.get(cluster.dataGroups[0]!)?.checking.trusted === false
   const patience = 60 * SECOND + 20 * upkeep.checkEveryMs * MILLISECOND
-  demand(cluster, 'I52: a member whose data differs is named', patience, () =>
-    nodes.every(node => namedAt(node).length > 0 || node.status !== 'up'),
+  demand(
+    cluster,
+    'I52: a member whose data differs is named',
+    patience,
+    () =>
+      (isStarting && victim.status === 'failed') ||
+      nodes.every(node => namedAt(node).length > 0 || node.status !== 'up'),
   )
   for (const node of nodes)
     if (namedAt(node).some(member => member !== victim.id))

@@ -4,7 +4,8 @@ import { check } from './violation.js'
 
 /**
  * I8 committed on quorum (paper 5.3, 5.4.2; TLA+ QuorumLog): when a leader moves its commit index to i, entry i
- * is of its own term and durable on the disks of a majority of every half of its configuration.
+ * is of its own term and durable on the disks of a majority of every half of its configuration. In one turn it may
+ * move its commit index by the configuration it had, and then propose another one.
  *
  * I9 committed is for ever: no index is ever committed with two entries.
  */
@@ -50,7 +51,10 @@ export class Commits implements Invariant {
     const { replicas } = this.#ledger.group(at.group)
     const holds = (other: ReplicaRecord | undefined): boolean =>
       other !== undefined && (other.durable.holds(entry) || (other.lost?.holds(entry) ?? false))
-    const durable = isQuorum(configInForce(replica).config, id => holds(replicas.get(id)))
+    const now = configInForce(replica)
+    const { configIndex } = replica.positions
+    const had = replica.configs.filter(({ index }) => index === configIndex && commit < now.index)
+    const durable = [now, ...had].some(({ config }) => isQuorum(config, id => holds(replicas.get(id))))
     check(durable && entry.term === term, 'I8', () => ({
       group: at.group,
       leader: at.replica,

@@ -1,6 +1,8 @@
+import type { Index, LogBase } from '@kvorum/model'
 import type { Message, MessageKind } from '@kvorum/raft'
 import type { Ledger, ReplicaRecord } from './ledger.js'
-import type { At, Invariant, Observation, ObservationKind } from './observation.js'
+import type { LogShadow } from './logShadow.js'
+import type { At, EntryMark, Invariant, Observation, ObservationKind } from './observation.js'
 import { check } from './violation.js'
 
 /**
@@ -45,20 +47,17 @@ export class Durability implements Invariant {
       const { at, damaged, mayVote, base, entries, incarnation } = observation
       const before = this.#ledger.replica(at)
       if (before === undefined || before.incarnation !== incarnation) return
-      const last = base.index + entries.length
-      const end = before.durable.at(before.durable.last)
-      const found = end === undefined ? undefined : entries[end.index - base.index - 1]
-      const kept =
-        last >= before.durable.last &&
-        (end === undefined ||
-          end.index <= base.index ||
-          (found?.term === end.term && found.hash === end.hash))
-      check(kept || (damaged && !mayVote), 'I11', () => ({
+      const { durable } = before
+      const lost = firstLost(durable, base, entries)
+      const found = entries[lost - base.index - 1]
+      // Of an append that was under way: what was not synced yet may have survived in place of it.
+      const isReplaced = (found?.term ?? 0) > (durable.termAt(lost) ?? 0)
+      check(lost > durable.last || isReplaced || (damaged && !mayVote), 'I11', () => ({
         group: at.group,
         replica: at.replica,
-        durableLast: before.durable.last,
-        durableTerm: end?.term ?? null,
-        last,
+        durableLast: durable.last,
+        lost,
+        durableTerm: durable.termAt(lost) ?? null,
         term: found?.term ?? null,
         damaged,
       }))
@@ -80,6 +79,16 @@ export class Durability implements Invariant {
       durableLast: replica.durable.last,
     }))
   }
+}
+
+/** The first durable entry that is not in the log that was found; beyond the last when all are. */
+function firstLost(durable: LogShadow, base: LogBase, entries: readonly EntryMark[]): Index {
+  for (let index = Math.max(base.index, durable.base.index) + 1; index <= durable.last; index++) {
+    const found = entries[index - base.index - 1]
+    const kept = durable.at(index)!
+    if (found?.term !== kept.term || found.hash !== kept.hash) return index
+  }
+  return durable.last + 1
 }
 
 function bodyHolds(message: Message, replica: ReplicaRecord): boolean {

@@ -77,7 +77,7 @@ export class Ledger {
     observation: Extract<ReplicaObservation, { kind: 'started' }>,
     before: ReplicaRecord | undefined,
   ): void {
-    const { at, incarnation, mayVote, positions, base, entries, configs, damaged } = observation
+    const { at, incarnation, mayVote, positions, storeAhead, base, entries, configs, damaged } = observation
     const wiped = before !== undefined && before.incarnation !== incarnation && !mayVote
     const { term, vote, commit } = positions
     this.group(at.group).replicas.set(at.replica, {
@@ -92,7 +92,7 @@ export class Ledger {
       durable: new LogShadow(base, entries),
       lost: wiped ? (before.lost ?? before.durable) : null,
       hardState: { term, vote, commit },
-      storeDurable: positions.applied,
+      storeDurable: storeAhead ?? positions.applied,
       durableLastMax: Math.max(damaged ? 0 : (before?.durableLastMax ?? 0), base.index + entries.length),
       configs,
     })

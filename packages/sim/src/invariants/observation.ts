@@ -68,6 +68,8 @@ export type ReplicaObservation = { readonly at: At } & (
       /** The simulator damaged durable data of this replica while it was down. */
       readonly damaged: boolean
       readonly positions: Positions
+      /** What the store has applied, when it holds an installed snapshot that the log has not heard of. */
+      readonly storeAhead: Index | null
       readonly base: LogBase
       /** The whole log after the base. */
       readonly entries: readonly EntryMark[]

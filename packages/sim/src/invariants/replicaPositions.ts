@@ -34,10 +34,11 @@ export class ReplicaPositions implements Invariant {
         inForce,
       }))
     } else if (observation.kind === 'started') {
-      const { at, positions, incarnation, damaged } = observation
+      const { at, positions, storeAhead, incarnation, damaged } = observation
       const before = this.#ledger.replica(at)
-      if (before?.incarnation === incarnation && !damaged)
-        checkGrowing(at, durablePositions(before), positions)
+      const kept =
+        storeAhead === null ? positions : { ...positions, applied: storeAhead, snapshot: storeAhead }
+      if (before?.incarnation === incarnation && !damaged) checkGrowing(at, durablePositions(before), kept)
       checkOrder(at, positions)
     }
   }

@@ -238,4 +238,13 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'upkeep',
     seeds: [1],
   },
+  {
+    id: 'M55',
+    title: 'hashes of members that have compacted differently are compared',
+    file: 'node/dist/hashVerdict.js',
+    text: 'a.revision === b.revision && a.compactRevision === b.compactRevision',
+    replacement: 'a.revision === b.revision',
+    profile: 'upkeep',
+    seeds: [8],
+  },
 ]
