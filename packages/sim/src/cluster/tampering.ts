@@ -29,7 +29,10 @@ export function demandNobodyNamed(cluster: Cluster): void {
  */
 export function tamper(cluster: Cluster, nodes: readonly SimNode[], demand: Demand): void {
   const { upkeep } = cluster.plan.swarm
-  const isWhole = nodes.length >= 3 && nodes.length === cluster.nodes.length
+  const isWhole =
+    nodes.length >= 3 &&
+    nodes.length === cluster.nodes.length &&
+    nodes.every(({ corruptGroups }) => corruptGroups.length === 0)
   if (upkeep === null || !isWhole || !(upkeep.checkAtStart || upkeep.checkEveryMs > 0)) return
   const victim = cluster.random.stream('tampering').pick(nodes)
   demand(cluster, 'the rows are in the store', 20 * SECOND, () => {

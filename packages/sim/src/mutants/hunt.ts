@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import type { BuiltCopy } from './builtCopy.js'
+import { NEWEST_DRAW } from '../swarm.js'
 import type { Mutant } from './mutant.js'
 
 export interface Hunted {
@@ -47,8 +48,10 @@ function attempt(copy: BuiltCopy, mutant: Mutant, from: number, count: number): 
   return { seed: counts ? seed : null, next: seed + 1, verdict: line[0] }
 }
 
-function simulate(copy: BuiltCopy, { profile }: Mutant, from: number, count: number): string {
-  const options = ['--from', `${from}`, '--seeds', `${count}`, '--profile', profile, '--until-failure']
+function simulate(copy: BuiltCopy, mutant: Mutant, from: number, count: number): string {
+  const { profile, draw = NEWEST_DRAW } = mutant
+  const what = ['--profile', profile, '--draw', `${draw}`]
+  const options = ['--from', `${from}`, '--seeds', `${count}`, ...what, '--until-failure']
   const { stdout, stderr, status } = spawnSync(process.execPath, [copy.simulator, ...options], {
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,

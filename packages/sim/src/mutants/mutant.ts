@@ -1,4 +1,5 @@
 import type { ProfileName } from '../cluster/profiles.js'
+import type { Draw } from '../swarm.js'
 
 export interface Patch {
   /** Below packages/. */
@@ -18,6 +19,8 @@ export interface Mutant extends Patch {
   readonly also?: readonly Patch[]
   /** Under which faults it is looked for. */
   readonly profile: ProfileName
+  /** What can be drawn where it is looked for; absent: everything. */
+  readonly draw?: Draw
   /** Seeds that were seen to kill it; tried first. */
   readonly seeds: readonly number[]
 }

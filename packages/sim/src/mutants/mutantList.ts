@@ -54,7 +54,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: "if (raft.role !== 'leader' || raft.commit < raft.termStart)",
     replacement: "if (raft.role !== 'leader')",
     profile: 'elections',
-    seeds: [1],
+    seeds: [2],
   },
   {
     id: 'M14',
@@ -75,7 +75,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     profile: 'members',
-    seeds: [28],
+    seeds: [8],
   },
   {
     id: 'M15',
@@ -146,6 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement:
       "writes: next.writes.map(one => turn.state.overlay.active.get(Buffer.from(one.key).toString('latin1')) ?? one),",
     profile: 'powerLoss',
+    draw: 3,
     seeds: [6],
   },
   {
@@ -173,7 +174,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'worked !== null && publishedAt !== 0;',
     replacement: 'worked !== null;',
     profile: 'elections',
-    seeds: [14],
+    seeds: [8],
   },
   {
     id: 'M48',
@@ -191,6 +192,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'call.done || fence <= least',
     replacement: 'true',
     profile: 'swarm',
+    draw: 3,
     seeds: [3],
   },
   {
@@ -209,6 +211,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'if (shard === null || shard.guard.version < version)',
     replacement: 'if (shard === null)',
     profile: 'swarm',
+    draw: 3,
     seeds: [24],
   },
   {
@@ -240,11 +243,11 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'M55',
-    title: 'hashes of members that have compacted differently are compared',
+    title: 'digests of members at different positions of the log are compared',
     file: 'node/dist/hashVerdict.js',
-    text: 'a.revision === b.revision && a.compactRevision === b.compactRevision',
-    replacement: 'a.revision === b.revision',
+    text: 'hash.applied === own.hash.applied',
+    replacement: 'true',
     profile: 'upkeep',
-    seeds: [8],
+    seeds: [1],
   },
 ]
