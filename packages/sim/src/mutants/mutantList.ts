@@ -84,7 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'if (isJoint(raft.config) || newestConfig(raft).index > raft.commit)',
     replacement: 'if (isJoint(raft.config))',
     profile: 'members',
-    seeds: [5],
+    seeds: [4],
   },
   {
     id: 'M16',
