@@ -17,6 +17,7 @@ import {
 import { evaluate } from '../check/kvReference.js'
 import { Truth } from '../check/kvView.js'
 import type { EntryMark } from '../invariants/observation.js'
+import { LeaseTruth } from './leaseTruth.js'
 import { endOfLease, TransactionTruth } from './transactionTruth.js'
 import { Refusals } from './refusals.js'
 
@@ -28,6 +29,8 @@ export interface Deed {
   readonly change: RevisionEvents | null
   /** The change is a part of one over several groups, all at one revision. */
   readonly shared?: boolean
+  /** The lease that ends in several groups at this revision. */
+  readonly ends?: LeaseId
 }
 
 /**
@@ -43,6 +46,7 @@ export class GroundTruth {
   readonly entries: Entry[] = []
   readonly #refusals = new Refusals()
   readonly #transactions = new TransactionTruth()
+  readonly #elsewhere: LeaseTruth
   readonly #contents = new Map<string, Entry>()
   readonly #keyed: boolean
   /** Writes have a revision before they are in the log. */
@@ -51,6 +55,7 @@ export class GroundTruth {
   /** `keyed` false: the meta group, whose commands are not the shards'. */
   constructor(group: GroupId, keyed: boolean, oracle = false) {
     this.group = group
+    this.#elsewhere = new LeaseTruth(group, this.leases)
     this.#keyed = keyed
     this.#oracle = oracle
   }
@@ -78,6 +83,7 @@ export class GroundTruth {
     if (command.kind === 'endDense') this.#oracle = true
     if (this.#oracle && stamp === undefined && takesRevision(entry.data)) return refused
     if (this.#transactions.isLocked(command)) return refused
+    if (command.kind === 'leaseRevoke' && this.#elsewhere.isElsewhere(command.id)) return refused
     if (this.#refusals.isOutdated(command, authRevision)) return refused
     if (session !== null && !this.#firstTime(session)) return refused
     if (this.#refusals.isWithoutRoom(command)) return refused
@@ -126,7 +132,7 @@ export class GroundTruth {
       case 'decide':
       case 'end':
       case 'forget':
-        return { command, refused: false, change: this.#transactions.apply(command, truth), shared: true }
+        return this.#takePart(command)
       case 'leaseGrant':
         if (leases.has(command.id)) return refused
         leases.set(command.id, command.ttl)
@@ -134,8 +140,9 @@ export class GroundTruth {
       case 'authFence':
         return { command, refused: false, change: null }
       case 'leaseRevoke': {
-        if (!leases.delete(command.id)) return refused
-        for (const [id, { lease }] of this.sessions) if (lease === command.id) this.sessions.delete(id)
+        if (!leases.has(command.id)) return refused
+        this.#elsewhere.ended(command.id)
+        this.#endSession(command.id)
         return { command, refused: false, change: endOfLease(truth, command.id, revision) }
       }
       case 'sessionOpen':
@@ -146,6 +153,19 @@ export class GroundTruth {
       case 'split':
         return { command, refused: false, change: null }
     }
+  }
+
+  #takePart(command: ShardCommand): Deed {
+    const outcome = this.#transactions.apply(command, this.truth, end => this.#elsewhere.mayEnd(end))
+    const ends = this.#elsewhere.carriedOut(outcome)
+    const deed = { command, refused: false, change: outcome.change, shared: true }
+    if (ends === undefined) return deed
+    this.#endSession(ends)
+    return { ...deed, ends }
+  }
+
+  #endSession(ended: LeaseId): void {
+    for (const [id, { lease }] of this.sessions) if (lease === ended) this.sessions.delete(id)
   }
 
   #write(command: ShardCommand, op: Op, revision: Revision): Deed | null {

@@ -341,11 +341,17 @@ export class Observer {
         this.access.putApplied(value, keyPrefix)
       }
     }
-    this.#leases(deed)
+    this.#leases(deed, truth.group)
   }
 
-  #leases({ command, refused, change }: Deed): void {
+  #leases({ command, refused, change, ends }: Deed, group: GroupId): void {
     if (command === null || refused) return
+    if (ends !== undefined) {
+      const cause = this.revokesAsked.has(ends) ? 'revoked' : 'expired'
+      // The first shard has the record of the lease, and of the decision.
+      this.leases.endedOverShards(ends, group === 1 ? { cause, time: this.#now() } : null, change)
+      return
+    }
     if (command.kind === 'leaseGrant') this.leases.granted(command.id, command.ttl)
     else if (command.kind === 'leaseRevoke') {
       const cause = this.revokesAsked.has(command.id) ? 'revoked' : 'expired'

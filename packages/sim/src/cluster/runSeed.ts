@@ -101,6 +101,7 @@ function live(cluster: Cluster, workload: Workload): void {
   demandNobodyNamed(cluster)
   tamper(cluster, soundNodes(cluster), demand)
   operator.judge()
+  cluster.observer.leases.settled(schedule.now)
   cluster.observer.invariants.finish()
 }
 

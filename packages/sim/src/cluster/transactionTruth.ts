@@ -12,6 +12,7 @@ import {
   type RevisionEvents,
   type ShardCommand,
   type TransactionPrepare,
+  type TransactionWork,
 } from '@kvorum/model'
 import {
   acknowledgeEnds,
@@ -28,6 +29,17 @@ import {
 } from '@kvorum/placement'
 import { evaluate } from '../check/kvReference.js'
 import { deletedKey, type Truth } from '../check/kvView.js'
+
+export type EndOfLease = Extract<TransactionWork, { kind: 'revoke' }>
+
+/** What an entry changes, and what was to be done by the transaction that it commits here. */
+export interface Outcome {
+  /** Null: no key. */
+  readonly change: RevisionEvents | null
+  readonly work: TransactionWork | null
+}
+
+const NOTHING: Outcome = { change: null, work: null }
 
 /**
  * What one group's log says of transactions over several groups: which locks there are, and what an outcome changes
@@ -48,14 +60,16 @@ export class TransactionTruth {
     return locksOn(this.#state, [ALL_KEYS]).length > 0 || locksOnLease(this.#state, command.id).length > 0
   }
 
-  /** Null: no key changes. */
-  apply(command: ShardCommand, truth: Truth): RevisionEvents | null {
+  /** `mayEnd`: whether the shard lets the lease end that a prepare names. */
+  apply(command: ShardCommand, truth: Truth, mayEnd: (end: EndOfLease) => boolean): Outcome {
     switch (command.kind) {
       case 'prepare': {
         const { prepare, after, endedBelow } = command
+        const work = decodeWork(prepare.work)
+        if (work.kind === 'revoke' && !mayEnd(work)) return NOTHING
         const known = acknowledgeEnds(this.#state, prepare.id.coordinator, endedBelow)
         this.#state = applyPrepare(known, lockedBy(prepare, truth), after, ALL_KEYS).state
-        return null
+        return NOTHING
       }
       case 'decide':
         return this.#end(applyDecision(this.#state, command.id, command.outcome), truth)
@@ -63,25 +77,26 @@ export class TransactionTruth {
         return this.#end(applyOutcome(this.#state, command.id, command.outcome), truth)
       case 'forget':
         this.#state = forgetRecord(this.#state, command.id)
-        return null
+        return NOTHING
       default:
-        return null
+        return NOTHING
     }
   }
 
-  #end({ state, released, outcome }: Ended, truth: Truth): RevisionEvents | null {
+  #end({ state, released, outcome }: Ended, truth: Truth): Outcome {
     this.#state = state
-    if (released === null || outcome?.kind !== 'commit') return null
+    if (released === null || outcome?.kind !== 'commit') return NOTHING
     const { revision, branches } = outcome
     const { locks } = released
     const work = decodeWork(released.work)
-    if (work.kind === 'revoke') return endOfLease(truth, work.lease, revision)
+    if (work.kind === 'revoke') return { change: endOfLease(truth, work.lease, revision), work }
     const success = taken(work.op, [...branches]).filter(
       op => op.kind === 'delete' || (op.kind === 'put' && locks.some(lock => rangeContains(lock, op.key))),
     )
     const part: Op = { kind: 'txn', compares: [], success, failure: [] }
     const effect = evaluate(truth.view(revision - 1), part, revision)
-    return effect === null || effect.events.length === 0 ? null : { revision, events: effect.events }
+    const change = effect === null || effect.events.length === 0 ? null : { revision, events: effect.events }
+    return { change, work }
   }
 }
 

@@ -376,8 +376,11 @@ export class Workload {
     } else if (choice < 0.65) {
       client.ask({ kind: 'leaseTimeToLive', id: lease.id, keys: true }, done)
     } else {
-      const key = this.#key(random, group)
-      this.#ask(client, group, { kind: 'write', op: put(key, this.#value(random), lease.id) }, done)
+      // With an oracle keys of every shard hang on leases of the first.
+      const { oracle } = this.#cluster.plan.swarm.cluster
+      const at = oracle ? random.pick(this.#cluster.dataGroups) : group
+      const key = this.#key(random, at)
+      this.#ask(client, at, { kind: 'write', op: put(key, this.#value(random), lease.id) }, done)
     }
   }
 

@@ -72,6 +72,41 @@ export class LeaseIntervals {
     if (change !== null) this.changed(change)
   }
 
+  /** A lease ended in this shard; `end`: it is the one whose log has the decision. */
+  endedOverShards(
+    id: LeaseId,
+    end: { readonly cause: 'expired' | 'revoked'; readonly time: Micros } | null,
+    change: RevisionEvents | null,
+  ): void {
+    const lease = this.#leases.get(id)
+    check(lease !== undefined && (end === null) === (lease.ended !== null), 'I38', () => ({
+      lease: id,
+      cause: end?.cause ?? null,
+      known: lease !== undefined,
+    }))
+    if (end !== null) {
+      lease!.ended = { ...end, revision: change?.revision ?? 0 }
+      this.#checkExpiry(id, lease!)
+    }
+    const keys = this.#attached.get(id)
+    for (const { kind, kv } of change?.events ?? [])
+      check(kind === 'delete' && keys?.has(toKeyString(kv.key)) === true, 'I36', () => ({
+        lease: id,
+        revision: change?.revision ?? null,
+        kind,
+      }))
+    if (change !== null) this.changed(change)
+  }
+
+  /** After healing: no key may hang on a lease that ended a while ago. */
+  settled(now: Micros): void {
+    for (const [id, { ended }] of this.#leases) {
+      const left = this.#attached.get(id)?.size ?? 0
+      const isOver = ended !== null && ended.time < now - 5 * SECOND
+      check(!isOver || left === 0, 'I36', () => ({ lease: id, left, revision: ended?.revision ?? 0 }))
+    }
+  }
+
   /** Every other effective write, in the order of the log. */
   changed({ revision, events }: RevisionEvents): void {
     for (const { kind, kv } of events) {
