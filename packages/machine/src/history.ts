@@ -11,7 +11,7 @@ import {
   refuse,
   type Result,
   type Revision,
-  type RevisionEvents,
+  type PlacedEvents,
   type WatchEvent,
 } from '@kvorum/model'
 import { CorruptRecordError } from './corrupt.js'
@@ -37,7 +37,7 @@ export interface HistoryOptions {
 }
 
 export interface History {
-  readonly events: RevisionEvents[]
+  readonly events: PlacedEvents[]
   /** The first revision that was not looked at; beyond `to` when all were. */
   readonly next: Revision
 }
@@ -58,8 +58,8 @@ export function* readHistory(
   if (from < reader.compactRevision) return refuse('compacted', { compactRevision: reader.compactRevision })
   const last = Math.min(to, reader.revision)
   const range = intersectRanges(reader.range, options.range ?? reader.range)
-  const done: RevisionEvents[] = []
-  let open: { revision: Revision; events: WatchEvent[] } | null = null
+  const done: PlacedEvents[] = []
+  let open: { revision: Revision; events: WatchEvent[]; positions: number[] } | null = null
   let bytes = 0
   let gte = historyStart(from)
   const lt = historyStart(last + 1)
@@ -74,8 +74,9 @@ export function* readHistory(
           return ok({ events: done, next: done[done.length - 1]!.revision + 1 })
         }
       }
-      open ??= { revision: change.revision, events: [] }
+      open ??= { revision: change.revision, events: [], positions: [] }
       open.events.push(event)
+      open.positions.push(change.position)
       bytes += chargeOf(event.kv) + (event.prev === null ? 0 : chargeOf(event.prev))
     }
     if (page.next === null) break

@@ -43,6 +43,7 @@ export {
   type MachineOptions,
   type Purge,
 } from './machine.js'
+export { type MergedHistory, mergeHistories } from './mergeHistories.js'
 export { mergeRanges, partOfRange } from './mergeRanges.js'
 export {
   createOverlay,

@@ -13,3 +13,9 @@ export interface RevisionEvents {
   readonly revision: Revision
   readonly events: readonly WatchEvent[]
 }
+
+/** One shard's changes of one revision: other shards may have changes between them. */
+export interface PlacedEvents extends RevisionEvents {
+  /** Of each event, its place among all changes of the revision, in any shard. Ascending. */
+  readonly positions: readonly number[]
+}

@@ -112,6 +112,11 @@ export const LIMITS = {
   /** Revisions that one write of the meta group's log lets the oracle hand out; as many may be left out after it. */
   oracleWindow: 10_000,
 
+  /** Milliseconds after which a shard that is followed says how far it is, also where nothing has happened. */
+  followMs: 1_000,
+  /** Questions of other nodes that wait for one shard; each node has two under way at most. */
+  followsPerShardMax: 1_024,
+
   /** Shards of a cluster, and operations on shards that are under way. */
   shardsMax: 4_096,
   shardOperationsMax: 64,

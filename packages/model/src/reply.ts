@@ -1,6 +1,8 @@
 import { ALARM_KINDS, type AlarmKind, type MemberAlarm } from './alarm.js'
 import { unreachable } from './assert.js'
 import { ByteReader, ByteWriter, MalformedError, readMany } from './codec.js'
+import type { AuthFence } from './auth.js'
+import type { PlacedEvents, WatchEvent } from './event.js'
 import type { Member } from './handle.js'
 import {
   groupId,
@@ -60,6 +62,15 @@ export type Reply =
   | { readonly kind: 'block'; readonly first: Revision; readonly count: number }
   /** Of a shard's leader: everything at or below the header's revision is applied at `index`. */
   | { readonly kind: 'resolved'; readonly index: Index }
+  /** Of a shard that is followed: the same, by what it has applied itself. */
+  | {
+      readonly kind: 'followed'
+      readonly index: Index
+      readonly compactRevision: Revision
+      readonly fence: AuthFence
+    }
+  /** A page of a shard's history; `next`: the first revision that is not in it. */
+  | { readonly kind: 'history'; readonly events: readonly PlacedEvents[]; readonly next: Revision }
   /** One shard's part of a transaction was prepared, or was not. */
   | { readonly kind: 'voted'; readonly vote: TransactionVote }
   | TransactionEnded
@@ -100,6 +111,8 @@ const REPLIES = {
   hashed: 21,
   block: 22,
   resolved: 23,
+  followed: 24,
+  history: 25,
   splitBegun: 40,
   voted: 50,
   ended: 51,
@@ -155,6 +168,14 @@ export function encodeReply(reply: Reply): Uint8Array {
       break
     case 'resolved':
       out.varint(reply.index)
+      break
+    case 'followed':
+      out.varint(reply.index).varint(reply.compactRevision)
+      out.varint(reply.fence.revision).bool(reply.fence.enabled)
+      break
+    case 'history':
+      writeHistory(out, reply.events)
+      out.varint(reply.next)
       break
     case 'voted':
       writeVote(out, reply.vote)
@@ -230,6 +251,15 @@ function readReply(input: ByteReader): Reply {
       return { kind: 'block', first: input.varint(), count: input.varint() }
     case REPLIES.resolved:
       return { kind: 'resolved', index: input.varint() }
+    case REPLIES.followed:
+      return {
+        kind: 'followed',
+        index: input.varint(),
+        compactRevision: input.varint(),
+        fence: { revision: input.varint(), enabled: input.bool() },
+      }
+    case REPLIES.history:
+      return { kind: 'history', events: readHistory(input), next: input.varint() }
     case REPLIES.voted:
       return { kind: 'voted', vote: readVote(input) }
     case REPLIES.ended:
@@ -308,6 +338,36 @@ function readOpReply(input: ByteReader, depth: number): OpReply {
       throw new MalformedError(`reply operation ${kind} is not known`)
   }
 }
+
+function writeHistory(out: ByteWriter, history: readonly PlacedEvents[]): void {
+  out.varint(history.length)
+  for (const { revision, events, positions } of history) {
+    out.varint(revision).varint(events.length)
+    events.forEach(({ kind, kv, prev }, i) => {
+      out.varint(positions[i] ?? 0).bool(kind === 'delete')
+      writeKeyValue(out, kv)
+      out.bool(prev !== null)
+      if (prev !== null) writeKeyValue(out, prev)
+    })
+  }
+}
+
+const readHistory = (input: ByteReader): PlacedEvents[] =>
+  readMany(input, () => {
+    const revision: Revision = input.varint()
+    const placed = readMany(input, () => ({ position: input.varint(), event: readEvent(input) }))
+    return {
+      revision,
+      events: placed.map(({ event }) => event),
+      positions: placed.map(({ position }) => position),
+    }
+  })
+
+const readEvent = (input: ByteReader): WatchEvent => ({
+  kind: input.bool() ? 'delete' : 'put',
+  kv: readKeyValue(input),
+  prev: input.bool() ? readKeyValue(input) : null,
+})
 
 function writeMember(out: ByteWriter, member: Member): void {
   out.u64(member.id).text(member.name).bool(member.learner)

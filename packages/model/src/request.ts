@@ -75,6 +75,31 @@ export type RequestBody =
       readonly revision: Revision
       readonly ranges: readonly KeyRange[]
     }
+  /**
+   * To a shard's leader, from nodes only: how far the shard is, as soon as everything up to a revision above `after` is
+   * applied; without that, after a while. 0: at once.
+   */
+  | {
+      readonly kind: 'follow'
+      readonly group: GroupId
+      readonly range: KeyRange
+      readonly after: Revision
+    }
+  /**
+   * From nodes only: the changes of `range` at the revisions from `from` to `to`, by a replica that has applied `index`,
+   * where the shard had promised that nothing at or below `to` can come any more. Whole revisions, about so many bytes.
+   */
+  | {
+      readonly kind: 'history'
+      readonly group: GroupId
+      readonly range: KeyRange
+      readonly index: Index
+      readonly from: Revision
+      readonly to: Revision
+      /** Whether events carry the version they replaced. */
+      readonly prev: boolean
+      readonly bytesMax: number
+    }
   /** To a shard's leader, from nodes only: a command of a transaction over several shards. */
   | {
       readonly kind: 'transaction'

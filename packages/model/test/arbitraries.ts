@@ -7,6 +7,7 @@ import type {
   DeleteOp,
   KeyRange,
   KeyValue,
+  PlacedEvents,
   Op,
   OpReply,
   PutOp,
@@ -181,11 +182,39 @@ const vote: fc.Arbitrary<TransactionVote> = fc.oneof(
   }),
 )
 
+const placedEvents: fc.Arbitrary<PlacedEvents> = fc
+  .record({
+    revision,
+    placed: fc.array(
+      fc.record({
+        position: revision,
+        event: fc.record({
+          kind: fc.constantFrom<'put' | 'delete'>('put', 'delete'),
+          kv: keyValue,
+          prev: fc.option(keyValue),
+        }),
+      }),
+      { maxLength: 3 },
+    ),
+  })
+  .map(({ revision: at, placed }) => ({
+    revision: at,
+    events: placed.map(({ event }) => event),
+    positions: placed.map(({ position }) => position),
+  }))
+
 export const reply: fc.Arbitrary<Reply> = fc.oneof(
   fc.record({ kind: fc.constant('op'), op: opReply }),
   fc.record({ kind: fc.constant('done') }),
   fc.record({ kind: fc.constant('block'), first: revision, count: revision }),
   fc.record({ kind: fc.constant('resolved'), index: revision }),
+  fc.record({
+    kind: fc.constant('followed'),
+    index: revision,
+    compactRevision: revision,
+    fence: fc.record({ revision, enabled: fc.boolean() }),
+  }),
+  fc.record({ kind: fc.constant('history'), events: fc.array(placedEvents, { maxLength: 3 }), next: revision }),
   fc.record({ kind: fc.constant('voted'), vote }),
   fc.record({
     kind: fc.constant('ended'),

@@ -244,6 +244,26 @@ const REPLIES: Record<string, Reply> = {
   },
   'reply.block': { kind: 'block', first: 300, count: 5 },
   'reply.resolved': { kind: 'resolved', index: 400 },
+  'reply.followed': {
+    kind: 'followed',
+    index: 400,
+    compactRevision: 7,
+    fence: { revision: 3, enabled: true },
+  },
+  'reply.history': {
+    kind: 'history',
+    events: [
+      {
+        revision: 300,
+        positions: [0, 2],
+        events: [
+          { kind: 'put', kv, prev: null },
+          { kind: 'delete', kv, prev: kv },
+        ],
+      },
+    ],
+    next: 301,
+  },
   'reply.voted.prepared': {
     kind: 'voted',
     vote: {

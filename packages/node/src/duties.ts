@@ -11,6 +11,7 @@ import { driveChecks } from './corruptChecks.js'
 import { driveShardCompaction } from './compactShards.js'
 import { driveSwitch } from './denseSwitch.js'
 import { handOver, stepGroup } from './consensus.js'
+import { driveFollows } from './follows.js'
 import { losePatienceWithOracle } from './leaderRevisions.js'
 import { leaderNode, leads, nodeOfReplica } from './membership.js'
 import { bindCommand, driveMembership } from './membershipDuty.js'
@@ -44,6 +45,7 @@ export function doDuties(turn: Turn): void {
     driveInstall(turn, group)
     if (share.has(group)) driveMembership(turn, group)
     losePatienceWithOracle(turn, group)
+    driveFollows(turn, group)
     driveShardCompaction(turn, group)
     driveSwitch(turn, group)
     if (group.oracle !== null && group.oracle.waiting.length > 0) turn.touched.add(group)

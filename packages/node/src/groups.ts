@@ -35,6 +35,7 @@ export const emptyGroup = (
   leases: range === null ? null : createLeaseClock(),
   revisions: null,
   stamping: createStamping(),
+  follows: [],
   lockWaits: [],
   orphans: createOrphans(),
   oracle: null,

@@ -63,9 +63,9 @@ function hashAllKeys(turn: Turn, call: Call, revision: Revision): void {
 function hashStanding(turn: Turn, call: Call, at: StandsAt, revision: Revision): boolean {
   const { state } = turn
   const groups = state.shards.shards.map(({ group }) => group)
-  const shards = shardsOf(turn, { groups, merging: null })
-  if (shards === null) return false
-  const [first] = shards.machines
+  const shards = shardsOf(turn, { groups, merging: null, remote: null })
+  const first = shards?.machines[0]
+  if (shards === null || first === undefined) return false
   const { reader, view } = takeHubView(turn, { ...shards, revision: at.revision }, ALL_KEYS)
   runTask(turn, {
     group: first.group,

@@ -2,6 +2,7 @@ import { encodeReply, passesFence, type ClientRequest, type Index } from '@kvoru
 import { servesDenseReads } from '@kvorum/placement'
 import { readIndex, type ReadState } from '@kvorum/raft'
 import { answerCall, failCall, type Call } from './calls.js'
+import { serveHistory } from './follows.js'
 import { proofBegins, proofGiven, wantsProof } from './leaderRevisions.js'
 import { mayReadBefore } from './longCommands.js'
 import { renewLease } from './leases.js'
@@ -129,6 +130,11 @@ function serve(turn: Turn, group: Group, call: Call): void {
   // What it reads for was allowed when it was prepared.
   if (call.request.kind === 'transactionRead') {
     serveTransactionRead(turn, group, call, call.request)
+    return
+  }
+  // The node that asks looks after the rights of its watches.
+  if (call.request.kind === 'history') {
+    serveHistory(turn, group, call, call.request)
     return
   }
   if (isOutdated(group, call.request)) {

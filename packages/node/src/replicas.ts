@@ -14,7 +14,7 @@ import { metaOf } from './membership.js'
 import type { Retired } from './replicaRecords.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { dropTasks, runTask } from './tasks.js'
-import { suspendWatchers } from './watch/watchers.js'
+import { leaveWatchers, suspendWatchers } from './watch/watchers.js'
 
 /**
  * Which shards this node has a replica of, where the meta group's log places them.
@@ -78,6 +78,7 @@ function retire(turn: Turn, group: Group): void {
   if (id === META_GROUP || range === null) return
   note(turn, 'info', 'A replica of a shard has moved away: its rows are cleared', { group: id })
   suspendWatchers(turn, group)
+  leaveWatchers(turn, group)
   dropTasks(turn, id)
   state.groups.delete(id)
   state.unsettled.delete(group)
@@ -112,15 +113,19 @@ function sendElsewhere(turn: Turn, group: Group): void {
   const calls: Call[] = [
     ...group.proposing,
     ...group.waiting,
+    ...group.follows,
     ...reads.queued,
     ...[...reads.asked.values()].flat(),
     ...reads.confirmed.flatMap(read => read.calls),
+    ...reads.at.map(read => read.call),
   ]
   group.proposing = []
   group.waiting = []
+  group.follows = []
   reads.queued = []
   reads.asked.clear()
   reads.confirmed = []
+  reads.at = []
   for (const call of calls) if (!call.done) turn.routing.push(call)
 }
 

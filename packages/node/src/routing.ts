@@ -55,6 +55,9 @@ export function hasKeysOf(group: Group, request: ClientRequest): boolean {
       return ownsOp(range, request.op)
     case 'leaseTimeToLive':
       return request.part?.ranges.every(each => rangeCovers(range, each)) ?? true
+    case 'follow':
+    case 'history':
+      return rangeCovers(range, request.range)
     case 'resolve':
       // All keys: whatever the shard has, at the index that it answers.
       return request.ranges.every(each => isAllKeys(each) || rangeCovers(range, each))

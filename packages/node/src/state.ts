@@ -180,6 +180,8 @@ export interface Group {
   orphans: Orphans
   /** Wait for a leader they can go to. */
   waiting: Call[]
+  /** Of other nodes that follow this shard; see follows.ts. */
+  follows: Call[]
   readonly leases: LeaseClock | null
   /** Of a shard in oracle mode, while this node leads it. */
   revisions: LeaderRevisions | null

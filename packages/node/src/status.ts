@@ -68,6 +68,7 @@ function operationCounters({ operations, hub }: NodeState): Record<string, numbe
     slowWatchers: [
       ...hub.shards.values(),
       ...hub.merged.values(),
+      ...hub.remote.hubs.values(),
       ...hub.stranded.map(one => one.hub),
     ].reduce((sum, { behind }) => sum + behind.size, 0),
   }

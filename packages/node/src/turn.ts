@@ -10,6 +10,7 @@ import { settleGroup } from './settle.js'
 import { driveCompaction } from './compaction.js'
 import { loadGroups } from './create.js'
 import { doDuties } from './duties.js'
+import { driveFollows } from './follows.js'
 import { driveFlush, stored } from './flush.js'
 import { peerUp, receiveHello, receiveRefusal, receiveRefused, receiveWelcome } from './identity.js'
 import { holdState, openHolds } from './holds.js'
@@ -299,6 +300,7 @@ function settle(it: Turn): void {
       settleGroup(it, group)
       driveApply(it, group)
       driveHidden(it, group)
+      driveFollows(it, group)
       driveCompaction(it, group)
     }
   }

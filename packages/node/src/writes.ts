@@ -13,6 +13,7 @@ import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
 import { rangesOf } from './commands.js'
 import { compactShards } from './compactShards.js'
+import { queueFollow } from './follows.js'
 import { canForwardTo, forwardCall, takeBack } from './forwarding.js'
 import { noticeNoSpace, refusedByGuard } from './guard.js'
 import { hashForCall } from './hashing.js'
@@ -202,6 +203,8 @@ function groupOf(turn: Turn, call: Call): GroupId | null {
     case 'resolve':
     case 'transaction':
     case 'transactionRead':
+    case 'follow':
+    case 'history':
     case 'authFence':
       id = request.group
       break
@@ -257,7 +260,9 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
   else if (request.kind === 'oracle') queueForOracle(turn, group, call, request.ask)
-  else if (request.kind === 'transactionRead') readAt(turn, group, call, request.index)
+  else if (request.kind === 'transactionRead' || request.kind === 'history')
+    readAt(turn, group, call, request.index)
+  else if (request.kind === 'follow') queueFollow(turn, group, call)
   else if (request.kind === 'resolve') queueResolve(turn, group, call, request)
   else proposeUnlessRefused(turn, group, call)
 }
@@ -348,6 +353,8 @@ function isIdempotent(request: ClientRequest): boolean {
     case 'authFence':
     case 'oracle':
     case 'resolve':
+    case 'follow':
+    case 'history':
     case 'transaction':
     case 'transactionRead':
       return true

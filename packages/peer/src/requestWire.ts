@@ -49,6 +49,8 @@ const REQUESTS = {
   transactionRead: 41,
   oracle: 32,
   resolve: 33,
+  follow: 34,
+  history: 35,
 } as const
 /** Around a request that says by what it was allowed. */
 const WITH_AUTHORITY = 21
@@ -116,6 +118,12 @@ function bodyToWire(request: ClientRequest): Wire {
       return [kind, request.ask.kind === 'alloc' ? request.ask.count : 0]
     case 'resolve':
       return [kind, request.group, request.revision, request.ranges.map(rangeToWire)]
+    case 'follow':
+      return [kind, request.group, rangeToWire(request.range), request.after]
+    case 'history': {
+      const { group, range, index, from, to, prev, bytesMax } = request
+      return [kind, group, rangeToWire(range), index, from, to, prev, bytesMax]
+    }
     default:
       return unreachable(request)
   }
@@ -201,6 +209,24 @@ function bodyFromWire(wire: Wire): ClientRequest {
         group: groupId(number(wire[1])),
         revision: number(wire[2]),
         ranges: list(wire[3]).map(rangeFromWire),
+      }
+    case REQUESTS.follow:
+      return {
+        kind: 'follow',
+        group: groupId(number(wire[1])),
+        range: rangeFromWire(wire[2]),
+        after: number(wire[3]),
+      }
+    case REQUESTS.history:
+      return {
+        kind: 'history',
+        group: groupId(number(wire[1])),
+        range: rangeFromWire(wire[2]),
+        index: number(wire[3]),
+        from: number(wire[4]),
+        to: number(wire[5]),
+        prev: bool(wire[6]),
+        bytesMax: number(wire[7]),
       }
     default:
       throw new MalformedError(`request kind ${String(wire[0])} is not known`)

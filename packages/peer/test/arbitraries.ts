@@ -223,6 +223,17 @@ export const REQUESTS: {
     revision: position,
     ranges: fc.array(range, { maxLength: 3 }),
   }),
+  follow: fc.record({ kind: kind('follow'), group: position.map(groupId), range, after: position }),
+  history: fc.record({
+    kind: kind('history'),
+    group: position.map(groupId),
+    range,
+    index: position,
+    from: position,
+    to: position,
+    prev: flag,
+    bytesMax: position,
+  }),
 }
 
 const code: Arbitrary<ErrorCode> = fc.constantFrom(

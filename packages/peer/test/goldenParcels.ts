@@ -142,6 +142,29 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
       request: { kind: 'resolve', group: groupId(2), revision: 300, ranges: [pointRange(utf8('k'))] },
     },
   ],
+  histories: [
+    {
+      kind: 'request',
+      id: 1,
+      group: groupId(2),
+      request: { kind: 'follow', group: groupId(2), range: { start: utf8('k'), end: null }, after: 300 },
+    },
+    {
+      kind: 'request',
+      id: 2,
+      group: groupId(2),
+      request: {
+        kind: 'history',
+        group: groupId(2),
+        range: pointRange(utf8('k')),
+        index: 400,
+        from: 7,
+        to: 300,
+        prev: true,
+        bytesMax: 65_536,
+      },
+    },
+  ],
   requests: [
     {
       kind: 'request',

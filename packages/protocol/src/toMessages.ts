@@ -49,6 +49,8 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
     // Between nodes.
     case 'block':
     case 'resolved':
+    case 'followed':
+    case 'history':
     // Among nodes.
     case 'voted':
     case 'ended':

@@ -164,6 +164,8 @@ export class FakeNode implements KvNode {
       case 'authFence':
       case 'oracle':
       case 'resolve':
+      case 'follow':
+      case 'history':
       case 'transaction':
       case 'transactionRead':
       case 'barrier':

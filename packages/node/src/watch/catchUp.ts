@@ -5,6 +5,8 @@ import { runTask } from '../tasks.js'
 import { addSynced, removeWatcher, type Watcher } from './hub.js'
 import { shardsOf, takeHubView, type HubShards } from './hubState.js'
 import { hasRoom, headerAt, respond, sendEvents } from './publish.js'
+import type { RemoteReading } from './remoteHub.js'
+import { readRemote } from './remoteHistory.js'
 import { recentFrom } from './recent.js'
 
 /** Revisions in one message of catching up, as in etcd. */
@@ -47,7 +49,7 @@ function feed(
     const wanted = events.filter(({ kv }) => inRange(watcher, kv.key))
     // What was replaced at the compact revision is gone, also where it is still remembered.
     const mine = revision > shards.compactRevision ? wanted : wanted.map(event => ({ ...event, prev: null }))
-    if (mine.length > 0) sendEvents(turn, watcher, shards.revision, mine)
+    if (mine.length > 0) sendEvents(turn, watcher, Math.max(revision, shards.revision), mine)
   }
   watcher.next = next
 }
@@ -58,12 +60,17 @@ function inRange(watcher: Watcher, key: Uint8Array): boolean {
 }
 
 function readBehind(turn: Turn, shards: HubShards, watcher: Watcher): void {
+  const { remote } = watcher.shard
+  if (remote !== null) {
+    readElsewhere(turn, remote, shards, watcher)
+    return
+  }
   const { reader, view } = takeHubView(turn, shards, watcher.range)
   const { pageBytesMax } = turn.state.options.limits
   const bounds = { revisionsMax: HISTORY_REVISIONS, bytesMax: pageBytesMax }
   watcher.reading = true
   runTask(turn, {
-    group: shards.machines[0].group,
+    group: watcher.shard.groups[0]!,
     groups: watcher.shard.groups,
     view,
     step: readHistory(reader, watcher.next, shards.revision, bounds, {
@@ -86,14 +93,35 @@ function readBehind(turn: Turn, shards: HubShards, watcher: Watcher): void {
   })
 }
 
+/** Of shards whose leaders are asked. */
+function readElsewhere(turn: Turn, remote: RemoteReading, shards: HubShards, watcher: Watcher): void {
+  const { range, prevKv: prev, next: from } = watcher
+  watcher.reading = true
+  readRemote(turn, remote.shards, { range, from, to: shards.revision, prev }, (later, page) => {
+    watcher.reading = false
+    if (watcher.canceled) return
+    if (page.ok) {
+      feed(later, shardsOf(later, watcher.shard) ?? shards, watcher, page.value.events, page.value.next)
+    } else if (page.error.code === 'compacted') {
+      cancelCompacted(later, watcher, page.error.compactRevision ?? 0)
+    } else if (page.error.code === 'responseTooLarge') {
+      cancel(later, watcher, 'etcdserver: response is too large', 0)
+    }
+    later.state.hub.remote.hasNews = true
+  })
+}
+
 /** What it wants next is compacted. */
-export function cancelCompacted(turn: Turn, watcher: Watcher, compactRevision: Revision): void {
+export const cancelCompacted = (turn: Turn, watcher: Watcher, compactRevision: Revision): void =>
+  cancel(turn, watcher, '', compactRevision)
+
+function cancel(turn: Turn, watcher: Watcher, reason: string, compactRevision: Revision): void {
   removeWatcher(watcher)
   respond(turn, watcher.stream, {
     kind: 'canceled',
     header: headerAt(turn, watcher.shard.groups[0], 0),
     watchId: watcher.id,
-    reason: '',
+    reason,
     compactRevision,
   })
 }

@@ -12,6 +12,8 @@ import {
 import type { Turn } from '../state.js'
 import type { Merging } from './merging.js'
 import type { ShardNews } from './news.js'
+import type { RemoteReading } from './remoteHub.js'
+import { createRemoteWatches, type RemoteWatches } from './remoteShards.js'
 import { createRecent, type RecentEvents } from './recent.js'
 
 /**
@@ -26,6 +28,7 @@ import { createRecent, type RecentEvents } from './recent.js'
  *
  * In dense mode a hub is about one shard, and its revision is the shard's. Where the oracle gives revisions, a hub is
  * about all shards that its watchers' ranges touch, and its revision is what all of them have resolved (merged.ts).
+ * Where one of them has no replica here, all is read from the nodes that lead them (remoteHub.ts).
  */
 export interface Hub {
   readonly streams: Map<StreamId, Stream>
@@ -36,6 +39,7 @@ export interface Hub {
   /** What has happened to shards in oracle mode since the merged hubs were told. */
   readonly news: Map<GroupId, ShardNews>
   readonly asking: Asking
+  readonly remote: RemoteWatches
   /** Hubs whose watchers have to find another; they are all behind. */
   stranded: { readonly hub: ShardHub; readonly since: Millis }[]
   /** The highest revision that is known here to have been handed out by the oracle. */
@@ -59,7 +63,7 @@ export interface Stream {
   readonly id: StreamId
   readonly watchers: Map<number, Watcher>
   /** Asked for while this replica has no state: it is loading, or being replaced by a snapshot. Oldest first. */
-  waiting: WatchCreate[]
+  waiting: WaitingCreate[]
   nextWatchId: number
   /** Sent and not yet taken by the client. */
   queuedBytes: number
@@ -69,11 +73,19 @@ export interface Stream {
   progressAt: Revision | null
 }
 
+export interface WaitingCreate {
+  readonly create: WatchCreate
+  /** How often shards elsewhere had been looked at when it came. */
+  readonly looks: number
+}
+
 export interface ShardHub {
   /** In the order of their keys. */
   groups: readonly GroupId[]
   /** Null in dense mode. */
   merging: Merging | null
+  /** Null: all of the shards are here. */
+  readonly remote: RemoteReading | null
   recent: RecentEvents
   /** Synced watchers of single keys, by key. */
   readonly points: Map<string, Set<Watcher>>
@@ -106,6 +118,7 @@ export const createHub = (): Hub => ({
   merged: new Map(),
   news: new Map(),
   stranded: [],
+  remote: createRemoteWatches(),
   asking: { resolving: new Set(), again: new Map(), current: null },
   seen: 0,
 })
@@ -114,9 +127,11 @@ export const createShardHub = (
   groups: readonly GroupId[],
   revision: Revision,
   merging: Merging | null = null,
+  remote: RemoteReading | null = null,
 ): ShardHub => ({
   groups,
   merging,
+  remote,
   recent: createRecent(revision),
   points: new Map(),
   ranges: new Set(),
@@ -166,6 +181,10 @@ export const syncedWatchers = (shard: ShardHub): Watcher[] => [
   ...shard.ranges,
   ...[...shard.points.values()].flatMap(watchers => [...watchers]),
 ]
+
+/** Of a merged hub: everything at or below this was told to its watchers. */
+export const toldBy = ({ merging, remote }: Pick<ShardHub, 'merging' | 'remote'>): Revision =>
+  remote === null ? (merging?.watch.emitted ?? 0) : (remote.told ?? 0)
 
 export const isUnused = ({ points, ranges, behind }: ShardHub): boolean =>
   points.size === 0 && ranges.size === 0 && behind.size === 0

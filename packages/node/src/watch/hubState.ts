@@ -1,31 +1,39 @@
-import type { GroupId, KeyRange, Revision } from '@kvorum/model'
+import { assert, type GroupId, type KeyRange, type Revision } from '@kvorum/model'
 import type { Machine, Reader } from '@kvorum/machine'
 import { shardOfGroup } from '../groupMachine.js'
 import { takeReadView } from '../readView.js'
 import type { Turn } from '../state.js'
-import type { ShardHub } from './hub.js'
+import type { RemoteReading } from './remoteHub.js'
+import { toldBy, type ShardHub } from './hub.js'
 
 /** The shards of a hub as they are here now. */
 export interface HubShards {
-  readonly machines: readonly [Machine, ...Machine[]]
+  /** Of those that are here; none where a hub reads them from elsewhere. */
+  readonly machines: readonly Machine[]
   /** Everything up to this may be told to watchers. */
   readonly revision: Revision
   readonly compactRevision: Revision
 }
 
-/** Null: one of the shards has no state here that can be told. */
-export function shardsOf(
-  turn: Turn,
-  { groups, merging }: Pick<ShardHub, 'groups' | 'merging'>,
-): HubShards | null {
+type HubOf = Pick<ShardHub, 'groups' | 'merging' | 'remote'>
+
+/** Null: one of the shards has no state that can be told. */
+export function shardsOf(turn: Turn, hub: HubOf): HubShards | null {
+  const { groups, merging, remote } = hub
+  if (remote !== null) return remote.told === null ? null : remoteShards(remote, remote.told)
   const machines = groups.map(id => machineAt(turn, id)).filter(machine => machine !== null)
-  const [first, ...others] = machines
+  const [first] = machines
   if (first === undefined || machines.length < groups.length) return null
   return {
-    machines: [first, ...others],
-    revision: merging === null ? first.revision : merging.watch.emitted,
+    machines,
+    revision: merging === null ? first.revision : toldBy(hub),
     compactRevision: Math.max(...machines.map(({ compactRevision }) => compactRevision)),
   }
+}
+
+function remoteShards({ shards }: RemoteReading, revision: Revision): HubShards {
+  const compacted = shards.map(({ compactRevision }) => compactRevision)
+  return { machines: [], revision, compactRevision: Math.max(...compacted) }
 }
 
 function machineAt({ state }: Turn, id: GroupId): Machine | null {
@@ -43,7 +51,9 @@ export function takeHubView(
   shards: HubShards,
   range: KeyRange,
 ): { reader: Reader; view: number } {
-  const { reader, view } = takeReadView(turn, shards.machines[0])
+  const [first] = shards.machines
+  assert(first !== undefined, () => 'a history is read where its shards are')
+  const { reader, view } = takeReadView(turn, first)
   if (shards.machines.length === 1 && reader.revision === shards.revision) return { reader, view }
   const { revision, compactRevision } = shards
   return { reader: { ...reader, range, revision, compactRevision }, view }

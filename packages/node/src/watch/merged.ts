@@ -7,6 +7,7 @@ import { shardsOf } from './hubState.js'
 import { isOracleMode, leaveDense, nameOf } from './leaveDense.js'
 import { advanceMerging, loseEvents, splitMerging, takeMerged, type Merging } from './merging.js'
 import type { ShardNews } from './news.js'
+import { driveRemote, outdatedRemotes } from './remoteHub.js'
 import { placeStranded, strand } from './stranded.js'
 import { publishLost, publishParts, publishTo } from './publish.js'
 
@@ -61,9 +62,11 @@ export function driveMerged(turn: Turn): void {
     if (isUnused(one)) hub.merged.delete(name)
     else if (!one.groups.every(id => turn.state.groups.has(id))) strand(turn, name, one)
   }
+  for (const [name, one] of outdatedRemotes(turn)) strand(turn, name, one)
   placeStranded(turn)
   tellHubs(turn, new Map())
   askLeaders(turn)
+  driveRemote(turn)
 }
 
 function tellHubs(turn: Turn, upTo: ReadonlyMap<GroupId, Index>): void {

@@ -44,4 +44,4 @@ export function newsOf({ state }: Turn, group: GroupId): ShardNews {
 }
 
 /** Something came after the hubs were told; another turn is due. */
-export const hasNews = ({ hub }: NodeState): boolean => hub.news.size > 0
+export const hasNews = ({ hub }: NodeState): boolean => hub.news.size > 0 || hub.remote.hasNews

@@ -2,7 +2,7 @@ import type { Revision } from '@kvorum/model'
 import { inOracleMode } from '../membership.js'
 import type { Turn } from '../state.js'
 import { askCurrent } from './asking.js'
-import { isSynced, type ShardHub, type Stream, type Watcher } from './hub.js'
+import { isSynced, toldBy, type ShardHub, type Stream, type Watcher } from './hub.js'
 import { shardsOf } from './hubState.js'
 import type { Merging } from './merging.js'
 import { headerAt, respond } from './publish.js'
@@ -38,9 +38,10 @@ function want(watchers: readonly Watcher[], revision: Revision): void {
 }
 
 function denseProgress(turn: Turn, watchers: readonly Watcher[]): Revision | null {
-  const group = watchers[0]?.shard.groups[0] ?? turn.state.shards.shards[0]!.group
-  const hub = turn.state.hub.shards.get(group)
-  return hub === undefined ? null : (shardsOf(turn, hub)?.revision ?? null)
+  const { hub, shards } = turn.state
+  const one = watchers[0]?.shard ?? hub.shards.get(shards.shards[0]!.group)
+  // Of a shard that is elsewhere nobody here knows more, and there is nobody to be told.
+  return one === undefined ? hub.seen : (shardsOf(turn, one)?.revision ?? null)
 }
 
 /** Where all of the stream's watchers are, when that is no less than what the oracle said. */
@@ -65,11 +66,12 @@ export function notifyProgress(turn: Turn): void {
       else merged.set(shard, [...(merged.get(shard) ?? []), watcher])
     }
   }
-  for (const [{ merging }, watchers] of merged) if (merging !== null) notifyMerged(turn, merging, watchers)
+  for (const [shard, watchers] of merged)
+    if (shard.merging !== null) notifyMerged(turn, shard, shard.merging, watchers)
 }
 
 /** First the oracle is asked how far they could be; when they are there, they are told. */
-function notifyMerged(turn: Turn, merging: Merging, watchers: readonly Watcher[]): void {
+function notifyMerged(turn: Turn, shard: ShardHub, merging: Merging, watchers: readonly Watcher[]): void {
   const { progress } = merging
   if (progress === 'none') {
     merging.progress = 'asked'
@@ -79,7 +81,7 @@ function notifyMerged(turn: Turn, merging: Merging, watchers: readonly Watcher[]
     })
     return
   }
-  if (progress === 'asked' || merging.watch.emitted < progress) return
+  if (progress === 'asked' || toldBy(shard) < progress) return
   merging.progress = 'none'
   for (const watcher of watchers) tellProgress(turn, watcher)
 }

@@ -6,6 +6,7 @@ import type { Group, Turn } from '../state.js'
 import { createShardHub, type ShardHub } from './hub.js'
 import { isOracleMode, leaveDense, machineOf, nameOf } from './leaveDense.js'
 import { createMerging } from './merging.js'
+import { isRemote, remoteHub } from './remoteHub.js'
 
 /** Which shards a watch is about, and which hub is theirs. */
 
@@ -17,6 +18,7 @@ export function groupsFor({ state }: Turn, range: KeyRange): readonly GroupId[] 
 
 /** Null: no watch of these shards is possible here. */
 export function hubFor(turn: Turn, ids: readonly GroupId[]): ShardHub | null {
+  if (isRemote(turn, ids)) return remoteHub(turn, ids)
   const { hub, groups } = turn.state
   if (!ids.every(id => hub.shards.has(id))) return null
   const shards = ids.map(id => groups.get(id)).filter(group => group !== undefined)
@@ -45,7 +47,9 @@ function mergedHub(turn: Turn, groups: readonly GroupId[]): ShardHub {
 /** A replica has no state yet, but will have: refusing would end the watch for good. */
 export function hasNoState(turn: Turn, range: KeyRange): boolean {
   const { shards, groups: here } = turn.state
-  const groups = groupsFor(turn, range).map(id => here.get(id))
+  const ids = groupsFor(turn, range)
+  if (isRemote(turn, ids)) return false
+  const groups = ids.map(id => here.get(id))
   if (groups.some(group => group !== undefined && group.quarantined !== null)) return false
   return groups.some(
     group =>

@@ -1,21 +1,22 @@
 import { LIMITS } from '@kvorum/model'
 import type { Turn } from '../state.js'
-import { addBehind, removeWatcher, syncedWatchers, type ShardHub, type Watcher } from './hub.js'
+import { addBehind, removeWatcher, syncedWatchers, toldBy, type ShardHub, type Watcher } from './hub.js'
 import { headerAt, respond } from './publish.js'
 import { groupsFor, hasNoState, hubFor } from './scope.js'
 
 /**
  * Watchers of a hub that is about other shards than there are now, because a replica was replaced by a snapshot from
- * behind a split, or has left this node. They go on, from what they were told last, at the hub of the right shards, as
+ * behind a split, has left this node or come to it, or because a shard elsewhere was split. They go on, from what they were told last, at the hub of the right shards, as
  * soon as these are here.
  */
 export function strand(turn: Turn, name: string, hub: ShardHub): void {
-  const told = hub.merging?.watch.emitted ?? 0
+  const told = toldBy(hub)
   for (const watcher of syncedWatchers(hub)) {
     watcher.next = Math.max(watcher.next, told + 1)
     addBehind(watcher)
   }
-  turn.state.hub.merged.delete(name)
+  if (hub.remote === null) turn.state.hub.merged.delete(name)
+  else turn.state.hub.remote.hubs.delete(name)
   turn.state.hub.stranded.push({ hub, since: turn.now })
 }
 

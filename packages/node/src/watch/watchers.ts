@@ -14,10 +14,13 @@ import { cancelCompacted, catchUp } from './catchUp.js'
 import {
   addBehind,
   addSynced,
+  createShardHub,
+  isUnused,
   removeWatcher,
   syncedWatchers,
   type ShardHub,
   type Stream,
+  type WaitingCreate,
   type Watcher,
 } from './hub.js'
 import { shardsOf, type HubShards } from './hubState.js'
@@ -26,6 +29,7 @@ import { groupsFor, hasNoState, hubFor } from './scope.js'
 import { answerProgress, askProgress } from './progress.js'
 import { headerAt, respond } from './publish.js'
 import { createRecent } from './recent.js'
+import { areHeard, heardOf, isRemote, passesFences } from './remoteHub.js'
 
 /** In texts that etcd's clients know. */
 const REFUSALS = {
@@ -69,8 +73,10 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
   if (stream === undefined) return
   switch (request.kind) {
     case 'create':
-      if (mustWait(turn, stream, request.create)) stream.waiting.push(request.create)
-      else createWatcher(turn, stream, request.create)
+      if (mustWait(turn, stream, request.create)) {
+        const { looks } = turn.state.hub.remote
+        stream.waiting.push({ create: request.create, looks })
+      } else createWatcher(turn, stream, request.create)
       return
     case 'cancel':
       cancelWatcher(turn, stream, request.watchId, request.reason ?? '')
@@ -84,13 +90,19 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
 function mustWait(turn: Turn, stream: Stream, create: WatchCreate): boolean {
   const { waiting, watchers } = stream
   if (waiting.length + watchers.size >= LIMITS.watchersPerStreamMax) return false
-  return waiting.length > 0 || hasNoState(turn, create.range)
+  return waiting.length > 0 || hasNoState(turn, create.range) || isRemote(turn, groupsFor(turn, create.range))
 }
 
 function createWaiting(turn: Turn, stream: Stream): void {
-  const ready = stream.waiting.findIndex(create => hasNoState(turn, create.range))
-  const creates = stream.waiting.splice(0, ready < 0 ? stream.waiting.length : ready)
-  for (const create of creates) createWatcher(turn, stream, create)
+  const unready = stream.waiting.findIndex(each => !isReady(turn, each))
+  const ready = stream.waiting.splice(0, unready < 0 ? stream.waiting.length : unready)
+  for (const { create } of ready) createWatcher(turn, stream, create)
+}
+
+function isReady(turn: Turn, { create, looks }: WaitingCreate): boolean {
+  if (hasNoState(turn, create.range)) return false
+  const groups = groupsFor(turn, create.range)
+  return !isRemote(turn, groups) || areHeard(turn, groups, looks)
 }
 
 function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
@@ -99,6 +111,7 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
   const shards = hub === null ? null : shardsOf(turn, hub)
   const now = hub === null || shards === null ? 0 : revisionNow(turn, hub, shards)
   const header = headerAt(turn, groups[0], now)
+  const areAllowed = (one: ShardHub): boolean => one.remote === null || passesFences(turn, groups, create)
   const refuse = ({ reason, code }: WatchRefusal, compactRevision: Revision = 0): void =>
     respond(turn, stream, { kind: 'refused', header, watchId: -1, reason, code, compactRevision })
   if (create.refusal !== undefined) return refuse(create.refusal)
@@ -106,7 +119,8 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
   if (create.watchId !== 0 && stream.watchers.has(create.watchId)) return refuse(REFUSALS.duplicateId)
   if (hub === null || shards === null) return refuse(REFUSALS.noLeader)
   // A shard knows of newer users and roles than those by which the watch was allowed.
-  if (!shards.machines.every(({ authFence }) => passesFence(authFence, create.authRevision ?? null)))
+  const fences = shards.machines.map(({ authFence }) => authFence)
+  if (!fences.every(fence => passesFence(fence, create.authRevision ?? null)) || !areAllowed(hub))
     return refuse(REFUSALS.outdated)
   if (stream.watchers.size >= LIMITS.watchersPerStreamMax) return refuse(REFUSALS.tooMany)
   if (create.startRevision < 0) return refuse(REFUSALS.compacted, shards.compactRevision)
@@ -139,12 +153,14 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
  * written from now on comes behind it.
  */
 function revisionNow(
-  { state }: Turn,
+  turn: Turn,
   hub: ShardHub,
   { machines, revision, compactRevision }: HubShards,
 ): Revision {
   if (hub.merging === null) return revision
-  return Math.max(state.hub.seen, revision, compactRevision, ...machines.map(machine => machine.revision))
+  if (hub.remote !== null)
+    return Math.max(turn.state.hub.seen, revision, compactRevision, heardOf(hub.remote))
+  return Math.max(turn.state.hub.seen, revision, compactRevision, ...machines.map(machine => machine.revision))
 }
 
 function freeWatchId(stream: Stream): number {
@@ -163,11 +179,12 @@ function cancelWatcher(turn: Turn, stream: Stream, watchId: number, reason: stri
 
 /** Feeds those who are behind, and answers who asked how far they are. Called once a turn. */
 export function driveWatchers(turn: Turn): void {
-  const { streams, shards, merged, stranded } = turn.state.hub
+  const { streams, shards, merged, stranded, remote } = turn.state.hub
   for (const stream of streams.values()) if (stream.waiting.length > 0) createWaiting(turn, stream)
-  if (merged.size > 0 || stranded.length > 0) driveMerged(turn)
+  if (merged.size > 0 || stranded.length > 0 || remote.shards.size > 0) driveMerged(turn)
   if (streams.size > 0) for (const hub of shards.values()) feedBehind(turn, hub)
   for (const hub of merged.values()) feedBehind(turn, hub)
+  for (const hub of remote.hubs.values()) feedBehind(turn, hub)
   for (const stream of streams.values()) if (stream.progressAsked) answerProgress(turn, stream)
 }
 
@@ -187,6 +204,15 @@ export function suspendWatchers(turn: Turn, group: Group): void {
     watcher.next = Math.max(watcher.next, shard.revision + 1)
     addBehind(watcher)
   }
+}
+
+/** The replica has left this node: who watches it goes on with the shard where it is. */
+export function leaveWatchers(turn: Turn, { id }: Group): void {
+  const { hub } = turn.state
+  const dense = hub.shards.get(id)
+  if (dense === undefined || isUnused(dense)) return
+  hub.stranded.push({ hub: dense, since: turn.now })
+  hub.shards.set(id, createShardHub([id], 0))
 }
 
 /** The shard has a new state: what happened in between is read from its history. */
