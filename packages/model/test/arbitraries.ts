@@ -214,7 +214,11 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
     compactRevision: revision,
     fence: fc.record({ revision, enabled: fc.boolean() }),
   }),
-  fc.record({ kind: fc.constant('history'), events: fc.array(placedEvents, { maxLength: 3 }), next: revision }),
+  fc.record({
+    kind: fc.constant('history'),
+    events: fc.array(placedEvents, { maxLength: 3 }),
+    next: revision,
+  }),
   fc.record({ kind: fc.constant('voted'), vote }),
   fc.record({
     kind: fc.constant('ended'),

@@ -34,7 +34,8 @@ const watch = (node: MiniNode, id: number, create: Partial<WatchCreate> = {}): v
   node.watch(id, { kind: 'create', create: { ...PLAIN, watchId: id, ...create } })
 
 const told = (node: MiniNode, id: number) => node.watched.filter(({ watchId }) => watchId === id)
-const isCreated = (node: MiniNode, id: number): boolean => told(node, id).some(({ kind }) => kind === 'created')
+const isCreated = (node: MiniNode, id: number): boolean =>
+  told(node, id).some(({ kind }) => kind === 'created')
 
 /** What a watch was told, as "revision key=value". */
 const seen = (node: MiniNode, id: number): string[] =>
@@ -79,7 +80,8 @@ class Load {
     for (const { node, id, text } of this.#asked) {
       const result = node.results.get(id)!
       if (!result.ok) unsure.add(text)
-      else sure.push({ revision: result.value.header.revision, line: `${result.value.header.revision} ${text}` })
+      else
+        sure.push({ revision: result.value.header.revision, line: `${result.value.header.revision} ${text}` })
     }
     return { sure: sure.sort((a, b) => a.revision - b.revision).map(({ line }) => line), unsure }
   }
@@ -94,13 +96,18 @@ function checkAll(tt: Test, cluster: MiniCluster, id: number, load: Load): void 
     cluster.until(() => sure.every(line => seen(node, id).includes(line)), 20_000)
     const lines = seen(node, id)
     const revisions = lines.map(revisionOf)
-    tt.strictSame(revisions, [...new Set(revisions)].sort((a, b) => a - b), `${node.id}: once each, in order`)
+    tt.strictSame(
+      revisions,
+      [...new Set(revisions)].sort((a, b) => a - b),
+      `${node.id}: once each, in order`,
+    )
     const more = lines.filter(line => !sure.includes(line))
-    tt.ok(more.every(line => unsure.has(line.slice(line.indexOf(' ') + 1))), `${node.id}: nothing invented`)
+    tt.ok(
+      more.every(line => unsure.has(line.slice(line.indexOf(' ') + 1))),
+      `${node.id}: nothing invented`,
+    )
   }
 }
-
-
 
 const meta = (cluster: MiniCluster, command: MetaCommand) =>
   cluster.ask(cluster.nodes[0]!, { kind: 'meta', command: encodeMetaCommand(command) })
@@ -281,7 +288,10 @@ t.test('a shard elsewhere is split under load', async t => {
   watchAll(cluster, 3, { startRevision: 1 })
   checkAll(t, cluster, 3, load)
   for (const node of cluster.nodes) {
-    t.same(seen(node, 2), seen(node, 1).filter(line => / [ck]=/.test(line)))
+    t.same(
+      seen(node, 2),
+      seen(node, 1).filter(line => / [ck]=/.test(line)),
+    )
     for (const id of begun) {
       const all = seen(node, 1).filter(line => id % 2 !== 0 || line.includes(' k='))
       cluster.until(() => seen(node, id).length >= all.length)
@@ -299,7 +309,11 @@ t.test('replicas move onto nodes and off them under load', async t => {
   const load = new Load(cluster)
   load.write()
   let before = holders(cluster, 1)
-  for (const nodes of [[3, 4, 5], [1, 2, 5], [1, 2, 3]]) {
+  for (const nodes of [
+    [3, 4, 5],
+    [1, 2, 5],
+    [1, 2, 3],
+  ]) {
     const command: MetaCommand = {
       kind: 'placeShard',
       group: groupId(1),
@@ -313,53 +327,66 @@ t.test('replicas move onto nodes and off them under load', async t => {
     let rounds = 0
     cluster.until(() => {
       if (cluster.now % 10 === 0 && rounds++ < 8) load.write()
-      return (
-        holders(cluster, 1).join() === nodes.join() && cluster.nodes.every(node => placeAt(node).settled)
-      )
+      return holders(cluster, 1).join() === nodes.join() && cluster.nodes.every(node => placeAt(node).settled)
     }, 60_000)
     before = nodes
   }
   load.write()
   checkAll(t, cluster, 1, load)
-  for (const node of cluster.nodes) t.same(seen(node, 2), seen(node, 1).filter(line => line.includes(' k=')))
-})
-
-t.test('a shard of its own revisions is watched from everywhere, also when its replica moves away', async t => {
-  const cluster = five({ oracle: false })
-  watchAll(cluster, 1, { range: HALVES[0]! })
-  allCreated(cluster, 1)
-  const load = new Load(cluster, ['a', 'c', 'k'])
-  load.write()
-  const before = holders(cluster, 1)
-  const nodes = [3, 4, 5]
-  const command: MetaCommand = {
-    kind: 'placeShard',
-    group: groupId(1),
-    before: before.map(each => nodeId(BigInt(each))),
-    nodes: nodes.map(each => nodeId(BigInt(each))),
-    override: false,
-  }
-  t.equal(reply(meta(cluster, command)).kind, 'done')
-  cluster.until(() => holders(cluster, 1).join() === nodes.join(), 60_000)
-  load.write()
-  checkAll(t, cluster, 1, load)
-  for (const node of cluster.nodes) node.watch(1, { kind: 'progress' })
-  const revision = revisionOf(load.ended().sure.at(-1)!)
   for (const node of cluster.nodes)
-    cluster.until(() => (node.watched.findLast(({ kind }) => kind === 'progress')?.header.revision ?? 0) >= revision)
-  t.equal(cluster.nodes.filter(isRemoteAt).length, 2)
+    t.same(
+      seen(node, 2),
+      seen(node, 1).filter(line => line.includes(' k=')),
+    )
 })
 
-t.test('a watch that was allowed by older users and roles than a shard elsewhere knows is refused', async t => {
-  const cluster = five()
-  const fence = { revision: 5, enabled: true }
-  for (const group of [1, 2])
-    t.ok(cluster.ask(cluster.nodes[0]!, { kind: 'authFence', group: groupId(group), fence }).ok)
-  watchAll(cluster, 1, { authRevision: 4, watchId: 1 })
-  watchAll(cluster, 2, { authRevision: 5, watchId: 2 })
-  for (const node of cluster.nodes) {
-    cluster.until(() => node.watched.some(({ kind }) => kind === 'refused'))
-    t.match(node.watched.find(({ kind }) => kind === 'refused'), { code: 'authOutdated' })
-    cluster.until(() => isCreated(node, 2))
-  }
-})
+t.test(
+  'a shard of its own revisions is watched from everywhere, also when its replica moves away',
+  async t => {
+    const cluster = five({ oracle: false })
+    watchAll(cluster, 1, { range: HALVES[0]! })
+    allCreated(cluster, 1)
+    const load = new Load(cluster, ['a', 'c', 'k'])
+    load.write()
+    const before = holders(cluster, 1)
+    const nodes = [3, 4, 5]
+    const command: MetaCommand = {
+      kind: 'placeShard',
+      group: groupId(1),
+      before: before.map(each => nodeId(BigInt(each))),
+      nodes: nodes.map(each => nodeId(BigInt(each))),
+      override: false,
+    }
+    t.equal(reply(meta(cluster, command)).kind, 'done')
+    cluster.until(() => holders(cluster, 1).join() === nodes.join(), 60_000)
+    load.write()
+    checkAll(t, cluster, 1, load)
+    for (const node of cluster.nodes) node.watch(1, { kind: 'progress' })
+    const revision = revisionOf(load.ended().sure.at(-1)!)
+    for (const node of cluster.nodes)
+      cluster.until(
+        () => (node.watched.findLast(({ kind }) => kind === 'progress')?.header.revision ?? 0) >= revision,
+      )
+    t.equal(cluster.nodes.filter(isRemoteAt).length, 2)
+  },
+)
+
+t.test(
+  'a watch that was allowed by older users and roles than a shard elsewhere knows is refused',
+  async t => {
+    const cluster = five()
+    const fence = { revision: 5, enabled: true }
+    for (const group of [1, 2])
+      t.ok(cluster.ask(cluster.nodes[0]!, { kind: 'authFence', group: groupId(group), fence }).ok)
+    watchAll(cluster, 1, { authRevision: 4, watchId: 1 })
+    watchAll(cluster, 2, { authRevision: 5, watchId: 2 })
+    for (const node of cluster.nodes) {
+      cluster.until(() => node.watched.some(({ kind }) => kind === 'refused'))
+      t.match(
+        node.watched.find(({ kind }) => kind === 'refused'),
+        { code: 'authOutdated' },
+      )
+      cluster.until(() => isCreated(node, 2))
+    }
+  },
+)

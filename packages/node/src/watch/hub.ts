@@ -13,7 +13,7 @@ import type { Turn } from '../state.js'
 import type { Merging } from './merging.js'
 import type { ShardNews } from './news.js'
 import type { RemoteReading } from './remoteHub.js'
-import { createRemoteWatches, type RemoteWatches } from './remoteShards.js'
+import type { RemoteWatches } from './remoteShards.js'
 import { createRecent, type RecentEvents } from './recent.js'
 
 /**
@@ -118,7 +118,7 @@ export const createHub = (): Hub => ({
   merged: new Map(),
   news: new Map(),
   stranded: [],
-  remote: createRemoteWatches(),
+  remote: { shards: new Map(), hubs: new Map(), looks: 0, hasNews: false },
   asking: { resolving: new Set(), again: new Map(), current: null },
   seen: 0,
 })

@@ -1,4 +1,11 @@
-import { ALL_KEYS, passesFence, type GroupId, type Millis, type Revision, type WatchCreate } from '@kvorum/model'
+import {
+  ALL_KEYS,
+  passesFence,
+  type GroupId,
+  type Millis,
+  type Revision,
+  type WatchCreate,
+} from '@kvorum/model'
 import { isUnchecked } from '../checking.js'
 import { shardOfGroup } from '../groupMachine.js'
 import { isElsewhere } from '../remotes.js'

@@ -48,13 +48,6 @@ export interface RemoteShard {
 /** `follow` waits at the shard until something happens; `look` does not. */
 type Question = 'follow' | 'look' | 'resolve'
 
-export const createRemoteWatches = (): RemoteWatches => ({
-  shards: new Map(),
-  hubs: new Map(),
-  looks: 0,
-  hasNews: false,
-})
-
 /** Null: the map has no such shard. */
 export function remoteShard(turn: Turn, id: GroupId): RemoteShard | null {
   const { shards } = turn.state.hub.remote

@@ -160,7 +160,12 @@ function revisionNow(
   if (hub.merging === null) return revision
   if (hub.remote !== null)
     return Math.max(turn.state.hub.seen, revision, compactRevision, heardOf(hub.remote))
-  return Math.max(turn.state.hub.seen, revision, compactRevision, ...machines.map(machine => machine.revision))
+  return Math.max(
+    turn.state.hub.seen,
+    revision,
+    compactRevision,
+    ...machines.map(machine => machine.revision),
+  )
 }
 
 function freeWatchId(stream: Stream): number {
