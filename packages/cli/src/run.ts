@@ -69,7 +69,8 @@ function unknown(io: Io, first: string, second: string): number {
   return MISUSED
 }
 
-const row = ({ name, summary }: Command): string => `  ${name.padEnd(18)}${summary}\n`
+const NAME_WIDTH = 2 + Math.max(...COMMANDS.map(({ name }) => name.length))
+const row = ({ name, summary }: Command): string => `  ${name.padEnd(NAME_WIDTH)}${summary}\n`
 
 const overview = (): string =>
   `Usage: kvorum <command> [arguments] [flags]

@@ -1,4 +1,4 @@
-import { LIMITS, type GroupId, type Index, type Revision } from '@kvorum/model'
+import { LIMITS, type GroupId, type Index, type Millis, type Revision } from '@kvorum/model'
 import { hasUnchecked } from './checking.js'
 import { inOracleMode } from './membership.js'
 import { standAtCurrent } from './standing.js'
@@ -15,6 +15,8 @@ export interface Hold {
   readonly wanted: ReadonlyMap<GroupId, Index>
   /** Of the state only what was written up to here is whole; null: there is one shard, and all of it is. */
   readonly revision: Revision | null
+  /** Who asks is told by then that it cannot be had. */
+  readonly due: Millis
 }
 
 export function holdState(turn: Turn, id: number): void {
@@ -36,7 +38,8 @@ function hold(turn: Turn, id: number, revision: Revision | null): void {
     return
   }
   const wanted = new Map(groups.map(group => [group.id, group.machine.applied]))
-  state.holds = [...state.holds, { id, wanted, revision }]
+  const due = turn.now + LIMITS.standMsMax
+  state.holds = [...state.holds, { id, wanted, revision, due }]
 }
 
 const isUsable = ({ raft, quarantined, machine }: Group): boolean =>
@@ -45,7 +48,11 @@ const isUsable = ({ raft, quarantined, machine }: Group): boolean =>
 /** To be called before the next batch is handed to the store. */
 export function openHolds(turn: Turn): void {
   const { state } = turn
-  if (state.holds.length === 0 || state.flushing.out !== null) return
+  if (state.holds.length === 0) return
+  for (const { id, revision, due } of state.holds)
+    if (turn.now >= due) turn.out.holds.push({ id, view: null, revision })
+  state.holds = state.holds.filter(({ due }) => turn.now < due)
+  if (state.flushing.out !== null) return
   const [open, waiting]: [Hold[], Hold[]] = [[], []]
   for (const hold of state.holds) (isReached(turn, hold) ? open : waiting).push(hold)
   state.holds = waiting

@@ -247,6 +247,8 @@ function installed(turn: Turn, group: Group, meta: SnapshotMeta, before: KeyRang
   machine.installing = false
   machine.config ??= { index: meta.index, value: meta.config }
   group.durableApplied = machine.applied
+  // All of it is in the store, though no batch of this group's may follow for long.
+  turn.state.flushing.flushed.set(group.id, { applied: machine.applied, whole: true })
   turn.state.counters.snapshotsInstalled++
   if (machine.meta !== null) {
     mapApplied(turn.state, machine.meta.shards)

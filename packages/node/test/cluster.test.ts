@@ -118,6 +118,10 @@ t.test('a follower behind the purged log gets a snapshot and goes on', async t =
   cluster.until(() => (node.state.groups.get(1 as GroupId)?.raft?.base.index ?? 0) > 50)
   lagging.up = true
   cluster.until(() => lagging.state.counters.snapshotsInstalled > 0, 60_000)
+  // Nothing more is written: what it got is whole, and may be read as a file or sent on.
+  lagging.put({ kind: 'holdState', id: 1 })
+  cluster.until(() => lagging.held.length === 1, 5_000)
+  t.type(lagging.held[0]!.view, 'number')
   cluster.ask(node, put('last', 'one'))
   cluster.until(() =>
     cluster.nodes.every(n => n.state.groups.get(1 as GroupId)?.machine.shard?.revision === 102),

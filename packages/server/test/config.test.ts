@@ -267,6 +267,16 @@ t.test('a file alone: everything else is ignored, and that is said', async t => 
     'unknown.yaml': 'nmae: x',
     'deep.yaml': 'name: {a: 1}',
     'wrong.yaml': 'heartbeat-interval: x',
+    'tls.yaml': [
+      'listen-client-urls: https://127.0.0.1:1',
+      'client-transport-security:',
+      '  cert-file: c.pem',
+      '  key-file: c.key',
+      '  client-cert-auth: true',
+      '  trusted-ca-file: ca.pem',
+      'peer-transport-security:',
+    ].join('\n'),
+    'section.yaml': 'peer-transport-security: {cert-fiel: x}',
   }
   const outcome = run(['--config-file=c.yaml', '--name=ignored'], {
     files,
@@ -283,6 +293,11 @@ t.test('a file alone: everything else is ignored, and that is said', async t => 
   t.match(refused('bad.yaml'), /^The configuration file bad\.yaml is not valid YAML: /)
   t.match(refused('list.yaml'), /must hold a mapping/)
   t.match(refused('unknown.yaml'), /has the unknown setting "nmae"\.$/)
+  const { clientTls, peerTls } = run(['--config-file=tls.yaml'], { files }).config
+  const certificate = { kind: 'files', certFile: 'c.pem', keyFile: 'c.key' }
+  t.match(clientTls, { certificate, caFile: 'ca.pem' }, 'as etcd writes it')
+  t.equal(peerTls, null)
+  t.match(refused('section.yaml'), /has the unknown setting "peer-transport-security\.cert-fiel"\.$/)
   t.match(refused('deep.yaml'), /gives "name" something that is neither a value nor a list/)
   t.match(refused('wrong.yaml'), /^--heartbeat-interval must be a whole number/)
 })

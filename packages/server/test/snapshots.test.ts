@@ -24,8 +24,8 @@ t.test('only so many are made at a time, and a place is free again when one has 
   const first = [snapshots.make(NEVER), snapshots.make(NEVER)]
   t.match(await snapshots.make(NEVER), { ok: false, error: { code: 'tooManyRequests' } })
   release()
-  for (const made of first) t.match(await made, { ok: false, error: { code: 'stopped' } })
-  t.match(await snapshots.make(NEVER), { ok: false, error: { code: 'stopped' } })
+  for (const made of first) t.match(await made, { ok: false, error: { code: 'timeout' } })
+  t.match(await snapshots.make(NEVER), { ok: false, error: { code: 'timeout' } })
   node.answer = () => Promise.reject(new Error('as it should not'))
   for (let i = 0; i < 3; i++) {
     t.match(await snapshots.make(NEVER), { ok: false, error: { code: 'internal' } })

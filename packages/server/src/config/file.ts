@@ -4,8 +4,9 @@ import { flagNamed, type FlagName } from './flags.js'
 import type { RawSettings } from './argv.js'
 
 /**
- * The settings of a YAML file: a mapping from flag names to scalars or lists of scalars. A key that is not
- * known is refused: a setting that nobody reads is a mistake its author should hear of.
+ * The settings of a YAML file: a mapping from flag names to scalars or lists of scalars, and the two sections that
+ * etcd's files have for certificates. A key that is not known is refused: a setting that nobody reads is a mistake its
+ * author should hear of.
  */
 export function parseConfigFile(source: string): Parsed<RawSettings> {
   const document = parseDocument(source, { schema: 'core', prettyErrors: true })
@@ -16,14 +17,40 @@ export function parseConfigFile(source: string): Parsed<RawSettings> {
   if (content === null || content === undefined) return accepted(settings)
   if (typeof content !== 'object' || Array.isArray(content))
     return rejected('must hold a mapping from setting names to values.')
-  for (const [key, value] of Object.entries(content)) {
-    const name = flagNamed(key)
+  for (const { key, flag, value } of entriesOf(content)) {
+    const name = flagNamed(flag)
     if (name === null || name === 'config-file') return rejected(`has the unknown setting "${key}".`)
     const written = scalarText(value)
     if (written === null) return rejected(`gives "${key}" something that is neither a value nor a list.`)
     settings.set(name, written)
   }
   return accepted(settings)
+}
+
+/** Sections of etcd's files, and how the flags begin whose names go on as the section's keys do. */
+const SECTIONS: ReadonlyMap<string, string> = new Map([
+  ['client-transport-security', ''],
+  ['peer-transport-security', 'peer-'],
+])
+
+interface Entry {
+  /** As the author knows it. */
+  readonly key: string
+  readonly flag: string
+  readonly value: unknown
+}
+
+function entriesOf(content: object): Entry[] {
+  return Object.entries(content).flatMap(([key, value]): Entry[] => {
+    const prefix = SECTIONS.get(key)
+    if (prefix === undefined || typeof value !== 'object' || Array.isArray(value))
+      return [{ key, flag: key, value: value as unknown }]
+    return Object.entries((value ?? {}) as object).map(([name, inner]: [string, unknown]) => ({
+      key: `${key}.${name}`,
+      flag: prefix + name,
+      value: inner,
+    }))
+  })
 }
 
 function scalarText(value: unknown): string | null {

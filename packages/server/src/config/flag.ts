@@ -42,7 +42,7 @@ export function choice<const Value extends string>(
     parse: given => {
       const value = values.find(candidate => candidate === given)
       return value === undefined
-        ? rejected(`must be one of ${values.join(', ')}, not "${given}"`)
+        ? rejected(`must be one of ${values.filter(name => name !== '').join(', ')}, not "${given}"`)
         : accepted(value)
     },
   }

@@ -75,7 +75,7 @@ export class Snapshots {
   async #build(directory: string, signal: AbortSignal): Promise<Result<SnapshotFile>> {
     if ((await this.#freeBytes(this.#folder)) < this.#node.status().diskBytes + SPARE_BYTES) return NO_ROOM
     const held = await this.#node.holdState()
-    if (held === null) return refuse(this.#node.status().problems.length > 0 ? 'quarantined' : 'stopped')
+    if (held === null) return refuse(this.#node.status().problems.length > 0 ? 'quarantined' : 'timeout')
     try {
       await mkdir(directory, { mode: 0o700 })
       return ok(await buildSnapshot(held, directory, signal))
