@@ -110,7 +110,8 @@ export type RequestBody =
     }
   /**
    * From nodes only: what a shard's part of an operation at `revision` answers, whose branches are chosen. To be asked
-   * while the shard holds its locks, of a replica that has applied `index`.
+   * while the shard holds its locks, of a replica that has applied `index`. `ranges`: where it lies, which is all in
+   * one shard; one that has been split since says so.
    */
   | {
       readonly kind: 'transactionRead'
@@ -119,6 +120,7 @@ export type RequestBody =
       readonly revision: Revision
       readonly branches: readonly boolean[]
       readonly work: Uint8Array
+      readonly ranges: readonly KeyRange[]
     }
   /** The leadership of the group (absent: of the cluster) goes to this member. Only its present leader does it. */
   | { readonly kind: 'moveLeader'; readonly to: NodeId; readonly group?: GroupId }

@@ -127,17 +127,13 @@ function serve(turn: Turn, group: Group, call: Call): void {
     failCall(turn, call, 'quarantined', 'notApplied', group.quarantined)
     return
   }
-  // What it reads for was allowed when it was prepared.
-  if (call.request.kind === 'transactionRead') {
-    serveTransactionRead(turn, group, call, call.request)
-    return
-  }
   // The node that asks looks after the rights of its watches.
   if (call.request.kind === 'history') {
     serveHistory(turn, group, call, call.request)
     return
   }
-  if (isOutdated(group, call.request)) {
+  // What the part of a transaction is read for was allowed when it was prepared.
+  if (call.request.kind !== 'transactionRead' && isOutdated(group, call.request)) {
     failCall(turn, call, 'authOutdated')
     return
   }
@@ -146,6 +142,9 @@ function serve(turn: Turn, group: Group, call: Call): void {
     return
   }
   switch (call.request.kind) {
+    case 'transactionRead':
+      serveTransactionRead(turn, group, call, call.request)
+      return
     case 'read':
       // The switch came in front of this read: the shard's last revision says nothing of other shards.
       if (call.request.at === undefined && !servesDenseReads(group.machine.revisions.mode))

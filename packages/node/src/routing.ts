@@ -58,6 +58,8 @@ export function hasKeysOf(group: Group, request: ClientRequest): boolean {
     case 'follow':
     case 'history':
       return rangeCovers(range, request.range)
+    case 'transactionRead':
+      return request.ranges.every(each => rangeCovers(range, each))
     case 'resolve':
       // All keys: whatever the shard has, at the index that it answers.
       return request.ranges.every(each => isAllKeys(each) || rangeCovers(range, each))

@@ -17,6 +17,7 @@ import {
   type TxnOp,
   type TxnReply,
 } from '@kvorum/model'
+import { encodeMetaCommand } from '@kvorum/placement'
 import { rangesOf } from '#src/commands.js'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
 import { ALL, get, pairs, put, reply } from './requests.js'
@@ -189,6 +190,37 @@ void t.test('transactions that meet do not wait for each other for ever, and non
   const [one, ...others] = cluster.nodes.map(node => read(cluster, node).join())
   t.ok(others.every(other => other === one))
 })
+
+void t.test(
+  'a shard is split while a transaction is under way: it answers for the keys of both halves',
+  async t => {
+    for (let wait = 4; wait < 12; wait++) {
+      const cluster = started()
+      const [node, other] = cluster.nodes as [MiniNode, MiniNode]
+      const keys = ['a', 'c', 'e', 'g', 'k', 'r', 'z']
+      for (const key of keys) cluster.ask(node, put(key, 'old'))
+      const op = txn([], [deleteOp('c', 'l', true), rangeAll])
+      const split = encodeMetaCommand({ kind: 'splitShard', at: utf8('d'), group: null })
+      const begun = other.request({ kind: 'meta', command: split })
+      cluster.run(wait)
+      const { responses } = txnIn(cluster.ask(node, write(op)))
+      const gone = responses[0] as DeleteReply
+      const seen = responses[1] as RangeReply
+      const names = (kvs: RangeReply['kvs']): string[] => kvs.map(({ key }) => Buffer.from(key).toString())
+      t.strictSame(names(gone.prevs), ['c', 'e', 'g', 'k'], `${wait} ms after the split was asked for`)
+      t.strictSame(names(seen.kvs), ['a', 'r', 'z'])
+      const puts = txnIn(
+        cluster.ask(other, write(txn([], [putOp('a', '2', true), putOp('f', '2'), putOp('r', '2')]))),
+      )
+      t.match(puts.responses[0], { kind: 'put', prev: {} })
+      cluster.until(() => other.results.has(begun) && locks(cluster) === 0)
+      t.strictSame(
+        read(cluster, node).map(pair => pair.split('@')[0]),
+        ['a=2', 'f=2', 'r=2', 'z=old'],
+      )
+    }
+  },
+)
 
 void t.test('a coordinator that dies leaves nothing locked', async t => {
   for (let patience = 0; patience < 24; patience += 2) {

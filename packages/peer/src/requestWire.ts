@@ -111,7 +111,15 @@ function bodyToWire(request: ClientRequest): Wire {
     case 'transaction':
       return [kind, request.group, request.command]
     case 'transactionRead':
-      return [kind, request.group, request.index, request.revision, request.branches, request.work]
+      return [
+        kind,
+        request.group,
+        request.index,
+        request.revision,
+        request.branches,
+        request.work,
+        request.ranges.map(rangeToWire),
+      ]
     case 'hashKv':
       return [kind, request.revision]
     case 'oracle':
@@ -196,6 +204,7 @@ function bodyFromWire(wire: Wire): ClientRequest {
         revision: number(wire[3]),
         branches: list(wire[4]).map(bool),
         work: bytes(wire[5]),
+        ranges: list(wire[6]).map(rangeFromWire),
       }
     case REQUESTS.hashKv:
       return { kind: 'hashKv', revision: number(wire[1]) }

@@ -216,6 +216,7 @@ export const REQUESTS: {
     revision: position,
     branches: fc.array(flag, { maxLength: 3 }),
     work: bytes,
+    ranges: fc.array(range, { maxLength: 3 }),
   }),
   resolve: fc.record({
     kind: kind('resolve'),

@@ -124,6 +124,7 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
         revision: 7,
         branches: [true, false],
         work: Uint8Array.of(1),
+        ranges: [{ start: utf8('a'), end: utf8('c') }],
       },
     },
   ],

@@ -14,6 +14,7 @@ import {
   type ClientResult,
   type ErrorCode,
   type GroupId,
+  type KeyRange,
   type KvError,
   type Millis,
   type Op,
@@ -107,7 +108,7 @@ function tryOnce(turn: Turn, work: ClientTransaction): void {
     const bytes = encodeWork(share)
     const prepare = { id, age, primary: primary!, participants, locks, work: bytes }
     const encoded = encodeShardCommand({ kind: 'prepare', prepare, after: 0, endedBelow }, header)
-    return [group, newPart(group, encoded, bytes)]
+    return [group, newPart(group, locks, encoded, bytes)]
   })
   const { coordinator, orders } = beginTransaction(id, age, participants)
   const running: Running = {
@@ -123,8 +124,14 @@ function tryOnce(turn: Turn, work: ClientTransaction): void {
   carryOut(turn, running, orders)
 }
 
-const newPart = (group: GroupId, prepare: Uint8Array, work: Uint8Array): RunningPart => ({
+const newPart = (
+  group: GroupId,
+  ranges: readonly KeyRange[],
+  prepare: Uint8Array,
+  work: Uint8Array,
+): RunningPart => ({
   group,
+  ranges,
   prepare,
   work,
   judgement: null,
@@ -259,12 +266,15 @@ function asksForData(op: Op): boolean {
   return op.kind !== 'put' || op.prevKv
 }
 
-/** Before the decision, under the locks: an answer that cannot be given is a reason not to commit. */
+/**
+ * Before the decision, under the locks: an answer that cannot be given is a reason not to commit. A shard that was split
+ * since it prepared has only a part of the keys: the transaction is tried again by the new map.
+ */
 function readPart(turn: Turn, running: Running, part: RunningPart): void {
   const { chosen } = running
   assert(chosen !== null, () => 'nothing is read before it is known at which revision')
-  const { group, index, work } = part
-  ask(turn, group, { kind: 'transactionRead', group, index, work, ...chosen }, (later, result) => {
+  const { group, index, work, ranges } = part
+  ask(turn, group, { kind: 'transactionRead', group, index, work, ranges, ...chosen }, (later, result) => {
     const reply = result.ok ? decodeReply(result.value.body) : null
     if (reply?.kind !== 'part') {
       refused(later, running, result.ok ? refuse('internal').error : result.error)
@@ -341,6 +351,7 @@ function replyTo(op: Op, running: Running, branches: readonly boolean[], revisio
 
 /** What says only "not here, not now". */
 const RETRIED: ReadonlySet<ErrorCode> = new Set([
+  'staleRoute',
   'notLeader',
   'leaderChanged',
   'noLeader',

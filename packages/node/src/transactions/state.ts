@@ -1,6 +1,7 @@
 import type {
   GroupId,
   Judgement,
+  KeyRange,
   KvError,
   Incarnation,
   Index,
@@ -57,6 +58,8 @@ export interface Running {
 
 export interface RunningPart {
   readonly group: GroupId
+  /** Where it lies; all in the shard, as it was when it prepared. */
+  readonly ranges: readonly KeyRange[]
   /** The encoded prepare. */
   readonly prepare: Uint8Array
   readonly work: Uint8Array
