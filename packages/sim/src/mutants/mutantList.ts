@@ -36,7 +36,8 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'while (at < entries.length && termAt(raft, entries[at].index) === entries[at].term)\n        at++;',
     replacement: '',
     profile: 'delays',
-    seeds: [50],
+    draw: 3,
+    seeds: [14],
   },
   {
     id: 'M9',
