@@ -70,6 +70,14 @@ t.test('a prepare locks once, and not after the end', async t => {
   t.equal(applyPrepare(NO_TRANSACTIONS, prepare(1, 0, 'x'), 0, LEFT).vote.kind, 'moved')
 })
 
+t.test('a copy of a prepare behind a split does not vote for both halves', async t => {
+  const held = prepared(NO_TRANSACTIONS, prepare(1, 0, 'a', 'x'))
+  const copy = applyPrepare(held, prepare(1, 0, 'a', 'x'), 0, LEFT)
+  t.strictSame(copy, { state: held, vote: { kind: 'moved' } }, 'the first one holds on until the end')
+  const alone = prepared(NO_TRANSACTIONS, prepare(1, 0, 'a'))
+  t.equal(applyPrepare(alone, prepare(1, 0, 'a'), 0, LEFT).vote.kind, 'prepared', 'all of it is here still')
+})
+
 t.test('the older waits, the younger dies', async t => {
   const held = prepared(NO_TRANSACTIONS, prepare(5, 10, 'a'))
   t.equal(applyPrepare(held, prepare(6, 9, 'a'), 0, ALL_KEYS).vote.kind, 'wait')

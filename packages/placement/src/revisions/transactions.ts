@@ -107,10 +107,11 @@ export type Vote =
   | { readonly kind: 'moved' }
 
 /**
- * A prepare is applied; `range` is the shard's at this entry. A copy that comes after the end is refused: it would lock keys that nobody will unlock, or,
- * asked what became of it, apply the writes a second time. A conflict is decided by age (wait-die): only older ones
- * wait for younger ones, so no two wait for each other. A prepare that was routed before a split and is applied
- * behind it would hold less than it says: keys of the right half would stay free.
+ * A prepare is applied; `range` is the shard's at this entry. A copy that comes after the end is refused: it would lock
+ * keys that nobody will unlock, or, asked what became of it, apply the writes a second time. A conflict is decided by age
+ * (wait-die): only older ones wait for younger ones, so no two wait for each other. A prepare that was routed before a
+ * split and is applied behind it would hold less than it says: keys of the right half would stay free. And a second copy
+ * there would be judged by what the left half knows, and be taken for the vote of both.
  */
 export function applyPrepare(
   state: Transactions,
@@ -120,9 +121,9 @@ export function applyPrepare(
 ): { readonly state: Transactions; readonly vote: Vote } {
   const { id, age, locks, work } = prepare
   if (hasEnded(state, id)) return { state, vote: { kind: 'over' } }
+  if (!locks.every(lock => rangeCovers(range, lock))) return { state, vote: { kind: 'moved' } }
   const before = preparedOf(state, id)
   if (before !== undefined) return { state, vote: { kind: 'prepared', after: before.after } }
-  if (!locks.every(lock => rangeCovers(range, lock))) return { state, vote: { kind: 'moved' } }
   const leases = leaseLocksOf(work)
   const holders = state.prepared.filter(
     other => overlapAny(other.locks, locks) || leasesConflict(leaseLocksOf(other.work), leases),

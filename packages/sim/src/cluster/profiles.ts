@@ -200,6 +200,8 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
       return {
         ...swarm,
         cluster: { ...three, nodes: 3 },
+        // Where one of three is set aside and another needs a snapshot, a check at the start cannot pass (decision 0012).
+        upkeep: swarm.upkeep === null ? null : { ...swarm.upkeep, checkAtStart: false },
         faults: { ...CALM, crash, disk: { ...CALM.disk, bitRotChance: 1 } },
       }
   }

@@ -31,12 +31,12 @@ t.test('seeds that found a defect', async t => {
 
 t.test('seeds of every profile', async t => {
   const runs = [
-    ['swarm', 60],
-    ['elections', 10],
-    ['powerLoss', 10],
-    ['partitions', 10],
-    ['bitRot', 10],
-    ['members', 8],
+    ['swarm', 40],
+    ['elections', 6],
+    ['powerLoss', 8],
+    ['partitions', 6],
+    ['bitRot', 6],
+    ['members', 6],
     ['upkeep', 4],
   ] as const
   for (const [profile, seeds] of runs) {
