@@ -103,6 +103,12 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
       'removed members gave the leadership to one another, and never got so far as to let a successor in',
   },
   {
+    seed: 127,
+    profile: 'delays',
+    draw: 3,
+    found: 'a removal was given to one that was asked for after a stale read had shown it (its own mistake)',
+  },
+  {
     seed: 60037,
     profile: 'swarm',
     draw: 4,

@@ -127,6 +127,14 @@ void t.test('a sequential run is in order', async t => {
   t.equal(truth.view(5).get('a'), null)
 })
 
+void t.test('what a stale read has shown was not written by who asked later', async t => {
+  const { history, truth } = sequence(write(put('a', '1')), remove('a'), read(range(key('a')), true))
+  const [first, removed, stale] = history as [KvOperation, KvOperation, KvOperation]
+  const lost = { ...removed, outcome: 'unknown', return: Infinity, result: null } as const
+  // Either of two removals may have done it, but for their calls.
+  t.same(kinds([first, { ...lost, id: 8, call: 100 }, stale, lost], truth), [])
+})
+
 void t.test('each way to be wrong has its name', async t => {
   const made = sequence(
     write(put('a', '1')),

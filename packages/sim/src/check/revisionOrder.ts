@@ -41,8 +41,8 @@ export function checkRevisionOrder(
       found.push(...checkAnswer(operation, truth, owners, options.gaps === true))
   }
   found.push(...checkRefused(history, truth))
-  const bounds = returnedBefore(history)
-  found.push(...attribute(history, truth, owners, bounds))
+  const bounds = returnedBefore(history.filter(operation => !isSerializable(operation)))
+  found.push(...attribute(history, truth, owners, returnedBefore(history)))
   found.push(...checkRealTime(history, truth, owners, bounds))
   if (options.monotonicReads) found.push(...checkMonotonicReads(history))
   return found
@@ -142,7 +142,10 @@ function putValues(op: Op): string[] {
   return op.kind === 'txn' ? [...op.success, ...op.failure].flatMap(putValues) : []
 }
 
-/** Gives every revision nobody was told of to a request whose outcome nobody knows. */
+/**
+ * Gives every revision nobody was told of to a request whose outcome nobody knows. `bounds`: what any answer, a stale
+ * one too, had shown before a request was sent is not that request's.
+ */
 function attribute(
   history: KvHistory,
   truth: Truth,
@@ -192,11 +195,10 @@ function explains(
   return effect !== null && sameChanges(effect.events, events)
 }
 
-/** By operation: the highest revision that some linearizable answer had shown before its call. */
+/** By operation: the highest revision that some answer had shown before its call. */
 function returnedBefore(history: KvHistory): Map<number, Revision> {
-  const ordered = history.filter(operation => !isSerializable(operation))
-  const calls = ordered.toSorted((a, b) => a.call - b.call)
-  const returns = ordered.filter(operation => operation.outcome === 'ok').sort((a, b) => a.return - b.return)
+  const calls = history.toSorted((a, b) => a.call - b.call)
+  const returns = history.filter(operation => operation.outcome === 'ok').sort((a, b) => a.return - b.return)
   const bounds = new Map<number, Revision>()
   let shown: Revision = 0
   let next = 0
