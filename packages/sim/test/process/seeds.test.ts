@@ -31,7 +31,7 @@ t.test('seeds that found a defect', async t => {
 
 t.test('seeds of every profile', async t => {
   const runs = [
-    ['swarm', 40],
+    ['swarm', 30],
     ['elections', 6],
     ['powerLoss', 8],
     ['partitions', 6],
