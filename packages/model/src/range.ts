@@ -39,6 +39,9 @@ export const isEmptyRange = (range: KeyRange): boolean =>
 export const rangeContains = (range: KeyRange, key: Uint8Array): boolean =>
   compareBytes(range.start, key) <= 0 && (range.end === null || compareBytes(key, range.end) < 0)
 
+export const isSameRange = (a: KeyRange, b: KeyRange): boolean =>
+  compareBytes(a.start, b.start) === 0 && compareEnds(a.end, b.end) === 0
+
 export const isAllKeys = ({ start, end }: KeyRange): boolean => start.length === 0 && end === null
 
 /** Whether every key of `inner` is in `outer`. */

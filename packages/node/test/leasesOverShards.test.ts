@@ -1,40 +1,16 @@
 import t from 'tap'
-import {
-  encodeShardCommand,
-  groupId,
-  leaseId,
-  utf8,
-  type ClientRequest,
-  type ClientResult,
-  type Op,
-} from '@kvorum/model'
+import { groupId, leaseId, utf8, type ClientRequest, type ClientResult, type Op } from '@kvorum/model'
 import { encodeMetaCommand } from '@kvorum/placement'
-import { rangesOf } from '#src/commands.js'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
 import { ALL, get, pairs, put, reply } from './requests.js'
+import { locks, revisionOf, threeShards, write } from './threeShards.js'
 
 /** Leases whose keys are in several shards: they live in the first, and end everywhere at one revision. */
 
-const THREE = [
-  { start: utf8(''), end: utf8('h') },
-  { start: utf8('h'), end: utf8('p') },
-  { start: utf8('p'), end: null },
-]
 const HOME = groupId(1)
-
-function started(options = {}): MiniCluster {
-  const cluster = new MiniCluster({ ranges: THREE, oracle: true, ...options })
-  cluster.until(() => [0, 1, 2, 3].every(group => cluster.leaderOf(group) !== undefined))
-  return cluster
-}
 
 const grant = (id: bigint, ttl = 60): ClientRequest => ({ kind: 'leaseGrant', id: leaseId(id), ttl })
 const revoke = (id: bigint): ClientRequest => ({ kind: 'leaseRevoke', id: leaseId(id) })
-const write = (op: Op): ClientRequest => ({
-  kind: 'write',
-  ranges: rangesOf(op),
-  command: encodeShardCommand({ kind: 'write', op }),
-})
 const putOp = (key: string, lease: bigint): Op => ({
   kind: 'put',
   key: utf8(key),
@@ -46,7 +22,6 @@ const putOp = (key: string, lease: bigint): Op => ({
 })
 
 const codeOf = (result: ClientResult): string | null => (result.ok ? null : result.error.code)
-const revisionOf = (result: ClientResult): number => (result.ok ? result.value.header.revision : -1)
 const keysIn = (cluster: MiniCluster, node: MiniNode): string[] =>
   pairs(cluster.ask(node, get(ALL))).map(pair => pair.split('=')[0]!)
 
@@ -57,17 +32,8 @@ function told(cluster: MiniCluster, node: MiniNode, id: bigint): { remaining: nu
   return { remaining: answer.remaining, keys: answer.keys.map(key => Buffer.from(key).toString()) }
 }
 
-const locks = (cluster: MiniCluster): number =>
-  cluster.nodes
-    .filter(({ up }) => up)
-    .flatMap(node => [...node.state.groups.values()])
-    .reduce((sum, { machine }) => {
-      const { prepared, records } = machine.revisions.transactions
-      return sum + prepared.length + records.length
-    }, 0)
-
 void t.test('keys of all shards hang on a lease, and go with it at one revision', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [one, two, three] = cluster.nodes as [MiniNode, MiniNode, MiniNode]
   t.equal(codeOf(cluster.ask(one, put('z', 'too early', 7n))), 'leaseNotFound')
   t.ok(cluster.ask(two, grant(7n)).ok)
@@ -110,7 +76,7 @@ void t.test('keys of all shards hang on a lease, and go with it at one revision'
 })
 
 void t.test('a lease that runs out takes its keys in all shards, whoever leads', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [node] = cluster.nodes as [MiniNode]
   for (const id of [1n, 2n, 3n]) t.ok(cluster.ask(node, grant(id, 2)).ok)
   for (const id of [1n, 2n, 3n])
@@ -132,7 +98,7 @@ void t.test('a lease that runs out takes its keys in all shards, whoever leads',
 
 void t.test('whoever begins the end may die at any step', async t => {
   for (let patience = 0; patience < 24; patience += 4) {
-    const cluster = started()
+    const cluster = threeShards()
     const home = cluster.leaderOf(HOME)!
     t.ok(cluster.ask(home, grant(5n, 3)).ok)
     for (const key of ['a', 'k', 'z']) t.ok(cluster.ask(home, put(key, '1', 5n)).ok)
@@ -154,7 +120,7 @@ void t.test(
   'attaching and ending at once: no key outlives the lease, none is refused that was acknowledged',
   async t => {
     for (let start = 0; start < 12; start += 3) {
-      const cluster = started()
+      const cluster = threeShards()
       const [node] = cluster.nodes as [MiniNode]
       t.ok(cluster.ask(node, grant(5n)).ok)
       const keys = ['a', 'k', 'z', 'b', 'l', 'y']
@@ -178,7 +144,7 @@ void t.test(
 )
 
 void t.test('many keys are attached at once, and more than are locked one by one', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   t.ok(cluster.ask(cluster.nodes[0]!, grant(5n)).ok)
   const asked = Array.from({ length: 100 }, (_, i) => {
     const node = cluster.nodes[i % 3]!
@@ -220,7 +186,7 @@ void t.test('after a split the lease stays where it was, and finds the keys that
 })
 
 void t.test('who attaches to a lease decides over its keys in all shards', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [node] = cluster.nodes as [MiniNode]
   t.ok(cluster.ask(node, grant(5n)).ok)
   t.ok(cluster.ask(node, put('z', '1', 5n)).ok)

@@ -6,12 +6,12 @@ import {
   type ClientRequest,
   type GroupId,
   type KeyRange,
-  type WatchCreate,
 } from '@kvorum/model'
 import { encodeMetaCommand, rangesBetween } from '@kvorum/placement'
 import t from 'tap'
 import { MiniCluster, type MiniNode, type MiniOptions } from './miniCluster.js'
 import { ALL, put } from './requests.js'
+import { isCreated, seen, watch } from './watching.js'
 
 /** Watches over several shards whose revisions the oracle gives. */
 
@@ -24,30 +24,6 @@ function sharded(options: MiniOptions = {}): MiniCluster {
   cluster.until(() => [0, ...GROUPS].every(group => cluster.leaderOf(group) !== undefined))
   return cluster
 }
-
-const PLAIN: WatchCreate = {
-  range: ALL,
-  startRevision: 0,
-  progressNotify: false,
-  noPut: false,
-  noDelete: false,
-  prevKv: false,
-  watchId: 0,
-  fragment: false,
-}
-
-const watch = (node: MiniNode, stream: number, create: Partial<WatchCreate> = {}): void =>
-  node.watch(stream, { kind: 'create', create: { ...PLAIN, watchId: stream, ...create } })
-
-/** What a watch was told, as "revision key=value". */
-const seen = (node: MiniNode, watchId: number): string[] =>
-  node.watched
-    .filter(response => response.watchId === watchId)
-    .flatMap(response => (response.kind === 'events' ? response.events : []))
-    .map(({ kv }) => `${kv.mod} ${Buffer.from(kv.key).toString()}=${Buffer.from(kv.value).toString()}`)
-
-const created = (node: MiniNode, watchId: number): boolean =>
-  node.watched.some(response => response.kind === 'created' && response.watchId === watchId)
 
 /** Writes at all nodes, several at a time; what a watch of everything has to see, in order. */
 function writeAll(cluster: MiniCluster, rounds: number, name = 'v'): string[] {
@@ -81,7 +57,7 @@ t.test('watches from now see every change once, in the order of revisions, at ev
   const cluster = sharded()
   const ranges: KeyRange[] = [ALL, { start: utf8('c'), end: utf8('h') }, pointRange(utf8('m'))]
   for (const node of cluster.nodes) ranges.forEach((range, i) => watch(node, i + 1, { range }))
-  cluster.until(() => cluster.nodes.every(node => [1, 2, 3].every(id => created(node, id))))
+  cluster.until(() => cluster.nodes.every(node => [1, 2, 3].every(id => isCreated(node, id))))
   const written = writeAll(cluster, 12)
   for (const node of cluster.nodes) {
     for (const [i, range] of ranges.entries()) {
@@ -117,7 +93,7 @@ t.test('one event of one shard is not delayed by shards where nothing happens', 
   const cluster = sharded()
   const node = cluster.nodes[2]!
   watch(node, 1)
-  cluster.until(() => created(node, 1))
+  cluster.until(() => isCreated(node, 1))
   cluster.run(500)
   for (const key of KEYS) {
     const before = seen(node, 1).length
@@ -132,7 +108,7 @@ t.test('progress tells how far the oracle was when it was asked, also to watches
   const cluster = sharded()
   const [node, other] = cluster.nodes as [MiniNode, MiniNode]
   watch(node, 1, { range: pointRange(utf8('z')), progressNotify: true })
-  cluster.until(() => created(node, 1))
+  cluster.until(() => isCreated(node, 1))
   const result = cluster.ask(other, put('a', '1'))
   const revision = result.ok ? result.value.header.revision : 0
   t.ok(revision > 1)
@@ -191,7 +167,7 @@ t.test('events that do not fit in memory, slow clients and a snapshot leave noth
   })
   const node = cluster.nodes[1]!
   watch(node, 1)
-  cluster.until(() => created(node, 1))
+  cluster.until(() => isCreated(node, 1))
   const written = writeAll(cluster, 8)
   const stream = node.state.hub.streams.get(1)!
   cluster.until(() => {
@@ -234,7 +210,7 @@ t.test('hubs that nobody watches are forgotten', async t => {
   watch(node, 1)
   watch(node, 2, { range: pointRange(utf8('a')) })
   watch(node, 3, { range: pointRange(utf8('b')) })
-  cluster.until(() => [1, 2, 3].every(id => created(node, id)))
+  cluster.until(() => [1, 2, 3].every(id => isCreated(node, id)))
   cluster.run(5)
   t.strictSame([...node.state.hub.merged.keys()], ['1,2,3,4', '1'], 'watches of the same shards share one')
   for (const stream of [1, 2, 3]) node.put({ kind: 'watchClose', stream })
@@ -266,7 +242,7 @@ t.test('a transaction over shards comes whole, in one answer, in the order of it
   const [node, other] = cluster.nodes as [MiniNode, MiniNode]
   watch(node, 1)
   watch(node, 2, { range: pointRange(utf8('m')) })
-  cluster.until(() => created(node, 1) && created(node, 2))
+  cluster.until(() => isCreated(node, 1) && isCreated(node, 2))
   const texts: string[] = []
   for (let round = 0; round < 5; round++) {
     const keys = ['z', 'a', 'm', 'f']
@@ -304,7 +280,7 @@ t.test(
     cluster.until(() => [0, 1].every(group => cluster.leaderOf(group) !== undefined))
     const cutOff = cluster.nodes.find(node => [0, 1].every(group => cluster.leaderOf(group) !== node))!
     for (const node of cluster.nodes) watch(node, 1)
-    cluster.until(() => cluster.nodes.every(node => created(node, 1)))
+    cluster.until(() => cluster.nodes.every(node => isCreated(node, 1)))
     const written = writeAll(cluster, 2)
     const others = cluster.nodes.filter(node => node !== cutOff)
     cluster.until(() => seen(cutOff, 1).length >= written.length)

@@ -3,26 +3,10 @@ import { encodeReply, pointRange, utf8, type ClientResult, type RangeOp } from '
 import { encodeMetaCommand } from '@kvorum/placement'
 import { MiniCluster } from './miniCluster.js'
 import { ALL, get, pairs, put } from './requests.js'
-
-const THREE = [
-  { start: utf8(''), end: utf8('h') },
-  { start: utf8('h'), end: utf8('p') },
-  { start: utf8('p'), end: null },
-]
-
-function started(): MiniCluster {
-  const cluster = new MiniCluster({ ranges: THREE, oracle: true })
-  cluster.until(() => [0, 1, 2, 3].every(group => cluster.leaderOf(group) !== undefined))
-  return cluster
-}
-
-const revisionOf = (result: ClientResult): number => {
-  if (!result.ok) throw new Error(`refused: ${result.error.code}`)
-  return result.value.header.revision
-}
+import { revisionOf, threeShards } from './threeShards.js'
 
 void t.test('writes of several shards have one order, and reads see all of it at one revision', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const given: number[] = []
   for (const [i, key] of ['a', 'z', 'k', 'b', 'y', 'l'].entries()) {
     given.push(revisionOf(cluster.ask(cluster.nodes[i % 3]!, put(key, `${i}`))))
@@ -36,7 +20,7 @@ void t.test('writes of several shards have one order, and reads see all of it at
 })
 
 void t.test('a range over several shards is answered as one shard would', async t => {
-  const [many, one] = [started(), new MiniCluster({ nodes: 1 })]
+  const [many, one] = [threeShards(), new MiniCluster({ nodes: 1 })]
   one.until(() => one.leaderOf(1) !== undefined)
   for (const [i, key] of ['a', 'z', 'k', 'b', 'y', 'l', 'a', 'k'].entries())
     for (const cluster of [many, one]) cluster.ask(cluster.nodes[0]!, put(key, `${(i * 7) % 5}`))
@@ -62,7 +46,7 @@ const bodyOf = (result: ClientResult): string => {
 }
 
 void t.test('compaction is one revision over all shards', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [node] = cluster.nodes
   for (const key of ['a', 'k', 'z', 'a']) cluster.ask(node!, put(key, key))
   const compact = (revision: number): ClientResult =>

@@ -3,6 +3,7 @@ import { encodeMetaCommand, placedShard, type MetaCommand } from '@kvorum/placem
 import t, { type Test } from 'tap'
 import { MiniCluster, type MiniNode, type MiniOptions } from './miniCluster.js'
 import { ALL, put, reply } from './requests.js'
+import { isCreated, seen, told, watch } from './watching.js'
 
 /** Watches at nodes that have no replica of a shard that is watched: five nodes, three replicas of each shard. */
 
@@ -18,30 +19,6 @@ function five(options: MiniOptions = {}): MiniCluster {
   cluster.until(() => [0, ...groups].every(each => cluster.leaderOf(each) !== undefined))
   return cluster
 }
-
-const PLAIN: WatchCreate = {
-  range: ALL,
-  startRevision: 0,
-  progressNotify: false,
-  noPut: false,
-  noDelete: false,
-  prevKv: false,
-  watchId: 0,
-  fragment: false,
-}
-
-const watch = (node: MiniNode, id: number, create: Partial<WatchCreate> = {}): void =>
-  node.watch(id, { kind: 'create', create: { ...PLAIN, watchId: id, ...create } })
-
-const told = (node: MiniNode, id: number) => node.watched.filter(({ watchId }) => watchId === id)
-const isCreated = (node: MiniNode, id: number): boolean =>
-  told(node, id).some(({ kind }) => kind === 'created')
-
-/** What a watch was told, as "revision key=value". */
-const seen = (node: MiniNode, id: number): string[] =>
-  told(node, id)
-    .flatMap(response => (response.kind === 'events' ? response.events : []))
-    .map(({ kv }) => `${kv.mod} ${Buffer.from(kv.key).toString()}=${Buffer.from(kv.value).toString()}`)
 
 const watchAll = (cluster: MiniCluster, id: number, create: Partial<WatchCreate> = {}): void => {
   for (const node of cluster.nodes) watch(node, id, create)

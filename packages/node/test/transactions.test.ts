@@ -1,10 +1,8 @@
 import t from 'tap'
 import {
-  encodeShardCommand,
   leaseId,
   pointRange,
   utf8,
-  type ClientRequest,
   type ClientResult,
   type Compare,
   type DeleteOp,
@@ -18,27 +16,10 @@ import {
   type TxnReply,
 } from '@kvorum/model'
 import { encodeMetaCommand } from '@kvorum/placement'
-import { rangesOf } from '#src/commands.js'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
 import { ALL, get, pairs, put, reply } from './requests.js'
+import { locks, revisionOf, threeShards, write } from './threeShards.js'
 
-const THREE = [
-  { start: utf8(''), end: utf8('h') },
-  { start: utf8('h'), end: utf8('p') },
-  { start: utf8('p'), end: null },
-]
-
-function started(options = {}): MiniCluster {
-  const cluster = new MiniCluster({ ranges: THREE, oracle: true, ...options })
-  cluster.until(() => [0, 1, 2, 3].every(group => cluster.leaderOf(group) !== undefined))
-  return cluster
-}
-
-const write = (op: Op): ClientRequest => ({
-  kind: 'write',
-  ranges: rangesOf(op),
-  command: encodeShardCommand({ kind: 'write', op }),
-})
 const putOp = (key: string, value: string, prevKv = false): PutOp => ({
   kind: 'put',
   key: utf8(key),
@@ -73,20 +54,10 @@ function opIn(result: ClientResult): OpReply {
   return answer.op
 }
 const txnIn = (result: ClientResult): TxnReply => opIn(result) as TxnReply
-const revisionOf = (result: ClientResult): number => (result.ok ? result.value.header.revision : -1)
 const read = (cluster: MiniCluster, node: MiniNode): string[] => pairs(cluster.ask(node, get(ALL)))
 
-const locks = (cluster: MiniCluster): number =>
-  cluster.nodes
-    .filter(({ up }) => up)
-    .flatMap(node => [...node.state.groups.values()])
-    .reduce((sum, { machine }) => {
-      const { prepared, records } = machine.revisions.transactions
-      return sum + prepared.length + records.length
-    }, 0)
-
 void t.test('a transaction over three shards takes effect at one revision', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [node] = cluster.nodes
   const puts = ['a', 'k', 'z'].map(key => putOp(key, '1'))
   const first = cluster.ask(node!, write(txn([], puts)))
@@ -114,7 +85,7 @@ void t.test('a transaction over three shards takes effect at one revision', asyn
 })
 
 void t.test('a range is deleted over shards', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [node] = cluster.nodes
   for (const key of ['a', 'b', 'i', 'q', 'z']) cluster.ask(node!, put(key, key))
   const deleted = opIn(cluster.ask(node!, write(deleteOp('b', 'r', true)))) as DeleteReply
@@ -132,7 +103,7 @@ void t.test('a range is deleted over shards', async t => {
 })
 
 void t.test('what refuses it in one shard refuses all of it', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const [node] = cluster.nodes
   const missing = { ...putOp('z', ''), ignoreValue: true }
   t.match(cluster.ask(node!, write(txn([], [putOp('a', '1'), missing]))), {
@@ -151,7 +122,7 @@ void t.test('what refuses it in one shard refuses all of it', async t => {
 })
 
 void t.test('transactions that meet do not wait for each other for ever, and none is lost', async t => {
-  const cluster = started()
+  const cluster = threeShards()
   const keys = ['a', 'i', 'q']
   cluster.ask(
     cluster.nodes[0]!,
@@ -195,7 +166,7 @@ void t.test(
   'a shard is split while a transaction is under way: it answers for the keys of both halves',
   async t => {
     for (let wait = 4; wait < 12; wait++) {
-      const cluster = started()
+      const cluster = threeShards()
       const [node, other] = cluster.nodes as [MiniNode, MiniNode]
       const keys = ['a', 'c', 'e', 'g', 'k', 'r', 'z']
       for (const key of keys) cluster.ask(node, put(key, 'old'))
@@ -224,7 +195,7 @@ void t.test(
 
 void t.test('a coordinator that dies leaves nothing locked', async t => {
   for (let patience = 0; patience < 24; patience += 2) {
-    const cluster = started()
+    const cluster = threeShards()
     const coordinator = cluster.nodes.find(node =>
       [0, 1, 2, 3].every(group => cluster.leaderOf(group) !== node),
     )

@@ -1,5 +1,6 @@
 import {
   decodeReply,
+  isSameRange,
   LIMITS,
   type AuthFence,
   type ClientRequest,
@@ -75,10 +76,6 @@ export function isOnMap({ shards }: NodeState, { group, range }: RemoteShard): b
   const descriptor = shards.shards.find(shard => shard.group === group)
   return descriptor !== undefined && isSameRange(descriptor.range, range)
 }
-
-const isSameRange = (a: KeyRange, b: KeyRange): boolean =>
-  Buffer.compare(a.start, b.start) === 0 &&
-  (a.end === null || b.end === null ? a.end === b.end : Buffer.compare(a.end, b.end) === 0)
 
 /** Waits at the shard for what comes behind all that is known. */
 export function follow(turn: Turn, shard: RemoteShard): void {
