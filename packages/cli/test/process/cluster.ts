@@ -118,7 +118,11 @@ export class Cluster {
    * A server that is to join: an empty directory, addresses of its own unless it has `node`'s, and the flags that
    * `member add` tells. Not started, and not yet one of `nodes`.
    */
-  async newcomer(name: string, node: ServerProcess | null = null): Promise<Newcomer> {
+  async newcomer(
+    name: string,
+    node: ServerProcess | null = null,
+    more: readonly string[] = [],
+  ): Promise<Newcomer> {
     const [clientPort, freePort] = await freePorts(2)
     const clientUrl = node?.plan.clientUrl ?? `http://${HOST}:${clientPort}`
     const peerUrl = node === null ? `http://${HOST}:${freePort}` : peerUrlOf(node)
@@ -136,6 +140,7 @@ export class Cluster {
       '--initial-cluster-state=existing',
       '--heartbeat-interval=50',
       '--election-timeout=500',
+      ...more,
     ]
     const logFile = join(this.directory, `${name}.log`)
     const server = new ServerProcess({ name, clientUrl, secureUrl: null, dataDir, logFile, flags })
