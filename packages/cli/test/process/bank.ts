@@ -162,7 +162,7 @@ export class Bank {
         if (changed.length > 0) watched.changes.push({ revision, changed })
       }
     } catch (error) {
-      watched.failure = error
+      watched.failure = error instanceof Error ? error.message : 'it ended'
     }
   }
 
@@ -204,7 +204,7 @@ export class Bank {
   }
 
   *#missedBy({ changes, failure }: Watched, end: ReadonlyMap<string, string>): Generator<string> {
-    if (failure !== null) yield String(failure)
+    if (failure !== null) yield failure
     const receipts = new Map<string, number>()
     const state = new Map<string, string>()
     let newest = 0
@@ -235,7 +235,7 @@ interface Transfer {
 interface Watched {
   readonly name: string
   readonly changes: { readonly revision: number; readonly changed: readonly (readonly [string, string])[] }[]
-  failure: unknown
+  failure: string | null
 }
 
 function wrongSum(found: ReadonlyMap<string, string>, expected: number): string | null {
