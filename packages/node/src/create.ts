@@ -115,7 +115,10 @@ function addGroup(
   initial: NodeInitial,
 ): void {
   const own = replicas.find(({ node }) => node === state.options.self)?.id
-  const replica = initial.bootstrap.joined ?? own ?? NO_REPLICA
+  const { joined, placed } = initial.bootstrap
+  // Of shards that are placed a member has those that name it; what else it may have, the store is searched for.
+  const everywhere = shard === null || placed !== true ? joined : null
+  const replica = everywhere ?? own ?? NO_REPLICA
   if (replica === NO_REPLICA) return
   state.groups.set(id, emptyGroup(id, replica, shard?.range ?? null, takeDormant(state, id), state.options))
 }
@@ -126,7 +129,7 @@ export function loadGroups(turn: Turn, bootstrap: Bootstrap): void {
   for (const group of turn.state.groups.values()) {
     if (!failsClosed(turn, group)) load(turn, group, bootstrap)
   }
-  if (bootstrap.mapChanged === true) searchStore(turn, bootstrap)
+  if (bootstrap.mapChanged === true || bootstrap.placed === true) searchStore(turn, bootstrap)
 }
 
 function load(turn: Turn, group: Group, bootstrap: Bootstrap): void {

@@ -18,7 +18,7 @@ import { bindCommand, driveMembership } from './membershipDuty.js'
 import { openMissing } from './missingReplicas.js'
 import { proposeMeta } from './metaProposals.js'
 import { driveMoves } from './moveLeader.js'
-import { retryElsewhere } from './remotes.js'
+import { isElsewhere, retryElsewhere } from './remotes.js'
 import { tendReplicas } from './replicas.js'
 import { tendRoster } from './roster.js'
 import { driveShardOperations } from './shardOperations.js'
@@ -171,6 +171,8 @@ function followMetaLeader(turn: Turn, meta: Group): void {
   )
     return
   if (state.peers.get(leader)?.connected !== true) return
-  const shard = state.groups.get(state.shards.shards[0]!.group)
+  const { group } = state.shards.shards[0]!
+  // Where its replicas are placed, the meta group's leader need not have one.
+  const shard = isElsewhere(state, group) ? undefined : state.groups.get(group)
   if (shard !== undefined && leads(shard)) handOver(turn, shard, node => node === leader)
 }

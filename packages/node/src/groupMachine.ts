@@ -114,6 +114,9 @@ function* loadShard(
   const loaded = yield* loadMachine(options)
   // On the map since a change, and not here: made by a split that lies ahead in a log, or come by a snapshot.
   if (loaded === null && bootstrap.mapChanged === true) return
+  // On its way to here, and nothing of it has come: where it begins is elsewhere.
+  const named = descriptor?.replicas.some(({ node }) => node === state.options.self) === true
+  if (loaded === null && bootstrap.placed === true && !named) return
   if (loaded === null && bootstrap.joined !== null) {
     waitForSnapshot(machine)
     return

@@ -1,6 +1,7 @@
 import { META_GROUP, type GroupConfig, type GroupId, type ReplicaId } from '@kvorum/model'
 import { isTaken, wantedSeats, type MetaState } from '@kvorum/placement'
 import type { ConfigChange } from '@kvorum/raft'
+import { votersOf } from './groupMachine.js'
 
 /**
  * The next step from a group's configuration to what the meta group's state wants: one joint change at a time,
@@ -61,6 +62,14 @@ const isMajority = (voters: readonly ReplicaId[], isReady: (id: ReplicaId) => bo
 
 /** More voters would make the meta group's every decision slower and no safer. */
 export const META_VOTERS_MAX = 5
+
+/** The meta group's first configuration. Where shards are placed, members beyond META_VOTERS_MAX only learn from it. */
+export function foundingMeta(replicas: GroupConfig['replicas'], placed: boolean): GroupConfig {
+  const config = votersOf(replicas)
+  if (!placed) return config
+  const { voters } = config
+  return { ...config, voters: voters.slice(0, META_VOTERS_MAX), learners: voters.slice(META_VOTERS_MAX) }
+}
 
 /** Whether the group is as the meta group's state wants it: exactly the wanted replicas vote, and nobody else is there. */
 export function isAsWanted(config: GroupConfig, meta: MetaState, group: GroupId): boolean {

@@ -3,6 +3,7 @@ import { seatOf } from '@kvorum/placement'
 import { answerCall, failCall, type Call } from './calls.js'
 import { handOver } from './consensus.js'
 import { headerTerm, leaderNode, leads, metaOf } from './membership.js'
+import { isElsewhere } from './remotes.js'
 import type { Group, Turn } from './state.js'
 
 /**
@@ -24,7 +25,7 @@ export function moveLeader(turn: Turn, group: Group, call: Call, to: NodeId): vo
   }
   const meta = metaOf(state)
   const seat = meta === null ? undefined : seatOf(meta, to)
-  const follows = group.id !== META_GROUP && state.shards.shards.length === 1
+  const follows = group.id !== META_GROUP && state.shards.shards.length === 1 && !isElsewhere(state, group.id)
   if (seat === undefined || !raft.config.voters.includes(seat.replica) || follows) {
     failCall(turn, call, follows ? 'leaderFollows' : 'badTransferee')
     return

@@ -48,6 +48,8 @@ export function tendReplicas(turn: Turn): void {
  */
 function mayRetire({ options }: NodeState, group: Group, placed: PlacedShard): boolean {
   const { raft } = group
+  // What a newcomer opened before it had the map: nobody can count on it.
+  if (isEmpty(group)) return true
   if (!placed.settled || raft === null || placed.nodes.includes(options.self)) return false
   const last = raft.configs.at(-1)
   return last === undefined || last.index <= placed.settledAt || !isMember(last.config, group.replica)
@@ -69,6 +71,10 @@ function bring(turn: Turn, id: GroupId): void {
   stepGroup(turn, group, { kind: 'stateLost' })
   if (state.admission.admitted) stepGroup(turn, group, { kind: 'admitted' })
 }
+
+/** Nothing has come here, and nothing is on its way. */
+const isEmpty = ({ machine, installing, raft }: Group): boolean =>
+  machine.installing && installing === null && raft !== null && raft.lastIndex === 0
 
 function retire(turn: Turn, group: Group): void {
   const { state } = turn
@@ -92,15 +98,15 @@ function retire(turn: Turn, group: Group): void {
   group.knownLeader = NO_REPLICA
   // A write that is under way may still end: nothing is applied by it.
   if (group.raft !== null) step(group.raft, { kind: 'stateLost' })
-  const isEmpty = group.machine.installing && group.installing === null && group.raft?.lastIndex === 0
+  const wasEmpty = isEmpty(group)
   group.installing = null
   forgetState(group.machine)
   resetApplying(group.applying)
   // A newcomer begins with every shard that there is: of those that are not for it nothing has come.
-  const retired: Retired = { group, range, phase: isEmpty ? 'gone' : 'clearing' }
+  const retired: Retired = { group, range, phase: wasEmpty ? 'gone' : 'clearing' }
   state.replicas.retired.set(id, retired)
   sendElsewhere(turn, group)
-  if (isEmpty) return
+  if (wasEmpty) return
   overlayPut(state.overlay, retiredRow(id, { phase: 'clearing', range }, state.options.checksum))
   afterNextSync(turn, later => clear(later, id, retired))
 }

@@ -1,6 +1,6 @@
 import { META_GROUP, type GroupStatus, type NodeStatus } from '@kvorum/model'
 import { isUnchecked } from './checking.js'
-import { headerTerm, leaderNode, leads, metaLeader } from './membership.js'
+import { headerTerm, isLearnerMember, leaderNode, leads, metaLeader } from './membership.js'
 import type { Group, NodeState } from './state.js'
 
 /** What this node knows now, for Status, health and metrics. Copies only; nothing here changes anything. */
@@ -15,16 +15,18 @@ export function statusOf(
   const data = groups.filter(({ group }) => group !== META_GROUP)
   const leader = metaLeader(state)
   const problems = problemsOf(state)
-  const revision = shard?.machine.shard?.revision ?? 0
+  // Without a replica of the first shard: what was heard of all shards, and where the log of all members is.
+  const revision = shard === undefined ? state.hub.seen : (shard.machine.shard?.revision ?? 0)
+  const told = shard ?? meta
   const term = Math.max(headerTerm(state), state.highestTerm)
   return {
     header: { revision, term },
     leader: leader ?? 0n,
     term,
-    committed: shard?.raft?.commit ?? 0,
-    applied: shard?.machine.applied ?? 0,
+    committed: told?.raft?.commit ?? 0,
+    applied: told?.machine.applied ?? 0,
     revision,
-    learner: meta !== undefined && isLearner(meta),
+    learner: isPlacing(meta) ? isLearnerMember(state) : meta !== undefined && isLearner(meta),
     logicalBytes: data.reduce((sum, { logicalBytes }) => sum + logicalBytes, 0),
     quotaBytes: state.options.maintenance.quotaBytes,
     alarms: meta?.machine.meta?.alarms.active ?? [],
@@ -92,6 +94,9 @@ function problemsOf(state: NodeState): string[] {
   }
   return problems
 }
+
+/** Where shards are placed, some members only learn from the meta group, and vote in shards. */
+const isPlacing = (meta: Group | undefined): boolean => (meta?.machine.meta?.placement.replicas ?? 0) > 0
 
 const isLearner = (group: Group): boolean => group.raft?.config.learners.includes(group.replica) ?? false
 

@@ -247,6 +247,8 @@ export interface Bootstrap {
    * and its configurations are empty until then.
    */
   readonly joined: ReplicaId | null
+  /** Shards are placed: here begin those that name this node, and what the store has of others. */
+  readonly placed?: boolean
   /** Replicas that each shard should have; absent or 0: one on every member. */
   readonly replicas?: number
 }

@@ -29,7 +29,7 @@ import {
   firstTurn,
   NO_MAINTENANCE,
   turn,
-  votersOf,
+  foundingMeta,
   type Bootstrap,
   type Input,
   type MaintenanceOptions,
@@ -89,14 +89,14 @@ export class MiniCluster {
         learner: false,
         serverVersion: '',
       })),
-      metaConfig: votersOf(replicas),
+      metaConfig: foundingMeta(replicas, options.replicas !== undefined),
       shards: ranges.map((range, i) => ({
         group: (i + 1) as GroupId,
         range,
         epoch: 1,
         replicas: replicas.filter(({ node }) => places[i]!.includes(node)),
       })),
-      replicas: options.replicas ?? 0,
+      ...(options.replicas === undefined ? {} : { replicas: options.replicas, placed: true }),
       ...(options.oracle === true ? { oracle: true } : {}),
       joined: null,
     }
@@ -233,6 +233,7 @@ export class MiniNode {
             nodes: meta.nodes,
             shards: meta.shards.shards,
             mapChanged: meta.shards.version > FIRST_MAP,
+            placed: meta.placement.shards.length > 0,
           }
     this.#boot++
     this.#inbox = []

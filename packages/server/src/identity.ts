@@ -10,17 +10,19 @@ import type { InitialMember } from './config/config.js'
 export const memberIdOf = (peerUrls: readonly string[], token: string): NodeId =>
   nodeId(digest(['member', token, ...[...peerUrls].sort()]))
 
-/** Members that were told of other shards must not take each other for one cluster. */
+/** Members that were told of other shards, or of other places for them, must not take each other for one cluster. */
 export const clusterIdOf = (
   members: readonly InitialMember[],
   token: string,
   splitKeys: readonly string[] = [],
+  replicas = 0,
 ): ClusterId =>
   clusterId(
     digest([
       'cluster',
       token,
       ...members.flatMap(member => member.peerUrls).sort(),
+      ...(replicas > 0 ? ['replicas', String(replicas)] : []),
       ...(splitKeys.length > 0 ? ['split', ...splitKeys] : []),
     ]),
   )

@@ -14,6 +14,8 @@ export interface NodeSetup {
   readonly members: readonly Member[]
   /** Where a cluster that begins is cut into shards, ascending; by default it is one. The same on all members. */
   readonly splitKeys?: readonly Uint8Array[]
+  /** Replicas of each shard in a cluster that begins; absent or 0: one on every member. The same on all members. */
+  readonly replicas?: number
   readonly logger: Logger
   /** How the members speak TLS; null: they do not. */
   readonly peerTls: PeerTls | null
@@ -49,7 +51,7 @@ export function nodeSetup(
     .sort((a, b) => (a.id < b.id ? -1 : 1))
   return {
     config,
-    cluster: clusterIdOf(config.initialCluster, token, config.initialSplitKeys),
+    cluster: clusterIdOf(config.initialCluster, token, config.initialSplitKeys, config.replicas),
     self,
     members,
     logger,
@@ -57,5 +59,6 @@ export function nodeSetup(
     peerTls,
     diskTimes,
     splitKeys: config.initialSplitKeys.map(utf8),
+    replicas: config.replicas,
   }
 }

@@ -84,6 +84,18 @@ t.test('where a new cluster is cut into shards is taken, and shown nowhere', asy
   t.notMatch(helpText(), 'initial-split-keys')
 })
 
+t.test('replicas of each shard', async t => {
+  t.equal(run([]).config.replicas, 0)
+  t.match(run(['--replicas=3']), { config: { replicas: 3 }, warnings: [] })
+  t.match(run(['--replicas=4']).warnings, [/^--replicas=4: .* no more members than with 3\.$/])
+  for (const given of ['0', '-1', 'x', '8'])
+    t.match(refusal([`--replicas=${given}`]), `--replicas must be a whole number from 1 to 7, not "${given}"`)
+  const [three, five] = [3, 5].map(count => nodeSetup(run([`--replicas=${count}`]).config, SILENT, () => {}))
+  t.not(three!.cluster, five!.cluster, 'founders that were told of other places do not meet')
+  const { initialCluster, initialClusterToken, initialSplitKeys } = three!.config
+  t.equal(three!.cluster, clusterIdOf(initialCluster, initialClusterToken, initialSplitKeys, 3))
+})
+
 t.test('help and version are printed', async t => {
   for (const argv of [['--help'], ['-h'], ['--name=x', '-help']]) t.equal(load(argv).kind, 'print')
   for (const name of FLAG_NAMES) t.match(helpText(), `--${name}`)

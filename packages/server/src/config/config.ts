@@ -30,6 +30,8 @@ export interface ServerConfig {
   readonly initialClusterToken: string
   /** Where a new cluster is cut into shards, ascending; none: it has one shard. */
   readonly initialSplitKeys: readonly string[]
+  /** Replicas of each shard in a new cluster; 0: one on every member. A cluster that is there knows its own. */
+  readonly replicas: number
   /** Shards may be split and moved by hand, and members drained. */
   readonly shardOperations: boolean
   readonly strictReconfigCheck: boolean

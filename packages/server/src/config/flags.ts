@@ -1,7 +1,7 @@
 import { LIMITS } from '@kvorum/model'
 import { AUTH_FLAGS } from './authFlags.js'
 import { ETCD_FLAGS } from './etcdFlags.js'
-import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
+import { accepted, bool, choice, duration, integer, list, rejected, text, type Flag } from './flag.js'
 import { LIMIT_FLAGS } from './limitFlags.js'
 import { TLS_FLAGS } from './tlsFlags.js'
 import { MAINTENANCE_FLAGS } from './maintenanceFlags.js'
@@ -98,9 +98,25 @@ const MEMBER_FLAGS = {
   'config-file': text('', 'file', 'A YAML file with these settings; every other flag is then ignored.'),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>
 
+/** Not given is 0: a replica on every member. */
+const replicas: Flag<number> = {
+  kind: 'value',
+  argument: 'count',
+  fallback: '',
+  help: 'Replicas of each shard in a new cluster. Default: one on every member.',
+  parse: given => {
+    if (given === '') return accepted(0)
+    const count = /^[0-9]{1,15}$/.test(given) ? Number(given) : 0
+    return count >= 1 && count <= LIMITS.replicasPerShardMax
+      ? accepted(count)
+      : rejected(`must be a whole number from 1 to ${LIMITS.replicasPerShardMax}, not "${given}"`)
+  },
+}
+
 /** Taken, and shown nowhere: what comes of it does not answer everything yet. */
 const HIDDEN_FLAGS = {
   'initial-split-keys': list('', 'keys', 'Where a new cluster is cut into shards, ascending.'),
+  replicas,
   'shard-operations': bool(false, 'Let shards be split and moved by hand, and members be drained.'),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>
 

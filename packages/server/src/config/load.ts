@@ -40,7 +40,7 @@ export function loadConfig(sources: ConfigSources): ConfigOutcome {
   }
   const config = values.ok ? validate(values.value) : values
   return config.ok
-    ? { kind: 'run', config: config.value, warnings }
+    ? { kind: 'run', config: config.value, warnings: [...warnings, ...doubtsAbout(config.value)] }
     : { kind: 'refuse', reason: config.reason }
 }
 
@@ -89,4 +89,11 @@ function parseValues(settings: RawSettings): Parsed<FlagValues> {
     values[name] = value.value
   }
   return accepted(values as FlagValues)
+}
+
+/** What is right, and hardly meant. */
+function doubtsAbout({ replicas }: ServerConfig): string[] {
+  return replicas % 2 === 0 && replicas > 0
+    ? [`--replicas=${replicas}: a shard survives the loss of no more members than with ${replicas - 1}.`]
+    : []
 }

@@ -80,6 +80,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     initialClusterState: values['initial-cluster-state'],
     initialClusterToken: values['initial-cluster-token'],
     initialSplitKeys: splitKeys,
+    replicas: values.replicas,
     shardOperations: values['shard-operations'],
     strictReconfigCheck: values['strict-reconfig-check'],
     heartbeatMs: values['heartbeat-interval'],

@@ -1,4 +1,5 @@
 import {
+  LIMITS,
   MalformedError,
   type ClusterId,
   type Incarnation,
@@ -19,6 +20,7 @@ import {
 } from '@kvorum/placement'
 import type { LevelEngine } from '@kvorum/storage'
 import { StartError, type NodeSetup } from '../wiring.js'
+import { clusterIdOf } from '../identity.js'
 import { addressOf } from './address.js'
 import { bootstrapOf } from './bootstrap.js'
 
@@ -49,18 +51,49 @@ export async function findPlace(
 ): Promise<Place> {
   const { cluster, self, config } = setup
   const meta = await metaStateIn(engine)
-  const founder = directory === null || (directory.clusterId === cluster && directory.nodeId === self)
-  if (config.initialClusterState === 'new' || (directory !== null && founder)) {
+  const founded = directory?.nodeId === self ? foundedWith(setup, directory) : null
+  if (founded !== null) {
+    tellOfReplicas(setup, meta?.placement.replicas ?? founded)
+    const begun = { ...setup, replicas: founded }
+    return { cluster: directory!.clusterId as ClusterId, self, bootstrap: foundersBootstrap(begun, meta) }
+  }
+  if (config.initialClusterState === 'new') {
     return { cluster, self, bootstrap: foundersBootstrap(setup, meta) }
   }
   if (directory !== null && meta !== null) return hereBefore(meta, directory)
   return newcomer(setup, directory)
 }
 
+/**
+ * With how many replicas of each shard the cluster began that this founder's directory is of: its id tells, whatever
+ * --replicas says by now. Null: it is not of a cluster that these settings make.
+ */
+function foundedWith({ config, cluster }: NodeSetup, { clusterId }: DirectoryIdentity): number | null {
+  if (clusterId === cluster) return config.replicas
+  const { initialCluster, initialClusterToken, initialSplitKeys } = config
+  for (let replicas = 0; replicas <= LIMITS.replicasPerShardMax; replicas++)
+    if (clusterIdOf(initialCluster, initialClusterToken, initialSplitKeys, replicas) === clusterId)
+      return replicas
+  return null
+}
+
+/** The flag is for a cluster that begins; one that is there has its number in the meta group's state. */
+function tellOfReplicas({ config, logger }: NodeSetup, replicas: number): void {
+  if (config.replicas === 0 || config.replicas === replicas) return
+  logger.warn(
+    { replicas, flag: config.replicas },
+    '--replicas has no effect: the cluster is there, and has a number of its own (0: a replica on every member)',
+  )
+}
+
 function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
   const self = directory.nodeId as NodeId
   const seat = seatOf(meta, self) ?? formerSeat(meta, self)
-  const founders = meta.shards.shards[0]?.replicas ?? []
+  const isPlaced = meta.placement.shards.length > 0
+  const seated = meta.membership.seats.filter(({ founder }) => founder)
+  const founders = isPlaced
+    ? seated.map(({ replica, node }) => ({ id: replica, node }))
+    : (meta.shards.shards[0]?.replicas ?? [])
   return {
     cluster: directory.clusterId as ClusterId,
     self,
@@ -69,6 +102,7 @@ function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
       metaConfig: votersOf(seat.founder ? founders : []),
       shards: meta.shards.shards,
       mapChanged: isChanged(meta),
+      placed: isPlaced,
       joined: seat.founder ? null : seat.replica,
     },
   }
@@ -98,7 +132,13 @@ async function metaStateIn(engine: LevelEngine): Promise<MetaState | null> {
 function foundersBootstrap(setup: NodeSetup, meta: MetaState | null): Bootstrap {
   const bootstrap = bootstrapOf(setup)
   if (meta === null) return bootstrap
-  return { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards, mapChanged: isChanged(meta) }
+  return {
+    ...bootstrap,
+    nodes: meta.nodes,
+    shards: meta.shards.shards,
+    mapChanged: isChanged(meta),
+    placed: meta.placement.shards.length > 0,
+  }
 }
 
 /** Whether there are shards by now that did not begin with the cluster. */
