@@ -16,7 +16,7 @@ function five(nodes = 5): MiniCluster {
   return cluster
 }
 const at = (cluster: MiniCluster, node: number): MiniNode => cluster.nodes[node - 1]!
-const shardsOf = (node: MiniNode): string => [...node.state.groups.keys()].sort().join()
+const shardsOf = (node: MiniNode): string => [...node.state.groups.keys()].sort((a, b) => a - b).join()
 const place = (before: number[], nodes: number[]): MetaCommand => ({
   kind: 'placeShard',
   group: FIRST,
