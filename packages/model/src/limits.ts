@@ -161,6 +161,9 @@ export const LIMITS = {
   frameBytesMax: 64 * MiB,
   /** Bytes queued to one peer; beyond it raft messages are dropped (raft repeats them) and requests refused. */
   peerQueueBytesMax: 64 * MiB,
+  /** Peer URLs that a node says of itself, and characters of each: they are dialled besides those of the log. */
+  peerUrlsSaidMax: 8,
+  peerUrlCharactersMax: 512,
   /** One chunk of a snapshot, and chunks the receiver allows in flight. */
   snapshotChunkBytes: 1 * MiB,
   snapshotCreditChunks: 4,

@@ -26,6 +26,8 @@ export type PeerMessage<RaftMessage> =
       readonly cluster: ClusterId
       readonly node: NodeId
       readonly identity: BootIdentity
+      /** Where this start of the sender says it is reached: at most `peerUrlsSaidMax`; the log may not know it yet. */
+      readonly peerUrls: readonly string[]
     }
   /** The sender has made `identity` durable: votes and acknowledgements under it count from now on. */
   | { readonly kind: 'welcome'; readonly identity: BootIdentity }

@@ -1,4 +1,4 @@
-import type { BootIdentity, NodeId, PeerRefusal, RosterMember } from '@kvorum/model'
+import { LIMITS, type BootIdentity, type NodeId, type PeerRefusal, type RosterMember } from '@kvorum/model'
 import { NO_INCARNATION } from '@kvorum/placement'
 import { step } from '@kvorum/raft'
 import { createTakenRequests, type TakenRequests } from './takenRequests.js'
@@ -23,8 +23,10 @@ import type { PeerRecord } from './types.js'
  */
 export interface Peer {
   readonly node: NodeId
-  /** Where it is reached. */
+  /** Where it is reached, as the log has it. */
   urls: readonly string[]
+  /** Where it is reached by its own word, when it last said hello. */
+  said: readonly string[]
   connected: boolean
   /** What this peer showed last, as far as it is durable here; null: never seen. */
   record: PeerRecord | null
@@ -51,6 +53,7 @@ export interface Admission {
 export const createPeer = (node: NodeId, urls: readonly string[], record: PeerRecord | null): Peer => ({
   node,
   urls,
+  said: [],
   connected: false,
   record,
   recording: null,
@@ -69,14 +72,19 @@ export function peerUp(turn: Turn, node: NodeId): void {
     cluster: state.options.cluster,
     node: state.options.self,
     identity: state.identity,
+    peerUrls: sayable(state.options.peerUrls ?? []),
   })
   // A welcome may have been due while there was no way to send it.
   if (peer.trusted && peer.record !== null) welcome(turn, peer.record)
 }
 
-export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): void {
+const sayable = (urls: readonly string[]): readonly string[] =>
+  urls.filter(({ length }) => length <= LIMITS.peerUrlCharactersMax).slice(0, LIMITS.peerUrlsSaidMax)
+
+/** False: it is not who is known here by that name, and has been told so. */
+export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): boolean {
   const peer = turn.state.peers.get(from)
-  if (peer === undefined) return
+  if (peer === undefined) return false
   const known = peer.recording ?? peer.record
   const refusal = judge(known, identity, memberOfRoster(turn.state, from))
   if (refusal !== null) {
@@ -86,17 +94,18 @@ export function receiveHello(turn: Turn, from: NodeId, identity: BootIdentity): 
       reason: refusal,
     })
     sendTo(turn, from, { kind: 'refused', reason: refusal, identity })
-    return
+    return false
   }
   if (peer.record !== null && sameBoot(peer.record, identity)) {
     trust(turn, peer, peer.record)
-    return
+    return true
   }
   // Also where an earlier start was trusted: if this node forgot the newer one, it would take the earlier one again.
   peer.trusted = false
-  if (peer.recording !== null && sameBoot(peer.recording, identity)) return
+  if (peer.recording !== null && sameBoot(peer.recording, identity)) return true
   peer.recording = { node: from, ...identity }
   turn.state.persisting.peers.push(peer.recording)
+  return true
 }
 
 /** The peer's identity is durable here. It may have started again meanwhile, which is not durable yet. */

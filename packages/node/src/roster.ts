@@ -1,10 +1,11 @@
 import type { NodeId, Roster } from '@kvorum/model'
 import type { MetaState } from '@kvorum/placement'
 import { configAt } from '@kvorum/raft'
-import { createPeer, REFUSAL_SENTENCES, welcomeTrusted } from './identity.js'
+import { createPeer, REFUSAL_SENTENCES, welcomeTrusted, type Peer } from './identity.js'
 import { metaOf } from './membership.js'
 import { rosterOf, sameRoster, tellRoster } from './rosterView.js'
 import { fatal, note, sendTo, type Group, type NodeState, type Turn } from './state.js'
+import type { PeerPlace } from './types.js'
 import { forwardsLost } from './writes.js'
 
 /**
@@ -66,17 +67,29 @@ function followRoster(turn: Turn, news: boolean): void {
 function tellTransport(turn: Turn): void {
   const { state } = turn
   state.turnedAway = toTurnAway(state)
-  turn.out.peers = { peers: [...state.peers.values()].map(urlsOf), removed: state.turnedAway }
+  turn.out.peers = { peers: [...state.peers.values()].map(placeOf), removed: state.turnedAway }
 }
 
 /** Who is told that it was removed ends for good: of one that a group may still count, nobody must say so. */
 const toTurnAway = (state: NodeState): NodeId[] =>
   state.roster.removed.filter(node => !state.peers.has(node) && !isCounted(state, node))
 
-const urlsOf = ({ node, urls }: { readonly node: NodeId; readonly urls: readonly string[] }) => ({
+const placeOf = ({ node, urls, said }: Peer): PeerPlace => ({
   node,
   urls,
+  alsoAt: said.filter(url => !urls.includes(url)),
 })
+
+/**
+ * Where a peer is by its own word, which only those whose identity is in order give. A change of its address may be
+ * in a log here, and not be known to be committed until that very peer is reached. Its word stands until it says
+ * another one: what is committed meanwhile may be as old as what was known before.
+ */
+export function heardWhere(turn: Turn, peer: Peer, said: readonly string[]): void {
+  const before = placeOf(peer).alsoAt
+  peer.said = said
+  if (placeOf(peer).alsoAt.join() !== before.join()) tellTransport(turn)
+}
 
 /** What the roster alone does not say: done from time to time. */
 export function tendRoster(turn: Turn): void {

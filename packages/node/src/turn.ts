@@ -17,7 +17,7 @@ import { holdState, openHolds } from './holds.js'
 import { expireLeases } from './leases.js'
 import { orderPersist, persisted, persistRefused, retryPersist } from './persisting.js'
 import { quarantine } from './quarantine.js'
-import { receiveRoster } from './roster.js'
+import { heardWhere, receiveRoster } from './roster.js'
 import { receiveChunk } from './snapshotInstall.js'
 import { openSources, receivePull } from './snapshotSend.js'
 import { driveStandings } from './standing.js'
@@ -197,7 +197,7 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
   switch (parcel.kind) {
     case 'hello':
       if (parcel.cluster === it.state.options.cluster && parcel.node === from)
-        receiveHello(it, from, parcel.identity)
+        if (receiveHello(it, from, parcel.identity)) heardWhere(it, peer, parcel.peerUrls)
       return
     case 'welcome':
       receiveWelcome(it, from, parcel.identity)

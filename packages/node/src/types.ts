@@ -119,11 +119,18 @@ export interface Orders {
   notes: Note[]
   /** From now on these are the peers; null: as before. Carried out after `send`. */
   peers: {
-    readonly peers: readonly { readonly node: NodeId; readonly urls: readonly string[] }[]
+    readonly peers: readonly PeerPlace[]
     readonly removed: readonly NodeId[]
   } | null
   /** End the process: the reason, in one sentence for the operator. */
   fatal: string | null
+}
+
+/** Where a peer is reached: as the log says, and where else by its own word, if it is at none of those. */
+export interface PeerPlace {
+  readonly node: NodeId
+  readonly urls: readonly string[]
+  readonly alsoAt: readonly string[]
 }
 
 /** Something an operator should know; the driver logs it. Never keys, values or secrets. */
@@ -175,6 +182,8 @@ export interface NodeOptions {
   readonly self: NodeId
   readonly name: string
   readonly clientUrls: readonly string[]
+  /** Where its peers reach this start of it, said to them beside what the log says; absent: nothing is said. */
+  readonly peerUrls?: readonly string[]
   readonly serverVersion: string
   /** Seed of this start's own random streams. */
   readonly seed: number

@@ -150,7 +150,13 @@ t.test('a refusal of somebody else who claims to be this node changes nothing he
   const node = leader(cluster)
   const [other] = cluster.nodes.filter(candidate => candidate !== node) as [MiniNode]
   const copy = { ...other.state.identity, nonce: 999n }
-  const hello: Parcel = { kind: 'hello', cluster: node.state.options.cluster, node: other.id, identity: copy }
+  const hello: Parcel = {
+    kind: 'hello',
+    cluster: node.state.options.cluster,
+    node: other.id,
+    identity: copy,
+    peerUrls: [],
+  }
   node.put({ kind: 'parcels', from: other.id, parcels: [hello] })
   cluster.until(() => node.notes.some(text => /was refused/.test(text)))
   t.equal(node.state.peers.get(other.id)?.trusted, false, 'nothing from there counts for now')
@@ -182,7 +188,7 @@ t.test(
       node.put({
         kind: 'parcels',
         from: other.id,
-        parcels: [{ kind: 'hello', cluster: id, node: other.id, identity: later }],
+        parcels: [{ kind: 'hello', cluster: id, node: other.id, identity: later, peerUrls: [] }],
       })
     }
     node.diskDelay = 50

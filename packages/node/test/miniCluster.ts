@@ -65,6 +65,8 @@ export interface MiniOptions {
 export class MiniCluster {
   readonly nodes: MiniNode[] = []
   readonly cut = new Set<string>()
+  /** Where a node is reached, if it is not where it began. */
+  readonly homes = new Map<NodeId, string>()
   /** A node that ends itself fails the test, unless it is about that. */
   nodesMayEnd = false
   now = 1
@@ -142,6 +144,8 @@ export class MiniNode {
   readonly watched: WatchResponse[] = []
   readonly held: Orders['holds'] = []
   readonly notes: string[] = []
+  /** Where the others are, as the transport was told last. */
+  #places: NonNullable<Orders['peers']>['peers'] = []
   readonly log = new Map<GroupId, Entry[]>()
   readonly #disk = new Map<GroupId, { hardState: HardState; base: LogBase }>()
   readonly #peers = new Map<NodeId, PeerRecord>()
@@ -164,7 +168,7 @@ export class MiniNode {
   readonly cluster: MiniCluster
   readonly id: NodeId
   readonly bootstrap: Bootstrap
-  readonly options: NodeOptions
+  options: NodeOptions
 
   constructor(
     cluster: MiniCluster,
@@ -221,6 +225,24 @@ export class MiniNode {
     for (const other of this.cluster.nodes) if (other !== this) other.put({ kind: 'peerDown', node: this.id })
   }
 
+  /** Whether it would find the other one where it has been told to look. */
+  reaches(to: NodeId): boolean {
+    const place = this.#places.find(({ node }) => node === to)
+    const first = `http://n${to}`
+    const home = this.cluster.homes.get(to) ?? first
+    return place === undefined ? home === first : [...place.urls, ...place.alsoAt].includes(home)
+  }
+
+  #move(places: NonNullable<Orders['peers']>['peers']): void {
+    const before = new Set(this.cluster.nodes.filter(({ id }) => this.reaches(id)))
+    this.#places = places
+    for (const { id } of this.cluster.nodes) {
+      const reached = this.reaches(id)
+      if (id === this.id || reached === [...before].some(node => node.id === id)) continue
+      this.put({ kind: reached ? 'peerUp' : 'peerDown', node: id })
+    }
+  }
+
   /** A new process begins with what the last one left. */
   restart(): void {
     const row = this.rows.get(toKeyString(META_ROW))
@@ -237,13 +259,16 @@ export class MiniNode {
           }
     this.#boot++
     this.#inbox = []
+    this.#places = bootstrap.nodes.map(({ id, peerUrls }) => ({ node: id, urls: peerUrls, alsoAt: [] }))
+    const home = this.cluster.homes.get(this.id)
+    if (home !== undefined) this.options = { ...this.options, peerUrls: [home] }
     this.state = this.#created(bootstrap)
     this.up = true
     this.#begin(bootstrap)
     for (const other of this.cluster.nodes) {
       if (other === this || !other.up) continue
-      other.put({ kind: 'peerUp', node: this.id })
-      this.put({ kind: 'peerUp', node: other.id })
+      if (other.reaches(this.id)) other.put({ kind: 'peerUp', node: this.id })
+      if (this.reaches(other.id)) this.put({ kind: 'peerUp', node: other.id })
     }
   }
 
@@ -300,10 +325,11 @@ export class MiniNode {
       this.up = false
     }
     for (const { to, parcels } of orders.send) {
-      if (this.cluster.cut.has(`${this.id}>${to}`)) continue
+      if (this.cluster.cut.has(`${this.id}>${to}`) || !this.reaches(to)) continue
       const target = this.cluster.nodes.find(node => node.id === to)
       target?.put({ kind: 'parcels', from: this.id, parcels })
     }
+    if (orders.peers !== null) this.#move(orders.peers.peers)
     if (orders.persist !== null) this.#persist(orders.persist)
     for (const { id, need } of orders.fetch)
       this.put({ kind: 'fetched', id, answer: this.#fetch(need) }, this.storeDelay)

@@ -3,6 +3,7 @@ import {
   clusterId,
   groupId,
   incarnation,
+  LIMITS,
   MalformedError,
   nodeId,
   unreachable,
@@ -65,7 +66,13 @@ function parcelToWire(parcel: Parcel): Wire {
     case 'heartbeats':
       return [kind, heartbeatsToBytes(parcel.beats)]
     case 'hello':
-      return [kind, parcel.cluster, parcel.node, identityToWire(parcel.identity)]
+      return [
+        kind,
+        parcel.cluster,
+        parcel.node,
+        identityToWire(parcel.identity),
+        ...saidToWire(parcel.peerUrls),
+      ]
     case 'welcome':
       return [kind, identityToWire(parcel.identity)]
     case 'refused':
@@ -105,6 +112,7 @@ function parcelFromWire(wire: Wire): Parcel {
         cluster: clusterId(unsigned(wire[1])),
         node: nodeId(unsigned(wire[2])),
         identity: identityFromWire(list(wire[3])),
+        peerUrls: saidFromWire(wire[4]),
       }
     case KINDS.welcome:
       return { kind: 'welcome', identity: identityFromWire(list(wire[1])) }
@@ -154,6 +162,16 @@ const identityFromWire = (wire: Wire): BootIdentity => ({
   boot: number(wire[1]),
   nonce: unsigned(wire[2]),
 })
+
+/** Where the sender is reached, left out by one that does not say. */
+const saidToWire = (peerUrls: readonly string[]): Wire => (peerUrls.length === 0 ? [] : [[...peerUrls]])
+function saidFromWire(value: unknown): readonly string[] {
+  const peerUrls = value === undefined ? [] : list(value).map(text)
+  if (peerUrls.length > LIMITS.peerUrlsSaidMax) throw new MalformedError('a hello with too many peer URLs')
+  if (peerUrls.some(({ length }) => length > LIMITS.peerUrlCharactersMax))
+    throw new MalformedError('a hello with a peer URL that is too long')
+  return peerUrls
+}
 
 const rosterToWire = ({ index, members, removed }: Roster): Wire => [
   index,

@@ -11,6 +11,8 @@ import type { Parcel } from './types.js'
 export interface LinkOptions {
   readonly peer: NodeId
   readonly addresses: readonly Address[]
+  /** Dialled after them: see setAlsoAt. */
+  readonly alsoAt: readonly Address[]
   readonly preface: Preface
   readonly random: () => number
   readonly timing: TransportTiming
@@ -34,6 +36,9 @@ const WAITING_BYTES_MAX = 2 * LIMITS.snapshotCreditChunks * LIMITS.snapshotChunk
  */
 export class Link {
   readonly #options: LinkOptions
+  /** Those of them that are not disproved. */
+  #alsoAt: readonly Address[]
+  #given: readonly Address[]
   #socket: Socket | null = null
   #ready = false
   #closed = false
@@ -47,6 +52,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options
+    this.#alsoAt = this.#given = options.alsoAt
     this.#dial()
   }
 
@@ -74,6 +80,16 @@ export class Link {
 
   get peer(): NodeId {
     return this.#options.peer
+  }
+
+  /**
+   * Where the peer is by its own word. An address is dropped when somebody else answers there; what is connected
+   * stays so.
+   */
+  setAlsoAt(addresses: readonly Address[]): void {
+    if (this.#closed || sameAddresses(this.#given, addresses)) return
+    this.#alsoAt = this.#given = addresses
+    if (this.#socket === null && this.#timer === null) this.#dial()
   }
 
   /** The peer is gone, or lives elsewhere: the owner hears of a connection that was up, and nothing after that. */
@@ -149,8 +165,10 @@ export class Link {
   }
 
   #dial(): void {
-    const { addresses, preface, timing } = this.#options
+    const { preface, timing } = this.#options
+    const addresses = [...this.#options.addresses, ...this.#alsoAt]
     const address = addresses[this.#attempts % addresses.length]
+    this.#timer = null
     if (address === undefined) return
     const { socket, ready } = dial(address, this.#options.tls)
     this.#socket = socket
@@ -162,11 +180,10 @@ export class Link {
     socket.once(ready, () => socket.write(encodePreface(preface)))
     socket.on('data', chunk => {
       if (this.#closed || chunk.length === 0) return
-      const remote = `${address.host}:${address.port}`
       if (this.#ready) this.#proven()
-      else this.#answered(chunk[0]!, socket, remote)
+      else this.#answered(chunk[0]!, socket, address)
       const refusal = chunk.find(byte => byte !== PREFACE_OK)
-      if (this.#ready && refusal !== undefined) this.#turnedAway(refusal, socket, remote)
+      if (this.#ready && refusal !== undefined) this.#turnedAway(refusal, socket, address)
     })
     socket.once('close', () => this.#lost())
   }
@@ -180,7 +197,7 @@ export class Link {
     this.#options.events.onStranger(`${host}:${port}`, problem)
   }
 
-  #answered(byte: number, socket: Socket, remote: string): void {
+  #answered(byte: number, socket: Socket, address: Address): void {
     const { peer, preface, events } = this.#options
     if (this.#timer !== null) clearTimeout(this.#timer)
     if (byte === PREFACE_OK) {
@@ -192,15 +209,19 @@ export class Link {
       if (preface.lane === 'control') events.onUp(peer)
       return
     }
-    this.#turnedAway(byte, socket, remote)
+    this.#turnedAway(byte, socket, address)
   }
 
   /** At once, for what the preface says, or later, for what came behind it. */
-  #turnedAway(byte: number, socket: Socket, remote: string): void {
+  #turnedAway(byte: number, socket: Socket, address: Address): void {
     const { peer, events } = this.#options
     const reason = refusalOf(byte)
-    if (reason === null) events.onStranger(remote, 'what listens there is not a kvorum peer')
-    else events.onRefused(peer, reason)
+    const bySomebodyElse = reason === null || reason === 'unknownMember' || reason === 'otherCluster'
+    if (bySomebodyElse && this.#alsoAt.includes(address)) {
+      this.#alsoAt = this.#alsoAt.filter(other => other !== address)
+    } else if (reason === null) {
+      events.onStranger(`${address.host}:${address.port}`, 'what listens there is not a kvorum peer')
+    } else events.onRefused(peer, reason)
     socket.destroy()
   }
 
@@ -241,3 +262,12 @@ export class Link {
     this.#timer = setTimeout(() => this.#dial(), delay * (0.5 + random() / 2))
   }
 }
+
+const texts = (addresses: readonly Address[] | undefined): string | undefined =>
+  addresses?.map(({ host, port, secure = false }) => `${host} ${port} ${secure}`).join()
+
+/** Whether the same is dialled, in the same way and order. */
+export const sameAddresses = (
+  before: readonly Address[] | undefined,
+  now: readonly Address[] | undefined,
+): boolean => texts(before) === texts(now)

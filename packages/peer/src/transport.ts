@@ -1,7 +1,7 @@
 import { LIMITS, type ClusterId, type NodeId } from '@kvorum/model'
 import { Acceptor } from './acceptor.js'
 import { TIMING, type Address, type Peers, type TransportEvents, type TransportTiming } from './events.js'
-import { Link } from './link.js'
+import { Link, sameAddresses } from './link.js'
 import { Listener } from './listener.js'
 import type { Lane } from './preface.js'
 import type { PeerTls } from './tls.js'
@@ -36,6 +36,7 @@ export class PeerTransport {
   readonly #links = new Map<string, Link>()
   #listeners: Listener[] = []
   #peers: Peers
+  #alsoAt: Peers = new Map()
   #removed: ReadonlySet<NodeId> = new Set()
   #closed = false
 
@@ -71,15 +72,20 @@ export class PeerTransport {
 
   /**
    * Who is a peer from now on, and where; and who was one and is told so whenever it calls. Connections to others,
-   * or to former addresses, end.
+   * or to former addresses, end. `alsoAt` is where peers are by their own word: dialled after their addresses, and
+   * never instead of them. Where one of a peer's addresses is secure, only secure ones are added to them.
    */
-  setPeers(peers: Peers, removed: ReadonlySet<NodeId>): void {
+  setPeers(peers: Peers, removed: ReadonlySet<NodeId>, alsoAt: Peers = new Map()): void {
     if (this.#closed) return
     const before = this.#peers
     this.#peers = peers
+    this.#alsoAt = alsoAt
     this.#removed = removed
     for (const [key, link] of this.#links) {
-      if (sameAddresses(before.get(link.peer), peers.get(link.peer))) continue
+      if (sameAddresses(before.get(link.peer), peers.get(link.peer))) {
+        link.setAlsoAt(this.#saidOf(link.peer))
+        continue
+      }
       this.#links.delete(key)
       link.abandon()
     }
@@ -138,9 +144,17 @@ export class PeerTransport {
     if (known !== undefined || addresses === undefined) return known ?? null
     const preface = { cluster, from: self, to: peer, lane }
     const tls = this.#options.tls ?? null
-    const link = new Link({ peer, addresses, preface, random, timing: this.#timing, events, tls })
+    const alsoAt = this.#saidOf(peer)
+    const link = new Link({ peer, addresses, alsoAt, preface, random, timing: this.#timing, events, tls })
     this.#links.set(key, link)
     return link
+  }
+
+  /** A peer's word must not bring anybody to send in the clear what is meant to be encrypted. */
+  #saidOf(peer: NodeId): readonly Address[] {
+    const said = this.#alsoAt.get(peer) ?? []
+    const encrypts = (this.#peers.get(peer) ?? []).some(({ secure }) => secure === true)
+    return said.filter(({ secure }) => secure === true || !encrypts).slice(0, LIMITS.peerUrlsSaidMax)
   }
 
   async #listen({ host, port, secure = false }: Address): Promise<void> {
@@ -162,12 +176,5 @@ export class PeerTransport {
     this.#listeners.push(listener)
   }
 }
-
-const sameAddresses = (
-  before: readonly Address[] | undefined,
-  now: readonly Address[] | undefined,
-): boolean =>
-  before?.map(({ host, port }) => `${host} ${port}`).join() ===
-  now?.map(({ host, port }) => `${host} ${port}`).join()
 
 const linkKey = (peer: NodeId, lane: Lane): string => `${peer}/${lane}`

@@ -4,6 +4,7 @@ import {
   groupId,
   incarnation,
   leaseId,
+  LIMITS,
   nodeId,
   replicaId,
   type AlarmKind,
@@ -290,7 +291,13 @@ export const PARCELS: {
       { maxLength: 20 },
     ),
   }),
-  hello: fc.record({ kind: kind('hello'), cluster: unsigned.map(clusterId), node, identity }),
+  hello: fc.record({
+    kind: kind('hello'),
+    cluster: unsigned.map(clusterId),
+    node,
+    identity,
+    peerUrls: fc.array(fc.string({ maxLength: 20 }), { maxLength: LIMITS.peerUrlsSaidMax }),
+  }),
   welcome: fc.record({ kind: kind('welcome'), identity }),
   refused: fc.record({
     kind: kind('refused'),

@@ -65,7 +65,7 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
   readIndexReply: [raft({ ...from, kind: 'readIndexReply', context: 2 ** 33, index: 12 })],
   readIndexRefused: [raft({ ...from, kind: 'readIndexReply', context: 1, index: null })],
   timeoutNow: [raft({ ...from, kind: 'timeoutNow' })],
-  hello: [{ kind: 'hello', cluster: clusterId(2n ** 63n), node: nodeId(1n), identity }],
+  hello: [{ kind: 'hello', cluster: clusterId(2n ** 63n), node: nodeId(1n), identity, peerUrls: [] }],
   welcome: [{ kind: 'welcome', identity }],
   refused: [{ kind: 'refused', reason: 'copiedDirectory', identity }],
   write: [
@@ -257,6 +257,15 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
         keys: true,
         part: { group: groupId(2), ranges: [{ start: utf8('h'), end: null }] },
       },
+    },
+  ],
+  helloWithPlace: [
+    {
+      kind: 'hello',
+      cluster: clusterId(2n ** 63n),
+      node: nodeId(1n),
+      identity,
+      peerUrls: ['http://[fd00::1]:2380', 'https://m.example:2380'],
     },
   ],
 }

@@ -129,6 +129,7 @@ t.test('a refusal reaches the process that said hello, not whoever is at its add
     cluster: CLUSTER,
     node: A,
     identity: identity(nonce),
+    peerUrls: [],
   })
   a.transport.send(B, [hello(1n)])
   await until('the hello', () => b.events.count('parcel') === 1)

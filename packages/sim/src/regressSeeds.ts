@@ -134,4 +134,16 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     found:
       'what was committed just before a change of members was judged by the members after it (its own mistake)',
   },
+  {
+    seed: 61008,
+    profile: 'members',
+    draw: 4,
+    found: 'nobody found a member at the address that only its own log and one more knew',
+  },
+  {
+    seed: 62020,
+    profile: 'members',
+    draw: 4,
+    found: 'who was removed and wiped, and knew nobody who had not moved, had to end (its own mistake)',
+  },
 ]

@@ -1,5 +1,5 @@
 import type { Entry, GroupId, Index, Millis, NodeId, StoreAnswer, StoreNeed, StoreWrite } from '@kvorum/model'
-import type { Parcel, PersistOrder } from '../types.js'
+import type { Parcel, PeerPlace, PersistOrder } from '../types.js'
 
 /**
  * What a running node needs from the outside, one interface per port. Storage and peer implement them; who
@@ -38,10 +38,7 @@ export interface TransportPort {
   send(to: NodeId, parcels: readonly Parcel[]): void
   queuedBytes(to: NodeId): number
   /** Who is a peer from now on, and who was one and is turned away. */
-  setPeers(
-    peers: readonly { readonly node: NodeId; readonly urls: readonly string[] }[],
-    removed: readonly NodeId[],
-  ): void
+  setPeers(peers: readonly PeerPlace[], removed: readonly NodeId[]): void
   close(): Promise<void>
 }
 

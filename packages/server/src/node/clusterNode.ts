@@ -24,7 +24,7 @@ import {
 import { ETCD_API_VERSION } from '../version.js'
 import { isRestoring } from '../snapshot/restore.js'
 import { StartError, type NodeSetup } from '../wiring.js'
-import { addressOf } from './address.js'
+import { addressOf, saidAddresses } from './address.js'
 import { DiskRoom, freeBytesOf } from './diskRoom.js'
 import { logPort } from './logPort.js'
 import { findPlace, type Place } from './place.js'
@@ -82,6 +82,7 @@ async function startRuntime(
         self,
         name: config.name,
         clientUrls: config.advertiseClientUrls,
+        peerUrls: config.advertisePeerUrls,
         serverVersion: ETCD_API_VERSION,
         seed: randomBytes(4).readUInt32BE(),
         electionTimeoutMs: config.electionTimeoutMs,
@@ -133,7 +134,11 @@ const transportPort = (transport: PeerTransport): TransportPort => ({
   send: (to, parcels) => transport.send(to, parcels),
   queuedBytes: to => transport.queuedBytes(to),
   setPeers: (peers, removed) =>
-    transport.setPeers(new Map(peers.map(({ node, urls }) => [node, urls.map(addressOf)])), new Set(removed)),
+    transport.setPeers(
+      new Map(peers.map(({ node, urls }) => [node, urls.map(addressOf)])),
+      new Set(removed),
+      new Map(peers.map(({ node, urls, alsoAt }) => [node, saidAddresses(alsoAt, urls.map(addressOf))])),
+    ),
   close: () => transport.close(),
 })
 

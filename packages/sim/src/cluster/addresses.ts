@@ -18,6 +18,11 @@ export class Addresses {
     for (const [other, at] of this.#stations) if (at === station) this.#stations.delete(other)
     this.#stations.set(url, station)
   }
+
+  /** Where the machine is reached, if it is not where it began. */
+  movedTo(station: Station): string[] {
+    return [...this.#stations].flatMap(([url, at]) => (at === station && url !== urlOf(station) ? [url] : []))
+  }
 }
 
 export const urlOf = (station: Station, moves = 0): string =>

@@ -11,6 +11,7 @@ import type { LongCommandBound } from '@kvorum/machine'
 import type { Bootstrap, MaintenanceOptions, NodeLimits, NodeOptions } from '@kvorum/node'
 import type { LogOptions } from '@kvorum/storage'
 import type { Station } from '../network/partition.js'
+import type { Addresses } from './addresses.js'
 import { checksum } from './storedState.js'
 
 export const CLUSTER = clusterId(0x6b766f72756dn)
@@ -50,11 +51,13 @@ export interface StreamListener {
   lost(): void
 }
 
-export const nodeOptions = (config: NodeConfig, seed: number): NodeOptions => ({
+/** Where it is reached is said as its flags would say it, but not by a machine that is where it has always been. */
+export const nodeOptions = (config: NodeConfig, seed: number, addresses: Addresses): NodeOptions => ({
   cluster: CLUSTER,
   self: nodeOf(config.station),
   name: `n${config.station + 1}`,
   clientUrls: [],
+  peerUrls: addresses.movedTo(config.station),
   serverVersion: '3.6.0',
   seed,
   electionTimeoutMs: config.electionTimeoutMs,

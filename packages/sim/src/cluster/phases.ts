@@ -17,6 +17,7 @@ import { Client } from './client.js'
 import type { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
 import { askHashes } from './memberHashes.js'
+import { stationOf } from './nodeConfig.js'
 import { isMember } from './membersOperator.js'
 import { keyPrefix } from './plan.js'
 import { get, put, range } from './requests.js'
@@ -150,7 +151,8 @@ function followed(cluster: Cluster): boolean {
   const { latest } = cluster.observer.members
   if (cluster.plan.spares === 0) return true
   const gone = cluster.nodes.filter(node => latest.removed.includes(node.id))
-  if (gone.some(({ status }) => status !== 'failed' && status !== 'down')) return false
+  if (gone.some(node => node.status !== 'failed' && node.status !== 'down' && !isLost(cluster, node)))
+    return false
   const present = new Set(members(cluster).flatMap(node => (node.status === 'failed' ? [] : [node.id])))
   const seats = latest.members.filter(({ node }) => present.has(node))
   if (seats.some(({ started, incarnation }) => !started || incarnation === 0n)) return false
@@ -164,6 +166,13 @@ function followed(cluster: Cluster): boolean {
   }
   return true
 }
+
+/** Everybody has moved away from where it would look for them, and who was removed is looked for by nobody. */
+const isLost = ({ world: { addresses } }: Cluster, { state }: SimNode): boolean =>
+  state !== null &&
+  [...state.peers.values()].every(({ node, urls, said }) =>
+    [...urls, ...said].every(url => addresses.at(url) !== stationOf(node)),
+  )
 
 function converged(cluster: Cluster): boolean {
   const positions = new Map<GroupId, string>()

@@ -226,7 +226,7 @@ export class SimNode {
     const groups = known?.groups ?? []
     this.corruptGroups = known === null ? [] : groupsThatFailClosed(known, config.bootstrap.shards)
     const found = this.#found(identity, known?.admitted ?? false, groups)
-    const state = createNode(nodeOptions(config, this.random.uint32()), {
+    const state = createNode(nodeOptions(config, this.random.uint32(), world.addresses), {
       now: this.clock.monotonic(),
       identity,
       admitted: known?.admitted ?? false,
@@ -249,7 +249,7 @@ export class SimNode {
       refused: (node, reason) => this.put({ kind: 'peerRefused', node, reason }),
     })
     const others = bootstrap.nodes.filter(({ id }) => id !== this.id)
-    this.#transport.start(others.map(({ id, peerUrls }) => ({ node: id, urls: peerUrls })))
+    this.#transport.start(others.map(({ id, peerUrls }) => ({ node: id, urls: peerUrls, alsoAt: [] })))
     this.#turn(input => firstTurn(state, bootstrap, input), [])
     if (this.status === 'up') world.started(this)
   }

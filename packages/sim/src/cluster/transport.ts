@@ -26,6 +26,8 @@ export interface TransportWorld {
 export interface PeerAddress {
   readonly node: NodeId
   readonly urls: readonly string[]
+  /** By its own word. */
+  readonly alsoAt: readonly string[]
 }
 
 type Lane = 'control' | 'bulk'
@@ -73,6 +75,7 @@ export class SimTransport implements NetworkPort {
   readonly #byConnection = new Map<ConnectionId, Dialled>()
   readonly #accepted = new Map<ConnectionId, Accepted>()
   #peers = new Map<NodeId, readonly string[]>()
+  #alsoAt = new Map<NodeId, readonly string[]>()
   #removed: ReadonlySet<NodeId> = new Set()
   #closed = false
 
@@ -96,6 +99,7 @@ export class SimTransport implements NetworkPort {
     if (this.#closed) return
     const before = this.#peers
     this.#peers = addressesOf(peers)
+    this.#alsoAt = new Map(peers.map(({ node, alsoAt }) => [node, alsoAt]))
     this.#removed = new Set(removed)
     for (const [key, link] of this.#links) {
       if (this.#peers.get(link.peer)?.join() === link.urls.join()) continue
@@ -238,7 +242,8 @@ export class SimTransport implements NetworkPort {
 
   #dial(link: Dialled): void {
     if (this.#closed) return
-    const station = this.#addresses.at(link.urls[link.attempts % link.urls.length]!)
+    const urls = [...link.urls, ...(this.#alsoAt.get(link.peer) ?? [])]
+    const station = this.#addresses.at(urls[link.attempts % urls.length]!)
     // The preface names whom it is meant for: another machine at that address turns it away.
     if (station === null || station !== stationOf(link.peer)) {
       this.#redial(link)
