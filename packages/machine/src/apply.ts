@@ -36,16 +36,16 @@ import {
 } from './entryWrites.js'
 import { chainDigest } from './digest.js'
 import { authFenceRow, configRow, guardRow, leaseRow, metaRow, revisionsRow } from './groupRows.js'
-import { endLease } from './leaseEnd.js'
+import { keepAnswer } from './keepAnswer.js'
+import { endLease, isHome } from './leaseEnd.js'
 import type { Machine } from './machine.js'
 import { countPlan } from './operationCounts.js'
 import { type Overlay, overlayPut } from './overlay.js'
 import { commandView } from './reader.js'
 import { ownsCommand } from './ownership.js'
 import { guardRefusal, isOwn } from './quota.js'
-import { sessionReplyKey } from './rowKeys.js'
-import { acknowledged, addSession, claim, type Claim, forgetReplies, keepReply, toKeep } from './sessions.js'
-import { replyRow, sessionRow } from './sessionRows.js'
+import { addSession, claim, type Claim } from './sessions.js'
+import { sessionRow } from './sessionRows.js'
 import type { Step } from './step.js'
 import { checkPlan, openRun, planOp, runPlan, unchangedAt } from './txn.js'
 import type { Prefetched, View } from './view.js'
@@ -108,6 +108,11 @@ export function* workCommand(
     return { entry, show: () => finish(entry, at, refuse('staleRoute')) }
   }
   const { session: tag } = header
+  if (tag !== null && !isHome(machine)) {
+    // Whoever routed it did not know yet that there are several shards: then it is a transaction with the home.
+    const entry = openEntry(machine, overlay)
+    return { entry, show: () => finish(entry, at, refuse('staleRoute')) }
+  }
   const claimed = tag === null ? null : claim(machine.sessions, tag)
   if (claimed !== null && claimed.kind !== 'first') {
     const entry = openEntry(machine, overlay)
@@ -118,7 +123,7 @@ export function* workCommand(
   const outcome = yield* carryOut(entry, view, command, header, at)
   if (!('error' in outcome) && isFull(entry)) becomeLong(entry)
   const remember = (result: Result<Uint8Array>): void => {
-    if (claimed !== null) rememberReply(entry, at, claimed, tag!.acknowledgedBelow, result)
+    if (claimed !== null) keepAnswer(entry, tag!, { revision: at.stamp ?? machine.revision, result })
   }
   return { entry, show: () => finish(entry, at, outcome, remember) }
 }
@@ -153,36 +158,6 @@ function notAgain(
     ? { ...applied, result: { ok: false, error: claimed.error } }
     : { ...applied, ...claimed.reply }
 }
-
-/** In the same layer as what the write did: with it, or not at all. */
-function rememberReply(
-  entry: EntryWrites,
-  at: Stamped,
-  { session, sequence }: Extract<Claim, { kind: 'first' }>,
-  acknowledgedBelow: number,
-  result: Result<Uint8Array>,
-): void {
-  const { machine } = entry
-  const { sessions } = machine
-  // Its lease ended with this very entry.
-  if (sessions.byId.get(session.id) !== session) return
-  if (acknowledgedBelow > session.acknowledgedBelow) {
-    const known = acknowledged(session, acknowledgedBelow)
-    for (const one of known) write(entry, sessionReplyKey(machine.group, session.id, one), null)
-    forgetReplies(sessions, session, known)
-    session.acknowledgedBelow = acknowledgedBelow
-    const row = sessionRow(machine, session)
-    write(entry, row.key, row.value)
-    addToSum(entry, row.crc)
-  }
-  const reply = toKeep(at.stamp ?? machine.revision, result)
-  keepReply(sessions, session, sequence, reply)
-  const row = replyRow(machine, session, sequence, reply)
-  write(entry, row.key, row.value)
-  addToSum(entry, row.crc)
-}
-
-type Stamped = Pick<CommittedEntry, 'stamp'>
 
 /** What a leader appends first, or what is not to be carried out: it moves the applied index like any other entry. */
 export function applyNoop(machine: Machine, overlay: Overlay, at: Omit<CommittedEntry, 'data'>): void {

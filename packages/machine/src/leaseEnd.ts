@@ -38,7 +38,6 @@ export function* endLease(entry: EntryWrites, view: View, id: LeaseId): Step<() 
     addToSum(entry, leaseRow(machine, lease).crc)
     write(entry, leaseKey(machine.group, id), null)
   }
-  // A shard that was split off has the session's answers, and not the lease.
   const session = machine.sessions.byLease.get(id)
   if (session !== undefined) eraseSession(entry, session)
   return () => {

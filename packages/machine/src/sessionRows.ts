@@ -1,20 +1,17 @@
 import {
   ByteReader,
   ByteWriter,
-  type ErrorCode,
+  type KeptReply,
   leaseId,
-  MalformedError,
-  ok,
-  type Outcome,
-  refuse,
-  type Result,
+  readKeptReply,
   type StoreRow,
+  writeKeptReply,
 } from '@kvorum/model'
 import { CorruptRecordError } from './corrupt.js'
 import type { Machine } from './machine.js'
 import { parseSessionKey, parseSessionReplyKey, sessionKey, sessionReplyKey } from './rowKeys.js'
 import { openRow, sealedRow } from './seal.js'
-import { addSession, keepReply, type KeptReply, type Session } from './sessions.js'
+import { addSession, keepReply, type Session } from './sessions.js'
 
 /** Sessions as rows: one for each, and one for each answer that is kept. */
 
@@ -37,40 +34,8 @@ export function replyRow(
   reply: KeptReply,
 ): SealedWrite {
   const key = sessionReplyKey(machine.group, session.id, sequence)
-  const out = new ByteWriter().varint(reply.revision)
-  writeResult(out, reply.result)
-  return { key, ...sealedRow(machine.checksum, key, out.finish()) }
-}
-
-const OUTCOMES: readonly Outcome[] = ['notApplied', 'applied', 'unknown']
-
-function writeResult(out: ByteWriter, result: Result<Uint8Array>): void {
-  out.bool(result.ok)
-  if (result.ok) {
-    out.bytes(result.value)
-    return
-  }
-  const { code, outcome, detail, compactRevision } = result.error
-  out
-    .text(code)
-    .u8(OUTCOMES.indexOf(outcome))
-    .text(detail ?? '')
-    .varint(compactRevision ?? 0)
-}
-
-function readResult(input: ByteReader): Result<Uint8Array> {
-  if (input.bool()) return ok(Buffer.from(input.bytes()))
-  // The codes are names that this version, or one before it, wrote itself.
-  const code = input.text() as ErrorCode
-  const outcome = OUTCOMES[input.u8()]
-  if (outcome === undefined) throw new MalformedError('an outcome is not known')
-  const detail = input.text()
-  const compactRevision = input.varint()
-  return refuse(code, {
-    outcome,
-    ...(detail === '' ? {} : { detail }),
-    ...(compactRevision === 0 ? {} : { compactRevision }),
-  })
+  const body = writeKeptReply(new ByteWriter(), reply).finish()
+  return { key, ...sealedRow(machine.checksum, key, body) }
 }
 
 export function loadSession(machine: Machine, { key, value }: StoreRow): void {
@@ -87,7 +52,7 @@ export function loadReply(machine: Machine, { key, value }: StoreRow): void {
   const session = at === null ? undefined : machine.sessions.byId.get(at.session)
   if (at === null || session === undefined) throw new CorruptRecordError(key, 'not an answer of a session')
   const input = new ByteReader(openRow(machine.checksum, key, value))
-  const reply = { revision: input.varint(), result: readResult(input) }
+  const reply = readKeptReply(input)
   input.end()
   keepReply(machine.sessions, session, at.sequence, reply)
 }

@@ -1,5 +1,6 @@
 import {
   type ErrorCode,
+  type KeptReply,
   type KvError,
   type LeaseId,
   LIMITS,
@@ -12,7 +13,7 @@ import {
 } from '@kvorum/model'
 
 /**
- * Exactly-once sessions of a shard. A write that carries a session and a sequence is carried out once, however
+ * Exactly-once sessions, in their home: the shard with the first keys, as leases. A write that carries a session and a sequence is carried out once, however
  * often it is sent: its answer is kept until the client says that it has it.
  *
  *     opened --> write (sequence n) --> answer kept --> acknowledged --> forgotten
@@ -29,12 +30,6 @@ export interface Session {
   /** The client has the answers of all sequences below. */
   acknowledgedBelow: number
   readonly replies: Map<number, KeptReply>
-}
-
-export interface KeptReply {
-  /** What the answer's header said. */
-  readonly revision: Revision
-  readonly result: Result<Uint8Array>
 }
 
 export interface Sessions {
@@ -87,7 +82,8 @@ export type Claim =
   | { readonly kind: 'repeated'; readonly reply: KeptReply }
   | { readonly kind: 'refused'; readonly error: KvError }
 
-export function claim(sessions: Sessions, tag: SessionTag): Claim {
+/** `reserved`: answers of this session that are about to be kept. */
+export function claim(sessions: Sessions, tag: SessionTag, reserved = 0): Claim {
   const session = sessions.byId.get(tag.session)
   // It may have been carried out before the session ended; nobody knows any more.
   if (session === undefined) return refused('sessionNotFound', 'unknown')
@@ -95,7 +91,7 @@ export function claim(sessions: Sessions, tag: SessionTag): Claim {
   const kept = session.replies.get(sequence)
   if (kept !== undefined) return { kind: 'repeated', reply: kept }
   if (sequence < session.acknowledgedBelow) return refused('sequenceAcknowledged', 'unknown')
-  const left = session.replies.size - acknowledged(session, acknowledgedBelow).length
+  const left = reserved + session.replies.size - acknowledged(session, acknowledgedBelow).length
   if (left >= LIMITS.sessionRepliesMax || sessions.bytes >= LIMITS.sessionBytesMax) {
     return refused('tooManyRequests', 'notApplied')
   }

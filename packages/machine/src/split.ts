@@ -19,8 +19,6 @@ import { attachElsewhere } from './leaseEnd.js'
 import { createMachine, type Machine } from './machine.js'
 import type { Overlay } from './overlay.js'
 import { historyStart } from './rowKeys.js'
-import { replyRow, sessionRow } from './sessionRows.js'
-import { addSession, createSessions, keepReply, type Sessions } from './sessions.js'
 
 /**
  * Splitting a shard by one entry of its log. Data rows name no shard, so they stay where they are: only the ranges
@@ -116,8 +114,8 @@ function leftPurge({ purge, reclaimed }: Machine): Machine['purge'] {
 
 /**
  * The logical bytes are halved, since nobody has read the keys: their sum stays right, and what either says is only as
- * good as the split key. Answers of sessions go to both, as nobody knows to which half a write is sent again. Leases
- * stay in their home, which remembers that the right half may have keys of any of them.
+ * good as the split key. Leases and sessions stay in their home, which remembers that the right half may have keys of any
+ * lease.
  */
 function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: SplitOwner): Machine {
   const { checksum, responseBytesMax, longCommand, counts } = machine
@@ -129,7 +127,6 @@ function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: Split
     appliedTerm: SPLIT_BASE.term,
     revision: machine.revision,
     compactRevision: machine.compactRevision,
-    sessions: copySessions(machine.sessions),
     authFence: machine.authFence,
     logicalBytes: Math.floor(machine.logicalBytes / 2),
     reclaimed: machine.reclaimed,
@@ -142,16 +139,6 @@ function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: Split
   }
 }
 
-function copySessions(sessions: Sessions): Sessions {
-  const copy = createSessions()
-  for (const { id, lease, acknowledgedBelow, replies } of sessions.byId.values()) {
-    const session = addSession(copy, id, lease)
-    session.acknowledgedBelow = acknowledgedBelow
-    for (const [sequence, reply] of replies) keepReply(copy, session, sequence, reply)
-  }
-  return copy
-}
-
 /** All rows of the group itself. */
 function* rowsOf(machine: Machine): Generator<StoreWrite> {
   yield metaRow(machine)
@@ -160,8 +147,4 @@ function* rowsOf(machine: Machine): Generator<StoreWrite> {
   if (machine.revisions.length > 0) yield revisionsRow(machine, machine.revisions).write
   if (machine.authFence !== NO_FENCE) yield authFenceRow(machine, machine.authFence).write
   if (machine.guard !== NO_GUARD) yield guardRow(machine, machine.guard).write
-  for (const session of machine.sessions.byId.values()) {
-    yield sessionRow(machine, session)
-    for (const [sequence, reply] of session.replies) yield replyRow(machine, session, sequence, reply)
-  }
 }

@@ -1,5 +1,6 @@
 import {
   commandHeader,
+  type KeptReply,
   type KvError,
   type Judgement,
   ok,
@@ -8,12 +9,14 @@ import {
   type Reply,
   type Result,
   type Revision,
+  type SessionTag,
   type ShardCommand,
   type TransactionWork,
 } from '@kvorum/model'
 import { type Applied, type CommittedEntry, finish, type Worked, writeRevisions } from './apply.js'
 import { checkAttached } from './checkAttached.js'
 import { becomeLong, type EntryWrites, isFull, openEntry } from './entryWrites.js'
+import { keepAnswer } from './keepAnswer.js'
 import { attachElsewhere, endLease, isHome } from './leaseEnd.js'
 import type { Machine } from './machine.js'
 import type { Overlay } from './overlay.js'
@@ -52,6 +55,8 @@ export type TransactionTask =
 export interface TransactionEntry {
   readonly task: TransactionTask
   readonly remembered: Uint8Array | null
+  /** The entry decides a write of a session, whose home this is: its answer. */
+  readonly keep?: { readonly tag: SessionTag; readonly reply: KeptReply }
   readonly commit: () => void
 }
 
@@ -61,7 +66,7 @@ export function* workTransaction(
   overlay: Overlay,
   at: CommittedEntry,
   prefetched: Prefetched | null,
-  { task, remembered, commit }: TransactionEntry,
+  { task, remembered, keep, commit }: TransactionEntry,
 ): Step<Worked> {
   const view = commandView(machine, overlay, prefetched)
   const stamp = task.kind === 'carryOut' ? task.revision : null
@@ -82,6 +87,9 @@ export function* workTransaction(
           learn()
           commit()
         },
+      },
+      () => {
+        if (keep !== undefined) keepAnswer(entry, keep.tag, keep.reply)
       },
     )
   }

@@ -11,6 +11,7 @@ import {
   type Revision,
   type SessionId,
 } from './ids.js'
+import { readKeptReply, writeKeptReply, type KeptReply } from './keptReply.js'
 import type { Compare, CompareResult, Op, SortOrder, SortTarget } from './ops.js'
 import type { KeyRange } from './range.js'
 import { readRange, writeRange } from './rangeCodec.js'
@@ -55,7 +56,13 @@ export type ShardCommand =
   | { readonly kind: 'split'; readonly at: Uint8Array; readonly right: GroupId; readonly epoch: Epoch }
   | PrepareCommand
   /** In the log of the primary: what becomes of the transaction, unless that is decided already. */
-  | { readonly kind: 'decide'; readonly id: TransactionId; readonly outcome: TransactionOutcome }
+  | {
+      readonly kind: 'decide'
+      readonly id: TransactionId
+      readonly outcome: TransactionOutcome
+      /** Of a write of a session: what is kept as its answer, if this is the record that stands. */
+      readonly answer?: KeptReply
+    }
   /** In the others' logs: what the primary's record says. */
   | { readonly kind: 'end'; readonly id: TransactionId; readonly outcome: TransactionOutcome }
   /** Every participant has applied the outcome: the primary's record goes. */
@@ -132,6 +139,8 @@ const KINDS = {
   decide: 51,
   end: 52,
   forget: 53,
+  /** A `decide` with an answer behind the outcome. */
+  decideWithAnswer: 54,
 } as const
 const OPS = { put: 1, delete: 2, range: 3, txn: 4 } as const
 const ORDERS: readonly SortOrder[] = ['none', 'ascend', 'descend']
@@ -144,7 +153,7 @@ export const TXN_DEPTH_MAX = 64
 
 export function encodeShardCommand(command: ShardCommand, header: CommandHeader = NO_HEADER): Uint8Array {
   const out = new ByteWriter()
-  out.u8(COMMAND_FORMAT).u8(KINDS[command.kind])
+  out.u8(COMMAND_FORMAT).u8(kindOf(command))
   writeHeader(out, header)
   switch (command.kind) {
     case 'write':
@@ -183,6 +192,9 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
       writePrepare(out.varint(command.after).varint(command.endedBelow), command.prepare)
       break
     case 'decide':
+      writeOutcome(writeId(out, command.id), command.outcome)
+      if (command.answer !== undefined) writeKeptReply(out, command.answer)
+      break
     case 'end':
       writeOutcome(writeId(out, command.id), command.outcome)
       break
@@ -194,6 +206,9 @@ export function encodeShardCommand(command: ShardCommand, header: CommandHeader 
   }
   return out.finish()
 }
+
+const kindOf = (command: ShardCommand): number =>
+  command.kind === 'decide' && command.answer !== undefined ? KINDS.decideWithAnswer : KINDS[command.kind]
 
 export const writeGuard = (out: ByteWriter, guard: Guard): ByteWriter =>
   out.varint(guard.version).varint(guard.quota).bool(guard.noSpace).bool(guard.corrupt)
@@ -324,6 +339,10 @@ function readBody(kind: number, input: ByteReader): ShardCommand {
     }
     case KINDS.decide:
       return { kind: 'decide', id: readId(input), outcome: readOutcome(input) }
+    case KINDS.decideWithAnswer: {
+      const decision = { id: readId(input), outcome: readOutcome(input) }
+      return { kind: 'decide', ...decision, answer: readKeptReply(input) }
+    }
     case KINDS.end:
       return { kind: 'end', id: readId(input), outcome: readOutcome(input) }
     case KINDS.forget:

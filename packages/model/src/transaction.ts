@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter, MalformedError, readMany } from './codec.js'
 import { groupId, incarnation, type GroupId, type Incarnation, type Index, type Revision } from './ids.js'
+import { readKeptReply, writeKeptReply, type KeptReply } from './keptReply.js'
 import type { KeyRange } from './range.js'
 import { readRange, writeRange } from './rangeCodec.js'
 
@@ -73,6 +74,8 @@ export type TransactionVote =
   | { readonly kind: 'over' }
   /** Some of its keys are in another shard by now. */
   | { readonly kind: 'moved' }
+  /** A write of a session that is not to be carried out, says the session's home: this is its answer. */
+  | { readonly kind: 'answered'; readonly reply: KeptReply }
 
 export const writeId = (out: ByteWriter, id: TransactionId): ByteWriter =>
   out.u64(id.coordinator).varint(id.sequence)
@@ -120,11 +123,12 @@ export function readOutcome(input: ByteReader): TransactionOutcome {
   return { kind: 'commit', revision: input.varint(), branches: readMany(input, () => input.bool()) }
 }
 
-const VOTES = { prepared: 1, die: 2, over: 3, moved: 4 } as const
+const VOTES = { prepared: 1, die: 2, over: 3, moved: 4, answered: 5 } as const
 const VOTE_KINDS = ['die', 'over', 'moved'] as const
 
 export function writeVote(out: ByteWriter, vote: TransactionVote): void {
   out.u8(VOTES[vote.kind])
+  if (vote.kind === 'answered') writeKeptReply(out, vote.reply)
   if (vote.kind !== 'prepared') return
   const { compares, puts, compactRevision } = vote.judgement
   out.varint(vote.after).varint(vote.index).varint(compactRevision)
@@ -139,6 +143,7 @@ export function readVote(input: ByteReader): TransactionVote {
   const number = input.u8()
   const plain = VOTE_KINDS.find(kind => VOTES[kind] === number)
   if (plain !== undefined) return { kind: plain }
+  if (number === VOTES.answered) return { kind: 'answered', reply: readKeptReply(input) }
   if (number !== VOTES.prepared) throw new MalformedError(`vote ${number} is not known`)
   const after = input.varint()
   const index = input.varint()

@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import type { Test } from 'tap'
-import { groupId, incarnation, leaseId, nodeId, NO_LEASE, sessionId } from '@kvorum/model'
+import { groupId, incarnation, leaseId, nodeId, NO_LEASE, ok, refuse, sessionId } from '@kvorum/model'
 import type {
   AlarmKind,
   Compare,
   DeleteOp,
+  ErrorCode,
+  KeptReply,
   KeyRange,
   KeyValue,
   PlacedEvents,
@@ -92,6 +94,20 @@ const outcome: fc.Arbitrary<TransactionOutcome> = fc.oneof(
   }),
 )
 
+const keptReply: fc.Arbitrary<KeptReply> = fc.record({
+  revision,
+  result: fc.oneof(
+    value.map(ok),
+    fc
+      .record({
+        code: fc.constantFrom<ErrorCode>('keyNotFound', 'compacted'),
+        outcome: fc.constantFrom('notApplied', 'applied', 'unknown'),
+        compactRevision: fc.integer({ min: 1 }),
+      })
+      .map(({ code, ...facts }) => refuse(code, facts)),
+  ),
+})
+
 export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
   fc.record({ kind: fc.constant('write'), op }),
   fc.record({ kind: fc.constant('compact'), revision }),
@@ -129,6 +145,7 @@ export const command: fc.Arbitrary<ShardCommand> = fc.oneof(
     }),
   }),
   fc.record({ kind: fc.constantFrom('decide', 'end'), id: transactionId, outcome }),
+  fc.record({ kind: fc.constant('decide'), id: transactionId, outcome, answer: keptReply }),
   fc.record({ kind: fc.constant('forget'), id: transactionId }),
 )
 
@@ -168,6 +185,7 @@ const opReply: fc.Arbitrary<OpReply> = fc.letrec<{ reply: OpReply }>(tie => ({
 
 const vote: fc.Arbitrary<TransactionVote> = fc.oneof(
   fc.record({ kind: fc.constantFrom('die', 'over', 'moved') }),
+  fc.record({ kind: fc.constant('answered'), reply: keptReply }),
   fc.record({
     kind: fc.constant('prepared' as const),
     after: revision,

@@ -15,9 +15,11 @@ import {
   leaseId,
   NO_LEASE,
   nodeId,
+  ok,
   pointRange,
   position,
   prefixRange,
+  refuse,
   sessionId,
   toHex,
   unreachable,
@@ -138,6 +140,26 @@ const COMMANDS: Record<string, ShardCommand> = {
       }),
     },
   },
+  'command.prepare.session': {
+    kind: 'prepare',
+    after: 300,
+    endedBelow: 4,
+    prepare: {
+      id: { coordinator: incarnation(7n), sequence: 5 },
+      age: { since: 200, coordinator: incarnation(7n), sequence: 5 },
+      primary: groupId(1),
+      participants: [groupId(1), groupId(2)],
+      locks: [],
+      work: encodeWork({
+        kind: 'op',
+        op: { kind: 'delete', range: ALL_KEYS, prevKv: false },
+        session: {
+          tag: { session: sessionId(9n), sequence: 6, acknowledgedBelow: 3 },
+          lease: leaseId(7n),
+        },
+      }),
+    },
+  },
   'command.prepare.revoke': {
     kind: 'prepare',
     after: 300,
@@ -159,6 +181,18 @@ const COMMANDS: Record<string, ShardCommand> = {
     kind: 'decide',
     id: { coordinator: incarnation(7n), sequence: 5 },
     outcome: { kind: 'commit', revision: 301, branches: [true, false] },
+  },
+  'command.decide.answer': {
+    kind: 'decide',
+    id: { coordinator: incarnation(7n), sequence: 5 },
+    outcome: { kind: 'commit', revision: 301, branches: [] },
+    answer: { revision: 301, result: ok(encodeReply({ kind: 'done' })) },
+  },
+  'command.decide.refusal': {
+    kind: 'decide',
+    id: { coordinator: incarnation(7n), sequence: 5 },
+    outcome: { kind: 'abort' },
+    answer: { revision: 0, result: refuse('keyNotFound') },
   },
   'command.end': {
     kind: 'end',
@@ -274,6 +308,16 @@ const REPLIES: Record<string, Reply> = {
         compares: ['none', 'holds', 'fails'],
         puts: [null, { keyExists: true, leaseExists: false }],
         compactRevision: 9,
+      },
+    },
+  },
+  'reply.voted.answered': {
+    kind: 'voted',
+    vote: {
+      kind: 'answered',
+      reply: {
+        revision: 301,
+        result: refuse('compacted', { outcome: 'unknown', detail: 'why', compactRevision: 9 }),
       },
     },
   },

@@ -1,4 +1,11 @@
-import { assert, leasesOf, type ShardCommand, type StoreAnswer, type StoreNeed } from '@kvorum/model'
+import {
+  assert,
+  leasesOf,
+  type SessionTag,
+  type ShardCommand,
+  type StoreAnswer,
+  type StoreNeed,
+} from '@kvorum/model'
 import {
   applyConfig,
   applyNoop,
@@ -20,6 +27,7 @@ import {
   isLeaseEnding,
   locksOn,
   locksOnLease,
+  locksOnSequence,
   revisionAtApply,
   splitTransactions,
   type ShardRevisions,
@@ -97,7 +105,7 @@ export function* applyShardEntry(
   const stamp = header?.stamp ?? null
   if (command !== null && needsRevision(command)) {
     const revision = revisionAtApply(machine.revisions.mode, shard.revision, stamp)
-    if (revision === 'again' || meetsLock(machine, shard, command)) {
+    if (revision === 'again' || meetsLock(machine, shard, command, header?.session ?? null)) {
       applyNoop(shard, overlay, entry)
       return AGAIN
     }
@@ -111,16 +119,22 @@ export function* applyShardEntry(
 }
 
 /**
- * Keys of a transaction that is not decided, or a lease. Which keys a lease has, only carrying out its end would tell: all
+ * Keys of a transaction that is not decided, a lease, or the same write of a session. Which keys a lease has, only carrying out its end would tell: all
  * of them.
  */
-function meetsLock({ revisions }: GroupMachine, { range }: Machine, command: ShardCommand): boolean {
+function meetsLock(
+  { revisions }: GroupMachine,
+  { range }: Machine,
+  command: ShardCommand,
+  tag: SessionTag | null,
+): boolean {
   const { transactions } = revisions
   if (transactions.prepared.length === 0) return false
   switch (command.kind) {
     case 'write':
       return (
         locksOn(transactions, rangesOf(command.op)).length > 0 ||
+        (tag !== null && locksOnSequence(transactions, tag).length > 0) ||
         [...leasesOf(command.op)].some(lease => isLeaseEnding(transactions, lease))
       )
     case 'leaseRevoke':

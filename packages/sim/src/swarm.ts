@@ -33,10 +33,11 @@ export interface SwarmOptions {
  *     2   users and quotas
  *     3   members that come and go
  *     4   automatic compaction and checks for corruption
+ *     5   writes of sessions in all groups, where there is one order over them
  */
-export const DRAWS = [1, 2, 3, 4] as const
+export const DRAWS = [1, 2, 3, 4, 5] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 4
+export const NEWEST_DRAW: Draw = 5
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -95,6 +96,8 @@ export interface WorkloadOptions {
   readonly serializableShare: number
   readonly requestTimeout: Micros
   readonly safetyTime: Micros
+  /** Sessions write to all groups; else to the first. */
+  readonly sessionsAcross: boolean
   /** A compaction about this often; 0 is never. */
   readonly compactEvery: Micros
 }
@@ -155,7 +158,7 @@ export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW
     seed,
     cluster,
     tuning: drawTuning(random.stream('tuning')),
-    workload,
+    workload: { ...workload, sessionsAcross: draw >= 5 && random.stream('sessionsAcross').chance(0.7) },
     // The operator who moves members takes disks away himself, where the others can do without them.
     faults: moving ? { ...faults, wipe: NEVER } : { ...faults, membership: NEVER },
     users,
@@ -215,6 +218,7 @@ function drawWorkload(random: Random): WorkloadOptions {
     serializableShare: random.chance(0.5) ? random.between(0, 0.5) : 0,
     requestTimeout: random.int(SECOND, 10 * SECOND),
     safetyTime: random.int(60 * SECOND, 120 * SECOND),
+    sessionsAcross: false,
     compactEvery: random.chance(0.5) ? random.int(SECOND, 20 * SECOND) : 0,
   }
 }

@@ -6,23 +6,34 @@ import {
   encodeReply,
   encodeShardCommand,
   encodeWork,
+  isJudged,
   LIMITS,
   META_GROUP,
   NO_HEADER,
+  ok,
   refuse,
   type ClientRequest,
   type ClientResult,
   type ErrorCode,
   type GroupId,
+  type KeptReply,
   type KeyRange,
   type KvError,
   type Millis,
   type Op,
   type Reply,
   type Revision,
+  type TransactionOutcome,
   type TransactionVote,
 } from '@kvorum/model'
-import { chooseBranches, hasDuplicateKey, joinAnswers, plainAnswers, refusalOf } from '@kvorum/machine'
+import {
+  chooseBranches,
+  hasDuplicateKey,
+  joinAnswers,
+  plainAnswers,
+  refusalOf,
+  toKeep,
+} from '@kvorum/machine'
 import {
   beginTransaction,
   endArrived,
@@ -56,17 +67,12 @@ export function coordinate(turn: Turn, call: Call): void {
     failCall(turn, call, 'crossShard')
     return
   }
-  // What a session remembers, one shard does.
-  if (commandHeader(request.command).session !== null) {
-    failCall(turn, call, 'crossShard')
-    return
-  }
   // The edge has checked that; two changes of a key at one revision would overwrite each other's rows.
   if (command.op.kind === 'txn' && hasDuplicateKey(command.op)) {
     failCall(turn, call, 'duplicateKey')
     return
   }
-  begin(turn, call, { kind: 'op', op: command.op })
+  begin(turn, call, { kind: 'op', op: command.op, session: commandHeader(request.command).session })
 }
 
 export const begin = (turn: Turn, call: Call, task: Task): void => {
@@ -118,6 +124,7 @@ function tryOnce(turn: Turn, work: ClientTransaction): void {
     since: turn.now,
     chosen: null,
     refused: null,
+    known: null,
     answered: false,
   }
   duty.running.set(id.sequence, running)
@@ -177,7 +184,7 @@ function carryOut(turn: Turn, running: Running, orders: readonly CoordinatorOrde
         break
       case 'decide':
         if (order.outcome.kind === 'commit') running.work.call.mayHaveEffect = true
-        decide(turn, running, encodeShardCommand({ ...order, id }))
+        decide(turn, running, encodeShardCommand({ ...order, id, ...answerToKeep(running, order.outcome) }))
         break
       case 'answer':
         answer(turn, running, order.outcome.kind === 'commit')
@@ -207,6 +214,11 @@ function prepare(turn: Turn, running: Running, group: GroupId): void {
 }
 
 function voted(turn: Turn, running: Running, part: RunningPart, vote: TransactionVote): void {
+  if (vote.kind === 'answered') {
+    running.known ??= vote.reply
+    advance(turn, running, giveUp(running.coordinator))
+    return
+  }
   if (vote.kind === 'prepared') {
     part.judgement = vote.judgement
     part.index = vote.index
@@ -326,12 +338,19 @@ function answer(turn: Turn, running: Running, committed: boolean): void {
   if (committed) {
     assert(chosen !== null, () => 'a commit that nobody chose')
     const { branches, revision } = chosen
-    const reply = task.kind === 'revoke' ? DONE : replyTo(task.op, running, branches, revision)
+    const reply = task.kind === 'revoke' ? DONE : replyTo(task.op, running.parts, branches, revision)
     answerCall(turn, call, { revision, term: oracleTerm(turn.state) }, encodeReply(reply))
     return
   }
   call.mayHaveEffect = false
-  if (error !== null && !RETRIED.has(error.code)) {
+  if (running.known !== null) {
+    const { revision, result } = running.known
+    if (result.ok) answerCall(turn, call, { revision, term: oracleTerm(turn.state) }, result.value)
+    else finishCall(turn, call, result)
+    return
+  }
+  // What judges the write of a session is told when its home has kept it, and says so.
+  if (error !== null && !RETRIED.has(error.code) && !isKept(task, error)) {
     finishCall(turn, call, { ok: false, error })
     return
   }
@@ -342,9 +361,29 @@ function answer(turn: Turn, running: Running, committed: boolean): void {
 
 const DONE: Reply = { kind: 'done' }
 
-function replyTo(op: Op, running: Running, branches: readonly boolean[], revision: Revision): Reply {
+/** A refusal that a session's home remembers as the answer to this write. */
+const isKept = (task: Task, { code }: KvError): boolean =>
+  task.kind === 'op' && task.session !== null && isJudged(code)
+
+/** What the session's home keeps with the decision, if the write is one of a session. */
+function answerToKeep(
+  { work: { task }, chosen, refused: error, ...running }: Running,
+  outcome: TransactionOutcome,
+): { answer?: KeptReply } {
+  if (task.kind !== 'op' || task.session === null) return {}
+  if (outcome.kind === 'abort')
+    return error !== null && isKept(task, error)
+      ? { answer: { revision: 0, result: { ok: false, error } } }
+      : {}
+  assert(chosen !== null, () => 'a commit that nobody chose')
+  const { branches, revision } = chosen
+  const body = encodeReply(replyTo(task.op, running.parts, branches, revision))
+  return { answer: toKeep(revision, ok(body)) }
+}
+
+function replyTo(op: Op, shards: Running['parts'], branches: readonly boolean[], revision: Revision): Reply {
   const parts = asksForData(op)
-    ? [...running.parts.values()].map(({ answers }) => answers ?? [])
+    ? [...shards.values()].map(({ answers }) => answers ?? [])
     : [plainAnswers(op, branches)]
   return { kind: 'op', op: joinAnswers(op, branches, parts, revision) }
 }

@@ -2,18 +2,26 @@ import {
   assert,
   ByteReader,
   ByteWriter,
+  commandHeader,
   decodeWork,
+  encodeWork,
   leaseLocksOf,
   LIMITS,
+  passesFence,
   rangeCovers,
   readPrepare,
   refuse,
+  sessionWriteOf,
   type Entry,
   type ErrorCode,
+  type KeptReply,
   type KeyRange,
+  type KvError,
   type LeaseId,
   type PrepareCommand,
   type Reply,
+  type Revision,
+  type SessionTag,
   type ShardCommand,
   type TransactionId,
   type TransactionOutcome,
@@ -21,7 +29,15 @@ import {
   type TransactionWork,
   writePrepare,
 } from '@kvorum/model'
-import { isHome, isKnown, type Machine, type TransactionEntry, type TransactionTask } from '@kvorum/machine'
+import {
+  claim,
+  isHome,
+  isKnown,
+  type Claim,
+  type Machine,
+  type TransactionEntry,
+  type TransactionTask,
+} from '@kvorum/machine'
 import {
   acknowledgeEnds,
   applyDecision,
@@ -30,6 +46,7 @@ import {
   encodeRevisions,
   forgetRecord,
   hasEnded,
+  sameTransaction,
   type Ended,
   type Prepared,
   type ShardRevisions,
@@ -70,7 +87,7 @@ export function transactionEntry(
       return prepared === 'wait' ? 'wait' : plain(prepared)
     }
     case 'decide':
-      return endEntry(machine, applyDecision(transactions, command.id, command.outcome), command.id)
+      return decisionEntry(machine, applyDecision(transactions, command.id, command.outcome), command)
     case 'end':
       return endEntry(machine, applyOutcome(transactions, command.id, command.outcome), command.id)
     case 'forget':
@@ -109,7 +126,7 @@ function remembering(
 
 function prepareEntry(
   machine: GroupMachine,
-  { index }: Entry,
+  { index, data }: Entry,
   { prepare, after, endedBelow }: PrepareCommand,
   attached: readonly KeyRange[],
 ): TransactionEntry | 'wait' {
@@ -117,14 +134,23 @@ function prepareEntry(
   assert(shard !== null, () => 'a transaction is prepared without a state machine')
   const known = acknowledge(machine.revisions.transactions, prepare.id, endedBelow)
   const work = decodeWork(prepare.work)
+  const session = work.kind === 'revoke' || work.session === undefined ? null : work.session.tag
+  const claimed =
+    session === null || isHere(known, prepare.id)
+      ? null
+      : claim(shard.sessions, session, waiting(known, session))
+  if (claimed !== null && claimed.kind !== 'first') {
+    if (!passesFence(shard.authFence, commandHeader(data).authRevision)) return refusing('authOutdated')
+    const reply = claimed.kind === 'repeated' ? claimed.reply : unkept(shard.revision, claimed.error)
+    return remembering(machine, known, note({ kind: 'voted', vote: { kind: 'answered', reply } }))
+  }
   const judged = work.kind === 'revoke' ? judgeRevoke(shard, prepare, work) : null
   if (judged !== null && !hasEnded(known, prepare.id)) {
     if (judged === 'moved')
       return remembering(machine, known, note({ kind: 'voted', vote: { kind: judged } }))
     return refusing(judged)
   }
-  // Which keys there are to lock, only the shard knows.
-  const own = work.kind === 'revoke' ? { ...prepare, locks: attached } : prepare
+  const own = asHeldHere(prepare, work, attached, claimed)
   const { state, vote } = applyPrepare(known, ownPrepare(own), after, shard.range)
   if (vote.kind === 'wait') return 'wait'
   if (vote.kind !== 'prepared') return remembering(machine, known, note({ kind: 'voted', vote }))
@@ -158,6 +184,32 @@ function judgeRevoke(
   return isKnown({ ...lease, elsewhere: ranges }, lease.elsewhere ?? []) ? null : 'moved'
 }
 
+/** Known already, as prepared or as over: a copy is not judged again. */
+const isHere = (known: Transactions, id: TransactionId): boolean =>
+  hasEnded(known, id) || known.prepared.some(other => sameTransaction(other.id, id))
+
+/** Writes of the session that are prepared: each will have an answer to be kept. */
+const waiting = ({ prepared }: Transactions, { session }: SessionTag): number =>
+  prepared.filter(({ work }) => sessionWriteOf(work)?.tag.session === session).length
+
+const unkept = (revision: Revision, error: KvError): KeptReply => ({
+  revision,
+  result: { ok: false, error },
+})
+
+/** Which keys there are to lock, and to which lease a session belongs, only the shard knows. */
+function asHeldHere(
+  prepare: TransactionPrepare,
+  work: TransactionWork,
+  attached: readonly KeyRange[],
+  claimed: Claim | null,
+): TransactionPrepare {
+  if (work.kind === 'revoke') return { ...prepare, locks: attached }
+  if (work.session === undefined || claimed?.kind !== 'first') return prepare
+  const { lease } = claimed.session
+  return { ...prepare, work: encodeWork({ ...work, session: { ...work.session, lease } }) }
+}
+
 /** The entry's bytes are the log's; what is remembered of them is not. */
 const ownPrepare = (prepare: TransactionPrepare): TransactionPrepare =>
   readPrepare(new ByteReader(writePrepare(new ByteWriter(), prepare).finish()))
@@ -179,6 +231,21 @@ function endEntry(machine: GroupMachine, ended: Ended, id: TransactionId): Trans
   const entry = remembering(machine, state, carryOut(released, outcome, reply, id))
   const { leases, ends } = leaseLocksOf(released.work)
   return { entry, endsLease: ends ? (leases[0] ?? null) : null }
+}
+
+/** What the home of a session keeps with the record, if it is this one that stands. */
+function decisionEntry(
+  machine: GroupMachine,
+  ended: Ended,
+  { id, answer }: Extract<TransactionCommand, { kind: 'decide' }>,
+): TransactionNews {
+  const news = endEntry(machine, ended, id)
+  const session = ended.released === null ? null : sessionWriteOf(ended.released.work)
+  if (session === null) return news
+  const { outcome } = ended
+  assert(outcome?.kind !== 'commit' || answer !== undefined, () => 'a write of a session without its answer')
+  if (answer === undefined) return news
+  return { ...news, entry: { ...news.entry, keep: { tag: session.tag, reply: answer } } }
 }
 
 function carryOut(

@@ -1,4 +1,5 @@
 import {
+  commandHeader,
   decodeShardCommand,
   leasesOf,
   NO_LEASE,
@@ -23,7 +24,7 @@ export interface Share {
   readonly work: TransactionWork
 }
 
-/** A client's write that has to be a transaction of shards, by its keys or by its leases. */
+/** A client's write that has to be a transaction of shards, by its keys, its leases or its session. */
 export function isOfSeveralShards(state: NodeState, { origin, request }: Call): boolean {
   const { shards } = state.shards
   if (shards.length < 2 || request.kind !== 'write' || origin.kind !== 'client') return false
@@ -32,6 +33,8 @@ export function isOfSeveralShards(state: NodeState, { origin, request }: Call): 
   if (routed.length > 1) return true
   const isAtHome = routed[0] === undefined || routed[0].shard === shards[0]
   if (isAtHome && !isRestricted(request)) return false
+  // The home decides what a session has written (docs/decisions/0022-sessions-over-shards.md).
+  if (!isAtHome && commandHeader(request.command).session !== null) return true
   const command = decodeShardCommand(request.command)
   return command.kind === 'write' && leasesOf(command.op).size > 0
 }
@@ -43,10 +46,11 @@ const isRestricted = ({ authority }: ClientRequest): boolean =>
 /** By the newest map; 'later': that one is too old for what the home knows already. The home comes first. */
 export function sharesOf(state: NodeState, { request }: Call, task: Task): readonly Share[] | 'later' {
   if (task.kind === 'revoke') return sharesOfRevoke(state, task)
-  const ranges = request.kind === 'write' ? request.ranges : []
-  const locks = new Map(routeRanges(state.shards, ranges).map(part => [part.shard, part.ranges]))
+  const written = request.kind === 'write' ? request.ranges : []
+  const locks = new Map(routeRanges(state.shards, written).map(part => [part.shard, part.ranges]))
   const leases = [...leasesOf(task.op)]
-  if (leases.length === 0)
+  const { session: tag } = task
+  if (leases.length === 0 && tag === null)
     return [...locks].map(([shard, own]) => ({
       group: shard.group,
       locks: own,
@@ -54,17 +58,20 @@ export function sharesOf(state: NodeState, { request }: Call, task: Task): reado
     }))
   const [home, ...others] = state.shards.shards
   const known = [...placesOf(state.shards, task.op)].filter(shard => shard !== home)
-  const asked = isRestricted(request) ? others : others.filter(shard => locks.has(shard))
-  return [home!, ...asked].map(shard => ({
-    group: shard.group,
-    locks: locks.get(shard) ?? [],
-    work: {
-      kind: 'attach',
-      op: opFor(task.op, shard.range),
-      leases,
-      ranges: known.map(({ range }) => range),
-    },
-  }))
+  const askAll = leases.length > 0 && isRestricted(request)
+  const asked = askAll ? others : others.filter(shard => locks.has(shard))
+  const ranges = known.map(({ range }) => range)
+  return [home!, ...asked].map(shard => {
+    const op = opFor(task.op, shard.range)
+    const work: TransactionWork =
+      leases.length === 0 ? { kind: 'op', op } : { kind: 'attach', op, leases, ranges }
+    const isWritten = tag !== null && shard === home
+    return {
+      group: shard.group,
+      locks: locks.get(shard) ?? [],
+      work: isWritten ? { ...work, session: { tag, lease: NO_LEASE } } : work,
+    }
+  })
 }
 
 /** Which shards get attached keys, in any branch. */

@@ -1,6 +1,7 @@
 import type {
   GroupId,
   Judgement,
+  KeptReply,
   KeyRange,
   KvError,
   Incarnation,
@@ -10,6 +11,7 @@ import type {
   Op,
   OpReply,
   Revision,
+  SessionTag,
   Term,
   TransactionAge,
 } from '@kvorum/model'
@@ -37,7 +39,8 @@ export interface ClientTransaction {
 }
 
 export type Task =
-  | { readonly kind: 'op'; readonly op: Op }
+  /** `session`: which write of a session it is; null: of none. */
+  | { readonly kind: 'op'; readonly op: Op; readonly session: SessionTag | null }
   /** The end of a lease, by this node as the leader of its home, in this term. */
   | { readonly kind: 'revoke'; readonly lease: LeaseId; readonly home: GroupId; readonly term: Term }
 
@@ -52,6 +55,8 @@ export interface Running {
   chosen: { readonly branches: readonly boolean[]; readonly revision: Revision } | null
   /** Why the client is refused although every shard prepared; null: it is not. */
   refused: KvError | null
+  /** What the session's home said of the write instead of preparing it; null: nothing. */
+  known: KeptReply | null
   /** The client has been answered, or gets its answer from a later try. */
   answered: boolean
 }

@@ -3,12 +3,14 @@ import {
   leaseLocksOf,
   rangeCovers,
   rangesOverlap,
+  sessionWriteOf,
   type GroupId,
   type Incarnation,
   type KeyRange,
   type LeaseId,
   type LeaseLocks,
   type Revision,
+  type SessionTag,
   type TransactionAge,
   type TransactionId,
   type TransactionOutcome,
@@ -91,6 +93,13 @@ export const isLeaseEnding = (state: Transactions, lease: LeaseId): boolean =>
 const leasesConflict = (a: LeaseLocks, b: LeaseLocks): boolean =>
   (a.ends || b.ends) && a.leases.some(lease => b.leases.includes(lease))
 
+/** One sequence of a session is one write, however often it is sent: the second sending is judged when the first is over. */
+export const locksOnSequence = (state: Transactions, tag: SessionTag): readonly Prepared[] =>
+  state.prepared.filter(({ work }) => {
+    const other = sessionWriteOf(work)?.tag
+    return other?.session === tag.session && other.sequence === tag.sequence
+  })
+
 export const overlapAny = (some: readonly KeyRange[], others: readonly KeyRange[]): boolean =>
   some.some(a => others.some(b => rangesOverlap(a, b)))
 
@@ -125,8 +134,13 @@ export function applyPrepare(
   const before = preparedOf(state, id)
   if (before !== undefined) return { state, vote: { kind: 'prepared', after: before.after } }
   const leases = leaseLocksOf(work)
+  const tag = sessionWriteOf(work)?.tag
+  const sameWrite = tag === undefined ? [] : locksOnSequence(state, tag)
   const holders = state.prepared.filter(
-    other => overlapAny(other.locks, locks) || leasesConflict(leaseLocksOf(other.work), leases),
+    other =>
+      overlapAny(other.locks, locks) ||
+      leasesConflict(leaseLocksOf(other.work), leases) ||
+      sameWrite.includes(other),
   )
   if (holders.length > 0) {
     const dies = holders.some(holder => compareAges(holder.age, age) < 0)

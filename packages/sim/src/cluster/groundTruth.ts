@@ -8,8 +8,6 @@ import {
   type Op,
   type Revision,
   type RevisionEvents,
-  sessionId,
-  type SessionId,
   type SessionTag,
   type ShardCommand,
   takesRevision,
@@ -20,6 +18,7 @@ import type { EntryMark } from '../invariants/observation.js'
 import { LeaseTruth } from './leaseTruth.js'
 import { endOfLease, TransactionTruth } from './transactionTruth.js'
 import { Refusals } from './refusals.js'
+import { SessionTruth } from './sessionTruth.js'
 
 /** What an entry came to, by the reference. */
 export interface Deed {
@@ -41,12 +40,12 @@ export class GroundTruth {
   readonly group: GroupId
   readonly truth = new Truth()
   readonly leases = new Map<LeaseId, number>()
-  readonly sessions = new Map<SessionId, { lease: LeaseId; acknowledgedBelow: number; seen: Set<number> }>()
   /** The committed log, from index 1. */
   readonly entries: Entry[] = []
   readonly #refusals = new Refusals()
   readonly #transactions = new TransactionTruth()
   readonly #elsewhere: LeaseTruth
+  readonly #sessions: SessionTruth
   readonly #contents = new Map<string, Entry>()
   readonly #keyed: boolean
   /** Writes have a revision before they are in the log. */
@@ -56,6 +55,7 @@ export class GroundTruth {
   constructor(group: GroupId, keyed: boolean, oracle = false) {
     this.group = group
     this.#elsewhere = new LeaseTruth(group, this.leases)
+    this.#sessions = new SessionTruth(group)
     this.#keyed = keyed
     this.#oracle = oracle
   }
@@ -82,7 +82,7 @@ export class GroundTruth {
     const refused: Deed = { command, refused: true, change: null }
     if (command.kind === 'endDense') this.#oracle = true
     if (this.#oracle && stamp === undefined && takesRevision(entry.data)) return refused
-    if (this.#transactions.isLocked(command)) return refused
+    if (this.#transactions.isLocked(command, session)) return refused
     if (command.kind === 'leaseRevoke' && this.#elsewhere.isElsewhere(command.id)) return refused
     if (this.#refusals.isOutdated(command, authRevision)) return refused
     if (session !== null && !this.#firstTime(session)) return refused
@@ -97,21 +97,14 @@ export class GroundTruth {
   }
 
   /** Whether this write of a session is carried out: the session lives, and never had this sequence. */
-  #firstTime({ session, sequence, acknowledgedBelow }: SessionTag): boolean {
-    const known = this.sessions.get(session)
-    if (known === undefined || known.seen.has(sequence) || sequence < known.acknowledgedBelow) return false
-    known.acknowledgedBelow = Math.max(known.acknowledgedBelow, acknowledgedBelow)
-    known.seen.add(sequence)
+  #firstTime(tag: SessionTag): boolean {
+    if (this.#sessions.leaseOf(tag) === null) return false
+    this.#sessions.answered(tag)
     return true
   }
 
   #openSession(lease: LeaseId, index: Index): boolean {
-    const { leases, sessions } = this
-    if (!leases.has(lease) || [...sessions.values()].some(session => session.lease === lease)) return false
-    // The machine promises an id made of group and index.
-    const id = sessionId(BigInt(this.group) * 2n ** 53n + BigInt(index))
-    sessions.set(id, { lease, acknowledgedBelow: 1, seen: new Set() })
-    return true
+    return this.leases.has(lease) && this.#sessions.open(lease, index)
   }
 
   #carryOut(command: ShardCommand, index: Index, stamp: Revision): Deed {
@@ -142,7 +135,7 @@ export class GroundTruth {
       case 'leaseRevoke': {
         if (!leases.has(command.id)) return refused
         this.#elsewhere.ended(command.id)
-        this.#endSession(command.id)
+        this.#sessions.ended(command.id)
         return { command, refused: false, change: endOfLease(truth, command.id, revision) }
       }
       case 'sessionOpen':
@@ -156,16 +149,15 @@ export class GroundTruth {
   }
 
   #takePart(command: ShardCommand): Deed {
-    const outcome = this.#transactions.apply(command, this.truth, end => this.#elsewhere.mayEnd(end))
+    const outcome = this.#transactions.apply(command, this.truth, {
+      mayEnd: end => this.#elsewhere.mayEnd(end),
+      sessions: this.#sessions,
+    })
     const ends = this.#elsewhere.carriedOut(outcome)
     const deed = { command, refused: false, change: outcome.change, shared: true }
     if (ends === undefined) return deed
-    this.#endSession(ends)
+    this.#sessions.ended(ends)
     return { ...deed, ends }
-  }
-
-  #endSession(ended: LeaseId): void {
-    for (const [id, { lease }] of this.sessions) if (lease === ended) this.sessions.delete(id)
   }
 
   #write(command: ShardCommand, op: Op, revision: Revision): Deed | null {

@@ -1,7 +1,7 @@
 import { CALM_LINK } from '../network/faults.js'
 import type { Random } from '../random.js'
 import { MILLISECOND, SECOND } from '../schedule.js'
-import type { FaultOptions, SwarmOptions } from '../swarm.js'
+import type { FaultOptions, SwarmOptions, WorkloadKind, WorkloadOptions } from '../swarm.js'
 import { drawSomeUpkeep } from '../swarmUpkeep.js'
 
 /**
@@ -58,6 +58,9 @@ function shorter(swarm: SwarmOptions): SwarmOptions {
     faults: { ...faults, disk: { ...faults.disk, bitRotChance: 0 } },
   }
 }
+
+const kindsOverShards = ({ kinds, sessionsAcross }: WorkloadOptions): readonly WorkloadKind[] =>
+  sessionsAcross && !kinds.includes('sessions') ? [...kinds, 'sessions'] : kinds
 
 export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: Random): SwarmOptions {
   const swarm = profile === 'swarm' || profile === 'calm' ? shorter(drawn) : { ...shorter(drawn), ...NOBODY }
@@ -125,6 +128,7 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
           dataGroups: own.pick([2, 2, 3, 5]),
           oracle: true,
         },
+        workload: { ...swarm.workload, kinds: kindsOverShards(swarm.workload) },
         faults: {
           ...CALM,
           links: {

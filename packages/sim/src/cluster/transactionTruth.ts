@@ -1,15 +1,19 @@
 import {
   ALL_KEYS,
   decodeWork,
+  encodeWork,
   leasesOf,
   pointRange,
   rangeContains,
+  sessionWriteOf,
   type KeyRange,
   type KeyValue,
   type LeaseId,
   type Op,
+  type OperationWork,
   type Revision,
   type RevisionEvents,
+  type SessionTag,
   type ShardCommand,
   type TransactionPrepare,
   type TransactionWork,
@@ -20,15 +24,19 @@ import {
   applyOutcome,
   applyPrepare,
   forgetRecord,
+  hasEnded,
   isLeaseEnding,
   locksOn,
   locksOnLease,
+  locksOnSequence,
   NO_TRANSACTIONS,
+  sameTransaction,
   type Ended,
   type Transactions,
 } from '@kvorum/placement'
 import { evaluate } from '../check/kvReference.js'
 import { deletedKey, type Truth } from '../check/kvView.js'
+import type { SessionTruth } from './sessionTruth.js'
 
 export type EndOfLease = Extract<TransactionWork, { kind: 'revoke' }>
 
@@ -37,6 +45,12 @@ export interface Outcome {
   /** Null: no key. */
   readonly change: RevisionEvents | null
   readonly work: TransactionWork | null
+}
+
+/** What else the group's state says of a transaction. */
+interface Owner {
+  readonly mayEnd: (end: EndOfLease) => boolean
+  readonly sessions: SessionTruth
 }
 
 const NOTHING: Outcome = { change: null, work: null }
@@ -50,9 +64,10 @@ export class TransactionTruth {
   #state: Transactions = NO_TRANSACTIONS
 
   /** A write that meets a lock is not carried out. Of the end of a lease nobody knows the keys. */
-  isLocked(command: ShardCommand): boolean {
+  isLocked(command: ShardCommand, tag: SessionTag | null): boolean {
     if (command.kind === 'write')
       return (
+        (tag !== null && locksOnSequence(this.#state, tag).length > 0) ||
         locksOn(this.#state, rangesOf(command.op)).length > 0 ||
         [...leasesOf(command.op)].some(lease => isLeaseEnding(this.#state, lease))
       )
@@ -61,18 +76,23 @@ export class TransactionTruth {
   }
 
   /** `mayEnd`: whether the shard lets the lease end that a prepare names. */
-  apply(command: ShardCommand, truth: Truth, mayEnd: (end: EndOfLease) => boolean): Outcome {
+  apply(command: ShardCommand, truth: Truth, { mayEnd, sessions }: Owner): Outcome {
     switch (command.kind) {
       case 'prepare': {
         const { prepare, after, endedBelow } = command
         const work = decodeWork(prepare.work)
         if (work.kind === 'revoke' && !mayEnd(work)) return NOTHING
         const known = acknowledgeEnds(this.#state, prepare.id.coordinator, endedBelow)
-        this.#state = applyPrepare(known, lockedBy(prepare, truth), after, ALL_KEYS).state
+        const own = work.kind === 'revoke' ? prepare : writtenBy(prepare, work, sessions)
+        if (own === null && !isKnown(known, prepare)) {
+          this.#state = known
+          return NOTHING
+        }
+        this.#state = applyPrepare(known, lockedBy(own ?? prepare, truth), after, ALL_KEYS).state
         return NOTHING
       }
       case 'decide':
-        return this.#end(applyDecision(this.#state, command.id, command.outcome), truth)
+        return this.#decide(applyDecision(this.#state, command.id, command.outcome), command, truth, sessions)
       case 'end':
         return this.#end(applyOutcome(this.#state, command.id, command.outcome), truth)
       case 'forget':
@@ -81,6 +101,18 @@ export class TransactionTruth {
       default:
         return NOTHING
     }
+  }
+
+  /** What is answered has been written, or never will be. */
+  #decide(
+    ended: Ended,
+    { answer }: Extract<ShardCommand, { kind: 'decide' }>,
+    truth: Truth,
+    sessions: SessionTruth,
+  ): Outcome {
+    const write = ended.released === null ? null : sessionWriteOf(ended.released.work)
+    if (write !== null && answer !== undefined) sessions.answered(write.tag)
+    return this.#end(ended, truth)
   }
 
   #end({ state, released, outcome }: Ended, truth: Truth): Outcome {
@@ -98,6 +130,21 @@ export class TransactionTruth {
     const change = effect === null || effect.events.length === 0 ? null : { revision, events: effect.events }
     return { change, work }
   }
+}
+
+const isKnown = (known: Transactions, { id }: TransactionPrepare): boolean =>
+  hasEnded(known, id) || known.prepared.some(other => sameTransaction(other.id, id))
+
+/** With the lease of its session; null: the session does not want it. */
+function writtenBy(
+  prepare: TransactionPrepare,
+  work: OperationWork,
+  sessions: SessionTruth,
+): TransactionPrepare | null {
+  if (work.session === undefined) return prepare
+  const { tag } = work.session
+  const lease = sessions.leaseOf(tag)
+  return lease === null ? null : { ...prepare, work: encodeWork({ ...work, session: { tag, lease } }) }
 }
 
 /** The end of a lease locks the keys that it finds. */

@@ -152,9 +152,12 @@ export class Workload {
     return { kind: 'read', op, serializable: random.chance(share) }
   }
 
-  /** Sessions live where leases do. */
+  /** Sessions live where leases do, and write to where they may. */
   #sessionWrite(random: Random): KvRequest & { kind: 'write' } {
-    const group = this.#cluster.dataGroups[0]!
+    const { cluster, workload } = this.#cluster.plan.swarm
+    const isAnywhere = cluster.oracle && workload.sessionsAcross
+    if (isAnywhere && random.chance(0.4)) return this.#writeAcross(random)
+    const group = isAnywhere ? random.pick(this.#cluster.dataGroups) : this.#cluster.dataGroups[0]!
     const key = this.#key(random, group)
     if (random.chance(0.6)) return { kind: 'write', op: put(key, this.#value(random)) }
     return { kind: 'write', op: this.#swap(random, group, key) }
@@ -230,7 +233,7 @@ export class Workload {
   }
 
   /** A write of several groups: a transaction, or a range that is deleted over a border. */
-  #writeAcross(random: Random): KvRequest {
+  #writeAcross(random: Random): KvRequest & { kind: 'write' } {
     const { dataGroups } = this.#cluster
     const key = (): string => this.#key(random, random.pick(dataGroups))
     // Lists are only ever added to.
