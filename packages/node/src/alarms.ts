@@ -12,6 +12,7 @@ import type { Alarms } from '@kvorum/placement'
 import { answerCall, openCall, type Call } from './calls.js'
 import { leads, metaOf } from './membership.js'
 import { proposeOwn } from './ownCommands.js'
+import { bytesHeld, quotaLeft } from './shardQuota.js'
 import type { Group, NodeState, Turn } from './state.js'
 import { routeCall } from './writes.js'
 
@@ -81,7 +82,7 @@ export function driveGuard(turn: Turn, group: Group): void {
   if (shard === null || installing || alarms === null || !leads(group)) return
   const guard: Guard = {
     version: alarms.version,
-    quota: turn.state.options.maintenance.quotaBytes,
+    quota: quotaLeft(turn.state, group),
     noSpace: hasAlarm(alarms, 'noSpace'),
     corrupt: hasAlarm(alarms, 'corrupt'),
   }
@@ -153,16 +154,21 @@ export function tendAlarms(turn: Turn, share: Iterable<Group>): void {
   disarmByItself(turn)
 }
 
+/** The leader of the meta group for all, where it has all shards; else each member for itself: its own store is full. */
 function disarmByItself(turn: Turn): void {
-  const { options, groups } = turn.state
+  const { options, groups, shards } = turn.state
   const { autoDisarmNoSpace, quotaBytes } = options.maintenance
   const meta = groups.get(META_GROUP)
-  if (!autoDisarmNoSpace || meta === undefined || !leads(meta)) return
-  const shards = [...groups.values()].filter(({ range }) => range !== null)
-  const isRoomy = ({ machine: { shard } }: Group): boolean =>
-    shard !== null && (quotaBytes === 0 || shard.logicalBytes < quotaBytes * ROOMY)
-  if (!shards.every(isRoomy)) return
+  if (!autoDisarmNoSpace || meta === undefined || !isRoomy(turn.state, quotaBytes)) return
+  const judgesAll = leads(meta) && shards.shards.every(({ group }) => groups.has(group))
   for (const alarm of alarmsOf(turn.state)?.active ?? []) {
-    if (alarm.alarm === 'noSpace') changeOwnAlarm(turn, 'clear', alarm)
+    const isJudged = judgesAll || alarm.member === options.self
+    if (alarm.alarm === 'noSpace' && isJudged) changeOwnAlarm(turn, 'clear', alarm)
   }
+}
+
+function isRoomy(state: NodeState, quotaBytes: number): boolean {
+  const shards = [...state.groups.values()].filter(({ range }) => range !== null)
+  if (shards.some(({ machine }) => machine.shard === null)) return false
+  return quotaBytes === 0 || bytesHeld(state) < quotaBytes * ROOMY
 }

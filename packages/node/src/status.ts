@@ -1,6 +1,7 @@
-import { META_GROUP, type GroupStatus, type NodeStatus } from '@kvorum/model'
+import { META_GROUP, type GroupStatus, type NodeStatus, type Revision } from '@kvorum/model'
 import { isUnchecked } from './checking.js'
 import { headerTerm, isLearnerMember, leaderNode, leads, metaLeader } from './membership.js'
+import { bytesHeld } from './shardQuota.js'
 import type { Group, NodeState } from './state.js'
 
 /** What this node knows now, for Status, health and metrics. Copies only; nothing here changes anything. */
@@ -12,11 +13,10 @@ export function statusOf(
   const first = state.shards.shards[0]
   const shard = first === undefined ? undefined : state.groups.get(first.group)
   const groups = [...state.groups.values()].map(statusOfGroup)
-  const data = groups.filter(({ group }) => group !== META_GROUP)
   const leader = metaLeader(state)
   const problems = problemsOf(state)
   // Without a replica of the first shard: what was heard of all shards, and where the log of all members is.
-  const revision = shard === undefined ? state.hub.seen : (shard.machine.shard?.revision ?? 0)
+  const revision = shard === undefined ? state.hub.seen : newestRevision(state)
   const told = shard ?? meta
   const term = Math.max(headerTerm(state), state.highestTerm)
   return {
@@ -27,7 +27,7 @@ export function statusOf(
     applied: told?.machine.applied ?? 0,
     revision,
     learner: isPlacing(meta) ? isLearnerMember(state) : meta !== undefined && isLearner(meta),
-    logicalBytes: data.reduce((sum, { logicalBytes }) => sum + logicalBytes, 0),
+    logicalBytes: bytesHeld(state),
     quotaBytes: state.options.maintenance.quotaBytes,
     alarms: meta?.machine.meta?.alarms.active ?? [],
     clusterVersion: meta?.machine.meta?.clusterVersion ?? '',
@@ -45,6 +45,13 @@ export function statusOf(
       shardOperationsPending: operationsPending(meta),
     },
   }
+}
+
+/** Of what this node has applied, in whichever shard. */
+function newestRevision({ groups }: NodeState): Revision {
+  let newest = 0
+  for (const { machine } of groups.values()) newest = Math.max(newest, machine.shard?.revision ?? 0)
+  return newest
 }
 
 /** Shards that are being split or moved. */

@@ -4,6 +4,7 @@ import {
   encodeShardCommand,
   groupId,
   leaseId,
+  NO_LEASE,
   nodeId,
   pointRange,
   utf8,
@@ -14,7 +15,8 @@ import {
 } from '@kvorum/model'
 import { statusOf } from '@kvorum/node'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
-import { get, put as putValue } from './requests.js'
+import { ALL, get, put as putValue } from './requests.js'
+import { revisionOf, threeShards, write as writeOver } from './threeShards.js'
 
 const write = (op: Op): ClientRequest => ({
   kind: 'write',
@@ -22,6 +24,15 @@ const write = (op: Op): ClientRequest => ({
   command: encodeShardCommand({ kind: 'write', op }),
 })
 const put = (key: string, bytes = 100): ClientRequest => putValue(key, 'v'.repeat(bytes))
+const putOp = (key: string): Op => ({
+  kind: 'put',
+  key: utf8(key),
+  value: utf8('v'),
+  lease: NO_LEASE,
+  prevKv: false,
+  ignoreValue: false,
+  ignoreLease: false,
+})
 const remove = (key: string): ClientRequest =>
   write({ kind: 'delete', range: pointRange(utf8(key)), prevKv: false })
 const read = get(pointRange(utf8('k')))
@@ -81,6 +92,34 @@ t.test('a full cluster refuses puts everywhere until it has room and the alarm i
   t.equal(changed(cluster.ask(follower, alarm('clear', Number(first.id)))), 1)
   t.equal(codeOf(cluster.ask(follower, put('x'))), 'ok', 'at once')
   t.equal(changed(cluster.ask(follower, alarm('clear', Number(first.id)))), 0, 'nothing to take back')
+})
+
+t.test('the quota is one over all shards, for puts and for transactions over several', async t => {
+  const quotaBytes = 30_000
+  const cluster = threeShards({ maintenance: { quotaBytes, autoDisarmNoSpace: true } })
+  const [node] = cluster.nodes
+  const held = (): number => statusOf(node!.state, () => 0).logicalBytes
+  const both: Op = { kind: 'txn', compares: [], success: [putOp('b'), putOp('k'), putOp('z')], failure: [] }
+  let code = 'ok'
+  for (let i = 0; code === 'ok' && i < 200; i++) {
+    const key = ['a', 'i', 'q'][i % 3]!
+    code = codeOf(cluster.ask(node!, i % 4 === 0 ? writeOver(both) : put(`${key}${i}`)))
+    cluster.run(100)
+  }
+  t.equal(code, 'noSpace')
+  const [least, most] = [0.95, 1.05].map(share => share * quotaBytes)
+  t.ok(held() > least! && held() < most!, `${held()} of ${quotaBytes} bytes`)
+  cluster.until(() => cluster.nodes.every(each => alarmsOf(each).length === 1))
+  for (const key of ['a', 'i', 'q']) t.equal(codeOf(cluster.ask(node!, put(key, 0))), 'noSpace', key)
+  t.equal(codeOf(cluster.ask(node!, writeOver(both))), 'noSpace')
+  const all: Op = { kind: 'delete', range: ALL, prevKv: false }
+  const deleted = cluster.ask(node!, writeOver(all))
+  const compact: ClientRequest = { kind: 'compact', revision: revisionOf(deleted), physical: true }
+  t.equal(codeOf(cluster.ask(node!, compact)), 'ok')
+  const guards = () => [...node!.state.groups.values()].map(({ machine }) => machine.shard?.guard.noSpace)
+  cluster.until(() => alarmsOf(node!).length === 0 && !guards().includes(true))
+  for (const key of ['a', 'i', 'q'])
+    t.equal(codeOf(cluster.ask(node!, put(key))), 'ok', 'there is room again')
 })
 
 t.test('an alarm that is set by hand holds when its answer comes, and is idempotent', async t => {
