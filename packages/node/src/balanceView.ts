@@ -9,6 +9,7 @@ import {
   type BalanceNode,
   type BalancePolicy,
   type BalanceStep,
+  type HeldLeader,
   type MetaState,
 } from '@kvorum/placement'
 import { leaderNode } from './membership.js'
@@ -19,10 +20,12 @@ import type { BalanceOptions } from './types.js'
 export interface Balancing {
   /** Since when each member has been there, or not. Every node notes it, so that a new leader knows it too. */
   readonly presence: Map<NodeId, { present: boolean; since: Millis }>
+  /** Since when each leadership that was placed by hand has been held where it is; noted by every node too. */
+  readonly held: Map<GroupId, { node: NodeId; since: Millis }>
   due: Millis
 }
 
-export const createBalancing = (): Balancing => ({ presence: new Map(), due: 0 })
+export const createBalancing = (): Balancing => ({ presence: new Map(), held: new Map(), due: 0 })
 
 /** By default a dead node's replicas are rebuilt after five minutes: a restart must not copy them. */
 export const DEFAULT_BALANCE: BalanceOptions = {
@@ -31,6 +34,7 @@ export const DEFAULT_BALANCE: BalanceOptions = {
   everyMs: 1_000,
   movesMax: 2,
   transfersMax: 16,
+  holdLeaderMs: 3_600_000,
 }
 
 /** What the balancer would do now, as this node sees the cluster. */
@@ -66,6 +70,31 @@ export function notePresence({ state, now }: Turn, meta: MetaState): void {
   for (const node of presence.keys()) if (!meta.nodes.some(({ id }) => id === node)) presence.delete(node)
 }
 
+/** Every node notes since when leaderships are held. */
+export function noteHeldLeaders({ state, now }: Turn, meta: MetaState): void {
+  const { held } = state.balancing
+  for (const { group, node } of meta.heldLeaders)
+    if (held.get(group)?.node !== node) held.set(group, { node, since: now })
+  for (const group of held.keys())
+    if (!meta.heldLeaders.some(other => other.group === group)) held.delete(group)
+}
+
+/** A leadership that was placed by hand and need not stay any longer: it has been long enough, or the node is away. */
+export function heldInVain(
+  state: NodeState,
+  meta: MetaState,
+  now: Millis,
+  { holdLeaderMs, steadyAfterMs }: BalanceOptions,
+): HeldLeader | undefined {
+  const { held, presence } = state.balancing
+  return meta.heldLeaders.find(({ group, node }) => {
+    const since = held.get(group)?.since ?? now
+    const seen = presence.get(node)
+    const isAway = seen === undefined || (!seen.present && now - seen.since >= steadyAfterMs)
+    return isAway || now - since >= holdLeaderMs
+  })
+}
+
 const policyOf = (meta: MetaState, balance: BalanceOptions): BalancePolicy => ({
   ...balance,
   replicas: meta.placement.replicas,
@@ -90,10 +119,14 @@ function clusterOf(state: NodeState, meta: MetaState, now: Millis): BalanceClust
     replicas: wantedNodes(meta, group),
     settled: !isMoving(meta, group) && !isSplitting(meta, group),
     leader: leaderOf(state, group),
+    held: isHeld(meta, group, leaderOf(state, group)),
     bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? 0,
   }))
   return { nodes, shards }
 }
+
+const isHeld = (meta: MetaState, group: GroupId, leader: NodeId | null): boolean =>
+  leader !== null && meta.heldLeaders.some(held => held.group === group && held.node === leader)
 
 const isSplitting = (meta: MetaState, group: GroupId): boolean =>
   meta.operations.some(operation => operation.group === group)

@@ -1,6 +1,6 @@
 import { META_GROUP } from '@kvorum/model'
 import { replicasAfter, wantedNodes, type BalanceStep, type MetaState } from '@kvorum/placement'
-import { notePresence, planOf } from './balanceView.js'
+import { heldInVain, noteHeldLeaders, notePresence, planOf } from './balanceView.js'
 import { openCall } from './calls.js'
 import { leads, metaOf } from './membership.js'
 import { proposeMeta } from './metaProposals.js'
@@ -15,11 +15,14 @@ export function driveBalance(turn: Turn): void {
   const meta = metaOf(state)
   if (meta === null || (meta.placement.replicas === 0 && meta.shards.shards.length < 2)) return
   notePresence(turn, meta)
+  noteHeldLeaders(turn, meta)
   const { balance } = state.options
   const group = state.groups.get(META_GROUP)
   if (balance === undefined || group?.raft == null || !leads(group)) return
   if (group.machine.applied < group.raft.termStart || turn.now < state.balancing.due) return
   state.balancing.due = turn.now + balance.everyMs
+  const over = heldInVain(state, meta, turn.now, balance)
+  if (over !== undefined) proposeMeta(turn, { kind: 'holdLeader', ...over, hold: false })
   for (const step of planOf(state, meta, turn.now, balance)) begin(turn, meta, step)
 }
 

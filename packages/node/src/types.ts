@@ -211,6 +211,8 @@ export interface BalanceOptions {
   readonly everyMs: Millis
   /** Shards moving at a time, in the whole cluster. */
   readonly movesMax: number
+  /** How long a leadership that an operator has placed by hand is left where it is. */
+  readonly holdLeaderMs: Millis
   /** Leaderships handed over at a look. */
   readonly transfersMax: number
 }

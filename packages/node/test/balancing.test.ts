@@ -11,6 +11,7 @@ const balance: BalanceOptions = {
   everyMs: 100,
   movesMax: 2,
   transfersMax: 2,
+  holdLeaderMs: 20_000,
 }
 const id = (node: number) => nodeId(BigInt(node))
 const RANGES: KeyRange[] = ['', 'd', 'h', 'm', 'q', 'u'].map((start, at, all) => ({
@@ -91,6 +92,23 @@ t.test('where every member has all shards, leaders are spread and nothing moves'
   t.equal(led(cluster).join(), '2,2,2')
   t.equal(metaOf(informed(cluster)).shards.version, version, 'no replica moves')
   t.same(metaOf(informed(cluster)).placement.shards, [])
+})
+
+t.test('a leader that was placed by hand stays for its time', async t => {
+  const cluster = new MiniCluster({ nodes: 3, ranges: RANGES, balance })
+  cluster.until(() => [0, ...groups].every(each => cluster.leaderOf(each) !== undefined))
+  cluster.until(() => led(cluster).join() === '2,2,2', 30_000)
+  const [first] = cluster.nodes
+  for (const group of groups) {
+    const hold = { kind: 'holdLeader', group, node: first!.id, hold: true } as const
+    t.ok(cluster.ask(informed(cluster), { kind: 'meta', command: encodeMetaCommand(hold) }).ok)
+    t.ok(cluster.ask(informed(cluster), { kind: 'moveLeader', to: first!.id, group }).ok)
+  }
+  cluster.run(10_000)
+  t.equal(led(cluster).join(), '6,0,0', 'it is left where it is')
+  cluster.until(() => led(cluster).join() === '2,2,2', 60_000)
+  cluster.until(() => metaOf(informed(cluster)).heldLeaders.length === 0, 10_000)
+  t.pass('when its time is over it is handed back')
 })
 
 t.test('a dead node is replaced after its time, and what comes back is filled again', async t => {

@@ -7,6 +7,7 @@
  */
 export * from './auth/index.js'
 export * from './balance/index.js'
+export type { HeldLeader, HoldCommand } from './heldLeaders.js'
 export * from './members.js'
 export { NO_ALARMS, restoredAlarms, type Alarms } from './alarms.js'
 export * from './metaCommand.js'

@@ -21,6 +21,7 @@ import { applyAuthCommand } from './auth/applyAuth.js'
 import { readAuthCommand, writeAuthCommand, type AuthCommand } from './auth/authCommand.js'
 import { applyMemberCommand, type MemberCommand } from './members.js'
 import { changeAlarm } from './alarms.js'
+import { applyHoldCommand, type HoldCommand } from './heldLeaders.js'
 import { applyShardCommand, type ShardCommandOfMeta } from './shardOperations.js'
 import { readTexts, writeTexts, type MetaState } from './metaState.js'
 import { applyPlaceCommand, readNodes, writeNodes, type PlaceCommand } from './placing.js'
@@ -42,6 +43,7 @@ export type MetaCommand =
   | MemberCommand
   | ShardCommandOfMeta
   | PlaceCommand
+  | HoldCommand
   | ({ readonly kind: 'alarm'; readonly change: 'raise' | 'clear' } & MemberAlarm)
   /** What the oracle may hand out; the first one begins it. Never goes down. */
   | { readonly kind: 'raiseCeiling'; readonly ceiling: Revision }
@@ -67,6 +69,7 @@ const KINDS = {
   placeShard: 48,
   shardPlaced: 49,
   drainNode: 50,
+  holdLeader: 51,
 } as const
 /** Behind the flags: the fence of the users and roles by which the command was allowed. */
 const FLAG_AUTH = 1
@@ -132,6 +135,9 @@ export function encodeMetaCommand(command: MetaCommand, authRevision: number | n
       break
     case 'drainNode':
       out.u64(command.node).bool(command.drain)
+      break
+    case 'holdLeader':
+      out.varint(command.group).u64(command.node).bool(command.hold)
       break
     default:
       unreachable(command)
@@ -230,6 +236,10 @@ function readBody(kind: number, input: ByteReader): MetaCommand {
     }
     case KINDS.drainNode:
       return { kind: 'drainNode', node: nodeId(input.u64()), drain: input.bool() }
+    case KINDS.holdLeader: {
+      const group = groupId(input.varint())
+      return { kind: 'holdLeader', group, node: nodeId(input.u64()), hold: input.bool() }
+    }
     default:
       throw new MalformedError(`meta command kind ${kind} is not known`)
   }
@@ -246,9 +256,11 @@ const OWN_COMMANDS: ReadonlySet<MetaCommand['kind']> = new Set([
   'shardPlaced',
 ])
 
-/** The balancer's moves are a node's own; only they override. */
+/** The balancer's moves are a node's own, only they override; and so is the end of what was placed by hand. */
 const isOwn = (command: MetaCommand): boolean =>
-  OWN_COMMANDS.has(command.kind) || (command.kind === 'placeShard' && command.override)
+  OWN_COMMANDS.has(command.kind) ||
+  (command.kind === 'placeShard' && command.override) ||
+  (command.kind === 'holdLeader' && !command.hold)
 
 /** Applies one command. An announcement of an unknown node changes nothing: it may have been removed meanwhile. */
 export function applyMetaCommand(
@@ -300,6 +312,8 @@ export function applyMetaCommand(
     case 'shardPlaced':
     case 'drainNode':
       return applyPlaceCommand(state, command)
+    case 'holdLeader':
+      return applyHoldCommand(state, command)
     default:
       return applyMemberCommand(state, command)
   }

@@ -3,6 +3,7 @@ import { decodeAuthState, encodeAuthState, type EncodedAuth } from './auth/authS
 import { MEMBERSHIP_SECTION } from './members.js'
 import { decodeAlarms, encodeAlarms } from './alarms.js'
 import { OPERATIONS_SECTION } from './shardOperations.js'
+import { HELD_LEADERS_SECTION } from './heldLeaders.js'
 import type { MetaState } from './metaState.js'
 import { PLACEMENT_SECTION } from './placing.js'
 
@@ -50,6 +51,7 @@ const SECTIONS: readonly MetaSection[] = [
   },
   OPERATIONS_SECTION,
   PLACEMENT_SECTION,
+  HELD_LEADERS_SECTION,
 ]
 
 export function writeSections(out: ByteWriter, state: MetaState, encoded: EncodedAuth): void {

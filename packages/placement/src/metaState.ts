@@ -18,6 +18,7 @@ import {
 import { createEncodedAuth, EMPTY_AUTH, type EncodedAuth } from './auth/authState.js'
 import { foundingMembership, type Membership } from './members.js'
 import { NO_ALARMS, type Alarms } from './alarms.js'
+import type { HeldLeader } from './heldLeaders.js'
 import { readSections, writeSections } from './metaSections.js'
 import type { ShardOperation } from './shardOperations.js'
 import { initialPlacement, NO_PLACEMENT, type Placement } from './placing.js'
@@ -61,6 +62,8 @@ export interface MetaState {
   /** History before it is gone in every shard, or is about to go, where there are several; 0: none. */
   compacted: Revision
   placement: Placement
+  /** Ascending by group. */
+  heldLeaders: readonly HeldLeader[]
 }
 
 const META_FORMAT = 1
@@ -95,6 +98,7 @@ export function createMetaState(
     ceiling: null,
     compacted: 0,
     placement: initialPlacement(shards, replicas),
+    heldLeaders: [],
   }
 }
 
@@ -141,6 +145,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     ceiling: null,
     compacted: 0,
     placement: NO_PLACEMENT,
+    heldLeaders: [],
   }
   state.membership = foundingMembership(state.nodes, state.shards.shards)
   readSections(input, state)

@@ -37,6 +37,7 @@ const shard = (group: number, on: number[], facts: Partial<BalanceShard> = {}): 
   replicas: on.map(id),
   settled: true,
   leader: on[0] === undefined ? null : id(on[0]),
+  held: false,
   bytes: 0,
   ...facts,
 })
@@ -114,6 +115,16 @@ t.test('replicas and leaders are spread; bytes decide among equals', async t => 
   t.match(plan(four, shards), [/^move 2 1>4 replicasUneven$/])
   const led = [1, 2, 3].map(group => shard(group, [1, 2, 3]))
   t.match(plan(four.slice(0, 3), led), [/^transfer 1 1>2 leadersUneven$/, /^transfer 2 1>3 leadersUneven$/])
+})
+
+t.test('a leader that was placed by hand stays, unless its node leaves', async t => {
+  const led = (held: boolean[]): BalanceShard[] =>
+    held.map((each, at) => shard(at + 1, [1, 2, 3], { held: each }))
+  const three = [node(1), node(2), node(3)]
+  t.same(plan(three, led([true, true, true])), [])
+  t.match(plan(three, led([true, false, true])), [/^transfer 2 1>2 leadersUneven$/])
+  const leaving = plan([node(1, { draining: true }), node(2), node(3)], led([true, true]))
+  t.ok(leaving.some(step => step.startsWith('transfer') && step.endsWith('nodeDraining')))
 })
 
 t.test('whether a node can be emptied', async t => {

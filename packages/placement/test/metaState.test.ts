@@ -77,6 +77,7 @@ const placement = fc.record({
 const state: fc.Arbitrary<MetaState> = fc
   .record({
     placement,
+    heldLeaders: fc.array(fc.record({ group: position.map(groupId), node: id }), { maxLength: 3 }),
     applied: position,
     appliedTerm: position,
     config: fc.uint8Array({ maxLength: 20 }),
@@ -161,6 +162,7 @@ const command: fc.Arbitrary<MetaCommand> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('shardPlaced'), group: position.map(groupId), index: position, nodes }),
   fc.record({ kind: fc.constant('drainNode'), node: id, drain: fc.boolean() }),
+  fc.record({ kind: fc.constant('holdLeader'), group: position.map(groupId), node: id, hold: fc.boolean() }),
 )
 
 const plain = (value: unknown): string =>
@@ -269,6 +271,7 @@ t.test('bytes of format 1', async t => {
     [{ kind: 'splitShard', at: Buffer.from('m'), group: groupId(300) }, '012800ac02016d'],
     [{ kind: 'finishSplit', right: groupId(3) }, '01290003'],
     [{ kind: 'abandonSplit', right: groupId(3) }, '012a0003'],
+    [{ kind: 'holdLeader', group: groupId(3), node: nodeId(7n), hold: true }, '01330003000000000000000701'],
   ]
   for (const [command, hex] of commands) {
     t.equal(toHex(encodeMetaCommand(command)), hex, command.kind)
@@ -393,6 +396,26 @@ t.test('clusterVersionOf: the least minor version, once all have told theirs', a
   t.equal(clusterVersionOf(told('3.6.1', '')), null)
   t.equal(clusterVersionOf(told('3.6.1', 'noise')), null, 'what cannot be read is not guessed')
   t.equal(clusterVersionOf(told('3.6.0-rc.1', '3.7.0')), '3.6.0')
+})
+
+t.test('leaderships that were placed by hand: one a shard, the last one counts', async t => {
+  const state = fresh()
+  const hold = (group: number, node: bigint, hold: boolean): unknown => {
+    const result = applyMetaCommand(state, {
+      kind: 'holdLeader',
+      group: groupId(group),
+      node: nodeId(node),
+      hold,
+    })
+    return result.ok ? state.heldLeaders.map(held => `${held.group}:${held.node}`).join() : result.error.code
+  }
+  t.equal(hold(9, 1n, true), 'shardNotFound')
+  t.equal(hold(2, 1n, true), '2:1')
+  t.equal(hold(1, 5n, true), '1:5,2:1')
+  t.equal(hold(2, 6n, true), '1:5,2:6')
+  t.equal(hold(2, 1n, false), '1:5,2:6', 'it was elsewhere by then')
+  t.same(decodeMetaState(encodeMetaState(state)).heldLeaders, state.heldLeaders)
+  t.equal(hold(2, 6n, false), '1:5')
 })
 
 t.test('alarms: raising and taking back, once each, and what is remembered of them', async t => {

@@ -96,6 +96,19 @@ t.test('replicas of each shard', async t => {
   t.equal(three!.cluster, clusterIdOf(initialCluster, initialClusterToken, initialSplitKeys, 3))
 })
 
+t.test('when a missing member is taken for dead', async t => {
+  t.equal(run([]).config.deadNodeAfterMs, 300_000)
+  t.equal(run(['--dead-node-after=1m30s']).config.deadNodeAfterMs, 90_000)
+  t.equal(run(['--dead-node-after=10s']).config.deadNodeAfterMs, 10_000)
+  t.match(refusal(['--dead-node-after=9s']), /^--dead-node-after must be at least 10000ms/)
+  t.match(
+    refusal(['--dead-node-after=1m', '--election-timeout=20000']),
+    /must be at least 5 times --election/,
+  )
+  t.equal(run(['--election-timeout=50000']).config.deadNodeAfterMs, 300_000, 'the default fits all')
+  t.match(refusal(['--dead-node-after=soon']), /must be a duration/)
+})
+
 t.test('help and version are printed', async t => {
   for (const argv of [['--help'], ['-h'], ['--name=x', '-help']]) t.equal(load(argv).kind, 'print')
   for (const name of FLAG_NAMES) t.match(helpText(), `--${name}`)

@@ -103,6 +103,7 @@ t.test('what shards cannot be asked for yet is refused, and nothing happens', t 
     t.equal(node.seen.length, 0)
     t.match(await caller.call(TRANSFER, { shard: 1, to_id: node.self }), { header: { member_id: node.self } })
     t.match(node.seen.at(-1)?.request, { kind: 'moveLeader', to: node.self, group: 1 })
+    t.strictSame(node.meta.heldLeaders, [{ group: 1, node: node.self }], 'the balancer leaves it there')
   }),
 )
 

@@ -34,7 +34,8 @@ export class Load {
   readonly #workers: Promise<void>[] = []
   readonly #watches: Promise<void>[] = []
   readonly #acknowledged = new Map<string, number>()
-  #failures = 0
+  /** What was said of writes that were not acknowledged. */
+  readonly failed: string[] = []
   #stopping = false
   #nextClient = 0
   #values = 0
@@ -99,7 +100,7 @@ export class Load {
 
   /** Writes so far that were not acknowledged. */
   get failures(): number {
-    return this.#failures
+    return this.failed.length
   }
 
   /** Waits until that many more writes are acknowledged: by each of `nodes`, or wherever. */
@@ -139,11 +140,22 @@ export class Load {
     }
   }
 
-  /** Lets every call end. The watches go on. */
-  async finish(): Promise<KvHistory> {
+  /**
+   * Lets every call end, and puts a last value: revisions that change nothing are not told to watches, this one is. The
+   * watches go on.
+   */
+  async finish(): Promise<{ readonly history: KvHistory; readonly revision: number }> {
     this.#stopping = true
     await Promise.all(this.#workers)
-    return this.#recorder.history()
+    const client = await this.#connect(this.#cluster.endpoints, DEADLINE_MS, DEADLINE_MS)
+    const { result } = await this.#send(
+      client,
+      'all',
+      this.#nextClient++,
+      putStep(anyKey(), this.#nextValue()),
+    )
+    if (result === null) throw new Error(`the last write failed: ${this.failed.at(-1)}`)
+    return { history: this.#recorder.history(), revision: result.revision }
   }
 
   async close(): Promise<void> {
@@ -176,6 +188,7 @@ export class Load {
     step: Step,
   ): Promise<{ readonly result: KvResult | null; readonly certain: boolean }> {
     const call = this.#recorder.call(id, step.request)
+    const sent = performance.now()
     try {
       const result = await step.send(client)
       this.#recorder.ok(call, result)
@@ -185,7 +198,11 @@ export class Load {
       return { result, certain: true }
     } catch (error) {
       if (!(error instanceof KvorumError)) throw error
-      if (step.request.kind === 'write') this.#failures++
+      if (step.request.kind === 'write') {
+        const { op } = step.request
+        const took = Math.round(performance.now() - sent)
+        this.failed.push(`${op.kind} through ${name} after ${took} ms: ${error.message}`)
+      }
       if (!error.indeterminate) this.#recorder.fail(call)
       return { result: null, certain: !error.indeterminate }
     }

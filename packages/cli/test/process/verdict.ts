@@ -10,12 +10,6 @@ import { keyValueOf } from './workload.js'
 /** Anomalies in a report: the first ones say what happened. */
 const SHOWN_MAX = 5
 
-/** What is left when the faults are over: one history of all keys, the same on every node. */
-interface Remains {
-  readonly revision: number
-  readonly truth: Truth
-}
-
 /**
  * Ends the load and holds what clients saw against what the nodes have:
  *
@@ -27,8 +21,8 @@ interface Remains {
  */
 export async function judge(t: Test, cluster: Cluster, load: Load): Promise<void> {
   await cluster.healthy()
-  const history = await load.finish()
-  const { revision, truth } = await compareNodes(t, cluster)
+  const { history, revision } = await load.finish()
+  const truth = await compareNodes(t, cluster, revision)
   await compareWatches(t, load, revision, truth)
   await load.close()
   const anomalies = checkRevisionOrder(history, truth)
@@ -36,17 +30,15 @@ export async function judge(t: Test, cluster: Cluster, load: Load): Promise<void
   describeRun(t, history, revision)
 }
 
-async function compareNodes(t: Test, cluster: Cluster): Promise<Remains> {
-  const client = new KvorumClient({ endpoints: cluster.endpoints })
-  const { revision } = await client.range({ all: true })
-  await client.close()
+/** What is left when the faults are over: one history of all keys, the same on every node. */
+async function compareNodes(t: Test, cluster: Cluster, revision: number): Promise<Truth> {
   const views = await Promise.all(cluster.endpoints.map(endpoint => viewOf(endpoint, revision)))
   const [first, ...others] = views
   for (const [at, other] of others.entries()) {
     t.strictSame(other.keys, first!.keys, `${cluster.nodes[at + 1]!.plan.name} has the same keys`)
     t.strictSame(other.history, first!.history, `${cluster.nodes[at + 1]!.plan.name} has the same history`)
   }
-  return { revision, truth: first!.truth }
+  return first!.truth
 }
 
 /** One node's own copy: its keys as of `revision`, and everything that ever happened to them. */

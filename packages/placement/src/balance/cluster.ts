@@ -29,6 +29,8 @@ export interface BalanceShard {
   /** Its group is as it is wanted: no operation is under way. */
   readonly settled: boolean
   readonly leader: NodeId | null
+  /** An operator has placed its leader by hand, and not long ago: it stays there unless it has to go. */
+  readonly held: boolean
   /** Bytes of one replica, as far as known; 0: unknown. */
   readonly bytes: number
 }

@@ -56,7 +56,10 @@ function gainOf(
   return worth ? { gain: Math.min(bytes, REPLICA_GAIN - 1), reason: 'bytesUneven' } : null
 }
 
-/** Leaderships that should be elsewhere: first those of nodes that leave, then of those that have most. */
+/**
+ * Leaderships that should be elsewhere: first those of nodes that leave, then of those that have most. What an operator
+ * has placed by hand goes only from a node that leaves.
+ */
 export function evenLeaders(
   { shards }: BalanceCluster,
   loads: Loads,
@@ -71,7 +74,7 @@ export function evenLeaders(
       if (to === undefined || to === from || !mayLead(to.node, policy)) continue
       const leaves = from.node.draining
       const difference = from.leaders - to.leaders
-      if (!leaves && difference < 2) continue
+      if (!leaves && (shard.held || difference < 2)) continue
       const gain = difference + (leaves ? LEAVING_GAIN : 0)
       if (best !== null && gain <= best.gain) continue
       const reason = leaves ? 'nodeDraining' : 'leadersUneven'

@@ -34,6 +34,8 @@ export interface ServerConfig {
   readonly replicas: number
   /** Shards may be split and moved by hand, and members drained. */
   readonly shardOperations: boolean
+  /** A member that is missing for so long is taken for dead. */
+  readonly deadNodeAfterMs: number
   readonly strictReconfigCheck: boolean
   readonly heartbeatMs: number
   readonly electionTimeoutMs: number

@@ -1,10 +1,11 @@
 import { LIMITS } from '@kvorum/model'
 import { AUTH_FLAGS } from './authFlags.js'
 import { ETCD_FLAGS } from './etcdFlags.js'
-import { accepted, bool, choice, duration, integer, list, rejected, text, type Flag } from './flag.js'
+import { bool, choice, duration, integer, list, text, type Flag } from './flag.js'
 import { LIMIT_FLAGS } from './limitFlags.js'
 import { TLS_FLAGS } from './tlsFlags.js'
 import { MAINTENANCE_FLAGS } from './maintenanceFlags.js'
+import { SHARD_FLAGS } from './shardFlags.js'
 
 /** What a server is, where it listens, and with whom. */
 const MEMBER_FLAGS = {
@@ -98,28 +99,6 @@ const MEMBER_FLAGS = {
   'config-file': text('', 'file', 'A YAML file with these settings; every other flag is then ignored.'),
 } as const satisfies Readonly<Record<string, Flag<unknown>>>
 
-/** Not given is 0: a replica on every member. */
-const replicas: Flag<number> = {
-  kind: 'value',
-  argument: 'count',
-  fallback: '',
-  help: 'Replicas of each shard in a new cluster. Default: one on every member.',
-  parse: given => {
-    if (given === '') return accepted(0)
-    const count = /^[0-9]{1,15}$/.test(given) ? Number(given) : 0
-    return count >= 1 && count <= LIMITS.replicasPerShardMax
-      ? accepted(count)
-      : rejected(`must be a whole number from 1 to ${LIMITS.replicasPerShardMax}, not "${given}"`)
-  },
-}
-
-/** Taken, and shown nowhere: what comes of it does not answer everything yet. */
-const HIDDEN_FLAGS = {
-  'initial-split-keys': list('', 'keys', 'Where a new cluster is cut into shards, ascending.'),
-  replicas,
-  'shard-operations': bool(false, 'Let shards be split and moved by hand, and members be drained.'),
-} as const satisfies Readonly<Record<string, Flag<unknown>>>
-
 /** Every setting of a server. Adding one is a row of a table, a field of ServerConfig and, if needed, a rule. */
 export const FLAGS = {
   ...MEMBER_FLAGS,
@@ -128,7 +107,7 @@ export const FLAGS = {
   ...AUTH_FLAGS,
   ...MAINTENANCE_FLAGS,
   ...ETCD_FLAGS,
-  ...HIDDEN_FLAGS,
+  ...SHARD_FLAGS,
 } as const
 
 /** Those that have no effect here, or are refused. */
@@ -160,8 +139,8 @@ export type FlagValues = {
 }
 
 export const ALL_FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
-/** Those that are shown. */
-export const FLAG_NAMES = ALL_FLAG_NAMES.filter(name => !Object.hasOwn(HIDDEN_FLAGS, name))
+/** Those that are shown: what comes of shards does not answer everything yet. */
+export const FLAG_NAMES = ALL_FLAG_NAMES.filter(name => !Object.hasOwn(SHARD_FLAGS, name))
 
 /** The flag that goes by this name or alias. */
 export function flagNamed(name: string): FlagName | null {

@@ -7,6 +7,9 @@ import type { FlagValues } from './flags.js'
 import { plainPeers, validateTls } from './validateTls.js'
 import { namesHost, parseAdvertisedUrl, parseListenUrl, type NodeUrl } from './urls.js'
 
+/** Election timeouts after which a member may be taken for dead at the earliest. */
+const DEAD_ELECTIONS_MIN = 5
+
 /** Values that are right one by one, made into a configuration that is right as a whole. */
 export function validate(values: FlagValues): Parsed<ServerConfig> {
   if (!/^[^=,\s]+$/.test(values.name))
@@ -15,6 +18,11 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     return rejected(
       `--election-timeout (${values['election-timeout']}ms) must be at least 5 times ` +
         `--heartbeat-interval (${values['heartbeat-interval']}ms).`,
+    )
+  if (values['dead-node-after'] < DEAD_ELECTIONS_MIN * values['election-timeout'])
+    return rejected(
+      `--dead-node-after (${values['dead-node-after']}ms) must be at least ${DEAD_ELECTIONS_MIN} times ` +
+        `--election-timeout (${values['election-timeout']}ms): a restart must not copy everything.`,
     )
   const listenClient = parseUrls('--listen-client-urls', values['listen-client-urls'], parseListenUrl)
   if (!listenClient.ok) return listenClient
@@ -82,6 +90,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     initialSplitKeys: splitKeys,
     replicas: values.replicas,
     shardOperations: values['shard-operations'],
+    deadNodeAfterMs: values['dead-node-after'],
     strictReconfigCheck: values['strict-reconfig-check'],
     heartbeatMs: values['heartbeat-interval'],
     electionTimeoutMs: values['election-timeout'],

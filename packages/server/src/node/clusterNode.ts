@@ -95,7 +95,7 @@ async function startRuntime(
           leasesMax: config.maxLeases,
         },
         maintenance: config.maintenance,
-        balance: DEFAULT_BALANCE,
+        balance: { ...DEFAULT_BALANCE, deadAfterMs: config.deadNodeAfterMs },
         slowApplyMs: config.slowApplyMs,
         checksum: (bytes, seed) => crc32(bytes, seed),
       },

@@ -72,7 +72,11 @@ export const shardTransfer: Unary<'kvorum.v1.Shard/Transfer'> = async (edge, req
   const { group, replicas } = shard.value
   if (!view.value.nodes.some(({ node }) => node === to)) return refuse('memberNotFound')
   if (!replicas.includes(to)) return misplaced(to, group, 'has no replica of')
+  // Before it is there: the balancer must not hand it back in between.
+  const held = await command(edge, call, { kind: 'holdLeader', group, node: to, hold: true })
+  if (!held.ok) return held
   const moved = await edge.node.request({ kind: 'moveLeader', to, group }, requestOptions(edge, call))
+  if (!moved.ok) await command(edge, call, { kind: 'holdLeader', group, node: to, hold: false })
   return moved.ok ? ok({ header: clusterHeader(edge) }) : moved
 }
 
