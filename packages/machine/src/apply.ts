@@ -415,10 +415,12 @@ export function finish(
       changes: 0,
       sum: 0,
       logicalDelta: 0,
+      keysDelta: 0,
     })
   else outcome.commit?.()
   if (entry.changed) machine.revision = Math.max(machine.revision, entry.revision)
   machine.logicalBytes += entry.logicalDelta
+  machine.keys += entry.keysDelta
   const result = refused ? { ok: false as const, error: outcome.error } : ok(encodeReply(outcome.reply))
   remember(result)
   machine.applied = at.index

@@ -33,6 +33,7 @@ export interface EntryWrites {
   /** Sum over what was written, in no order: pages of a long command may come differently the second time. */
   sum: number
   logicalDelta: number
+  keysDelta: number
   /** Null: too many to hold; the history rows have them. */
   events: WatchEvent[] | null
 }
@@ -53,6 +54,7 @@ export const openEntry = (
   changes: 0,
   sum: 0,
   logicalDelta: 0,
+  keysDelta: 0,
   events: machine.applying === 0 ? [] : null,
 })
 
@@ -115,7 +117,8 @@ export function writePut(entry: EntryWrites, position: number, kv: KeyValue, old
   write(entry, rowKey, row.value)
   addToSum(entry, row.crc)
   entry.logicalDelta += chargeOf(kv)
-  if (old !== null) retire(entry, old)
+  if (old === null) entry.keysDelta++
+  else retire(entry, old)
   if (old !== null && old.lease !== kv.lease) detach(entry, old)
   if (kv.lease !== NO_LEASE && old?.lease !== kv.lease) attach(entry, kv.lease, kv.key)
   remember(entry, position, { kind: 'put', kv, prev: old })
@@ -125,6 +128,7 @@ export function writePut(entry: EntryWrites, position: number, kv: KeyValue, old
 export function writeDelete(entry: EntryWrites, position: number, old: KeyValue): void {
   const { machine, revision } = entry
   write(entry, currentKey(old.key), null)
+  entry.keysDelta--
   retire(entry, old)
   const rowKey = pastKey(old.key, revision)
   const row = encodeTombstone(machine.checksum, rowKey, old.key, revision)

@@ -27,6 +27,7 @@ export function metaRow(machine: Machine): StoreWrite {
   out.varint(machine.epoch).varint(machine.logicalBytes).u32(machine.digest)
   out.varint(machine.reclaimed).varint(machine.reclaimedBytes)
   writeRange(out, machine.range)
+  out.signed(machine.keys)
   return { key, value: sealedRow(machine.checksum, key, out.finish()).value }
 }
 
@@ -42,6 +43,8 @@ export function readMeta(machine: Machine, row: Uint8Array): void {
   machine.reclaimed = input.varint()
   machine.reclaimedBytes = input.varint()
   machine.range = readRange(input)
+  // Rows were written before anybody counted.
+  machine.keys = input.remaining === 0 ? 0 : input.signed()
   input.end()
 }
 

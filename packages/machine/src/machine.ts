@@ -66,6 +66,11 @@ export interface Machine {
   authFence: AuthFence
   /** Charges of all versions and deletions that the history holds: what a quota counts (quota.ts). */
   logicalBytes: number
+  /**
+   * Keys that have a value. Halves of a split shard begin with half of it each, since nobody has counted: their sum is
+   * right, and either may be below zero.
+   */
+  keys: number
   /** Compactions up to this revision have been taken off `logicalBytes`, with so many bytes in all. */
   reclaimed: Revision
   reclaimedBytes: number
@@ -120,6 +125,7 @@ export const createMachine = (options: MachineOptions): Machine => ({
   sessions: createSessions(),
   authFence: NO_FENCE,
   logicalBytes: 0,
+  keys: 0,
   reclaimed: 0,
   reclaimedBytes: 0,
   guard: NO_GUARD,

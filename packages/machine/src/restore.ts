@@ -134,6 +134,7 @@ function restorePut(restore: Restore, change: NumberedChange, old: KeyValue | nu
   const { value, crc } = encodeCurrent(machine.checksum, key, kv)
   put(restore, { key, value }, crc)
   machine.logicalBytes += chargeOf(kv)
+  if (old === null) machine.keys++
   if (machine.leases.has(kv.lease)) {
     put(restore, { key: attachmentKey(kv.lease, kv.key), value: EMPTY })
   }
@@ -144,7 +145,10 @@ function restorePut(restore: Restore, change: NumberedChange, old: KeyValue | nu
 function restoreDelete(restore: Restore, change: NumberedChange, old: KeyValue | null): void {
   const { machine } = restore
   const { revision, kv } = change
-  if (old !== null) put(restore, { key: currentKey(kv.key), value: null })
+  if (old !== null) {
+    put(restore, { key: currentKey(kv.key), value: null })
+    machine.keys--
+  }
   retire(restore, revision, old)
   if (revision < machine.compactRevision) return
   const key = pastKey(kv.key, revision)

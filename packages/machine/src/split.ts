@@ -84,6 +84,7 @@ export function applySplit(
   addToSum(entry, split.right)
   if (owner.left.length + machine.revisions.length > 0) writeRevisions(entry, owner.left)
   const half = Math.floor(machine.logicalBytes / 2)
+  const keys = Math.floor(machine.keys / 2)
   const learn = attachElsewhere(entry, machine.leases.keys(), [right.range])
   const applied = finish(entry, at, {
     reply: { kind: 'done' },
@@ -92,6 +93,7 @@ export function applySplit(
       machine.range = { start, end: split.at }
       machine.epoch = split.epoch
       machine.logicalBytes -= half
+      machine.keys -= keys
       machine.reclaimedBytes = 0
       machine.purge = left
     },
@@ -113,9 +115,9 @@ function leftPurge({ purge, reclaimed }: Machine): Machine['purge'] {
 }
 
 /**
- * The logical bytes are halved, since nobody has read the keys: their sum stays right, and what either says is only as
- * good as the split key. Leases and sessions stay in their home, which remembers that the right half may have keys of any
- * lease.
+ * The logical bytes and the number of keys are halved, since nobody has read the keys: their sum stays right, and what
+ * either says is only as good as the split key. Leases and sessions stay in their home, which remembers that the right
+ * half may have keys of any lease.
  */
 function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: SplitOwner): Machine {
   const { checksum, responseBytesMax, longCommand, counts } = machine
@@ -129,6 +131,7 @@ function rightHalf(machine: Machine, { at, right, epoch }: SplitAt, owner: Split
     compactRevision: machine.compactRevision,
     authFence: machine.authFence,
     logicalBytes: Math.floor(machine.logicalBytes / 2),
+    keys: Math.floor(machine.keys / 2),
     reclaimed: machine.reclaimed,
     guard: machine.guard,
     digest: machine.digest,

@@ -103,7 +103,7 @@ t.test('a shard that is built from its backup goes on like the one it came from'
     // What is compacted is not in a backup: the bytes are those of a shard that has removed it all.
     purge(shard)
     const logicalBytes = shard.machine.logicalBytes - shard.machine.purge.freed
-    t.match(twin.machine, { compactRevision, revision, logicalBytes })
+    t.match(twin.machine, { compactRevision, revision, logicalBytes, keys: shard.machine.keys })
     for (let at = Math.max(1, compactRevision); at <= revision; at++) {
       const [wanted, found] = [shard, twin].map(one => read(one, reader => hashKv(reader, at)))
       t.same(found, wanted, `seed ${seed}: revision ${at}`)

@@ -156,7 +156,7 @@ const GOLDEN_ROWS = [
   '43610001=3849be6e010002030274776f',
   '470000000143=f287f5ff0101636f6e666967',
   '47000000014c0000000000000007=4bf0d9de013c',
-  '47000000014d=445ebf0d0107010500018b0887f8712100000000',
+  '47000000014d=d8aeb6670107010500018b0887f87121000000000001',
   '48000000000000000200000000610001=e212100501010000',
   '48000000000000000300000000610001=cd79389a0101028402',
   '48000000000000000400000000620001=3cc7af7801010000',
@@ -165,11 +165,13 @@ const GOLDEN_ROWS = [
   '50620001fffffffffffffffa=d6d3cd9b0104000500',
   '50620001fffffffffffffffb=a4196151010304040100000000000000070578',
 ]
+/** The group's own row before keys were counted. */
+const GOLDEN_UNCOUNTED = '445ebf0d0107010500018b0887f8712100000000'
 const GOLDEN_PURGED = [
   '43610001=3849be6e010002030274776f',
   '470000000143=f287f5ff0101636f6e666967',
   '47000000014c0000000000000007=4bf0d9de013c',
-  '47000000014d=1b7410c40108010504018b08dd6ad0e700000000',
+  '47000000014d=84ff3b330108010504018b08dd6ad0e7000000000001',
   '470000000150=75a26545010400094800000000000000058402',
   '48000000000000000400000000620001=3cc7af7801010000',
   '48000000000000000500000000620001=a371947e0102048202',
@@ -194,6 +196,15 @@ t.test('golden rows', async t => {
   purge(shard)
   flush(shard)
   t.same(shard.store.dump(), GOLDEN_PURGED)
+})
+
+t.test('a row that does not count the keys is read', async t => {
+  const { store, machine } = goldenShard()
+  const row = Buffer.from('47000000014d', 'hex').toString('latin1')
+  t.ok(store.rows.has(row))
+  store.rows.set(row, Buffer.from(GOLDEN_UNCOUNTED, 'hex'))
+  const loaded = runStep(loadMachine({ group: machine.group, checksum }), need => store.answer(need))
+  t.match(loaded, { keys: 0, revision: machine.revision, digest: machine.digest })
 })
 
 t.test('a machine comes back from its rows', async t => {

@@ -145,6 +145,7 @@ t.test('each half has its keys, their history, the leases, and what is refused',
   t.strictSame(right!.machine.guard, shard.machine.guard)
   t.strictSame(right!.machine.authFence, shard.machine.authFence)
   t.equal(shard.machine.logicalBytes + right!.machine.logicalBytes, logicalBytes, 'the sum is what it was')
+  t.equal(shard.machine.keys + right!.machine.keys, 4)
 })
 
 t.test('both are there after a crash, or none is', async t => {

@@ -42,6 +42,7 @@ export function statusOf(
     counters: {
       ...state.counters,
       ...operationCounters(state),
+      ...keysOf(state),
       shardOperationsPending: operationsPending(meta),
     },
   }
@@ -59,6 +60,13 @@ function operationsPending(meta: Group | undefined): number {
   const known = meta?.machine.meta
   if (known == null) return 0
   return known.operations.length + known.placement.shards.filter(({ settled }) => !settled).length
+}
+
+/** Known where all shards are: what each of them says is only good as a part of the sum. */
+function keysOf({ shards, groups }: NodeState): Record<string, number> {
+  const machines = shards.shards.map(({ group }) => groups.get(group)?.machine)
+  if (machines.some(machine => machine?.shard == null || machine.installing)) return {}
+  return { mvccKeys: machines.reduce((sum, machine) => sum + machine!.shard!.keys, 0) }
 }
 
 /** What etcd has under names of its own; the edge knows which. */

@@ -47,6 +47,7 @@ t.test('what is done to keys is counted on every member, reads where they are se
   t.match(countsOf(first), { mvccPuts: 5, mvccPutBytes: 14, mvccTxns: 1, mvccDeletes: 1, mvccRanges: 2 })
   cluster.until(() => countsOf(other)['mvccDeletes'] === 1)
   t.match(countsOf(other), { mvccPuts: 5, mvccTxns: 1, mvccRanges: 0, mvccCompactedVersions: 0 })
+  t.strictSame([countsOf(first)['mvccKeys'], countsOf(other)['mvccKeys']], [3, 3])
   ask({ kind: 'compact', revision, physical: true })
   t.equal(countsOf(first)['mvccCompactedVersions'], 2, 'what was overwritten, and what was deleted')
 })

@@ -1,10 +1,13 @@
 import { Registry } from 'prom-client'
 import t from 'tap'
-import type { StageTimes } from '@kvorum/model'
+import { NO_LEASE, utf8, type StageTimes, type WatchEvent } from '@kvorum/model'
 import type { LogPort, StorePort } from '@kvorum/node'
 import { SILENT } from '@kvorum/server'
+import { closeEdge, createEdge, edgeLimits } from '#src/edge/edge.js'
 import { createDiskTimes } from '#src/metrics/disk.js'
-import { running, until } from './harness.js'
+import { watch } from '#src/rpc/watch.js'
+import { FakeNode } from './fakeNode.js'
+import { configOf, running, until } from './harness.js'
 
 /** Those of etcd's names that dashboards and alerts are made of, and that mean the same here. */
 const NAMES = [
@@ -58,8 +61,17 @@ t.test("metrics have etcd's names", async t => {
 
 t.test("what is done to keys has etcd's names", async t => {
   await using server = await running()
-  server.node.counters = { mvccPuts: 3, mvccPutBytes: 40, watchEvents: 5, watchers: 2, slowApplies: 1 }
-  const text = await (await fetch(`${server.url}/metrics`)).text()
+  const metrics = async () => (await fetch(`${server.url}/metrics`)).text()
+  t.match(await metrics(), /^etcd_debugging_mvcc_keys_total Nan$/m)
+  server.node.counters = {
+    mvccKeys: 7,
+    mvccPuts: 3,
+    mvccPutBytes: 40,
+    watchEvents: 5,
+    watchers: 2,
+    slowApplies: 1,
+  }
+  const text = await metrics()
   for (const line of [
     'etcd_mvcc_put_total 3',
     'etcd_debugging_mvcc_put_total 3',
@@ -67,6 +79,8 @@ t.test("what is done to keys has etcd's names", async t => {
     'kvorum_watch_events_total 5',
     'etcd_debugging_mvcc_events_total 5',
     'etcd_debugging_mvcc_watcher_total 2',
+    'etcd_debugging_mvcc_keys_total 7',
+    'etcd_debugging_mvcc_pending_events_total 0',
     'etcd_debugging_mvcc_compact_revision -1',
     'etcd_server_quota_backend_bytes 2048',
     'etcd_server_slow_apply_total 1',
@@ -74,6 +88,31 @@ t.test("what is done to keys has etcd's names", async t => {
     t.ok(text.includes(`\n${line}\n`), line)
   t.match(text, /# TYPE etcd_debugging_mvcc_watcher_total gauge\n/)
   t.match(text, /# TYPE etcd_mvcc_put_total counter\n/)
+})
+
+t.test('events are pending until their connection has taken them, or is gone', t => {
+  const node = new FakeNode()
+  const edge = createEdge(node, edgeLimits(configOf()), SILENT, 1000, t.testdir())
+  const takes: (() => void)[] = []
+  const send = (_: unknown, taken = (): void => {}): void => void takes.push(taken)
+  const streams = [1, 2].map(() => watch(edge, { send, end: () => {}, flow: () => {} }))
+  const kv = { key: utf8('k'), create: 2, mod: 2, version: 1, value: utf8('v'), lease: NO_LEASE }
+  const event: WatchEvent = { kind: 'put', kv, prev: null }
+  for (const stream of node.streams) {
+    const { header } = node
+    stream.deliver({ kind: 'progress', header, watchId: -1 })
+    stream.deliver({ kind: 'events', header, watchId: 1, events: [event, event], fragment: false })
+    stream.deliver({ kind: 'events', header, watchId: 1, events: [event], fragment: false })
+  }
+  t.equal(edge.state.pendingEvents, 6)
+  for (const take of takes.slice(0, 2)) take()
+  t.equal(edge.state.pendingEvents, 4)
+  streams[0]!.closed()
+  t.equal(edge.state.pendingEvents, 3)
+  for (const take of takes.slice(2)) take()
+  t.equal(edge.state.pendingEvents, 0)
+  closeEdge(edge)
+  t.end()
 })
 
 t.test('what the disk takes is measured, and passed on as it is', async t => {

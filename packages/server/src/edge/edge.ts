@@ -75,6 +75,8 @@ export interface EdgeState {
   pending: number
   /** Calls that wait for a lock or an election; they are not among `pending`. */
   waiting: number
+  /** Events handed to the transports of watch streams and not taken yet. */
+  pendingEvents: number
   /** Streams open, to be ended when the server stops. */
   readonly streams: Set<{ stop(): void }>
   stopping: boolean
@@ -96,6 +98,15 @@ export function createEdge(
   registry: Registry = new Registry(),
 ): Edge {
   const leader = watchLeader(node, electionTimeoutMs)
+  const state: EdgeState = {
+    term: 0,
+    pending: 0,
+    waiting: 0,
+    pendingEvents: 0,
+    streams: new Set(),
+    stopping: false,
+    slowLog: { quietUntil: 0, unsaid: 0 },
+  }
   return {
     node,
     limits,
@@ -104,16 +115,13 @@ export function createEdge(
     auth: new AuthService(users.tokens, limits),
     audit: users.audit,
     snapshots: new Snapshots(node, dataDir, logger),
-    metrics: createMetrics(registry, node, { leaderChanges: leader.changes, tls }),
+    metrics: createMetrics(registry, node, {
+      leaderChanges: leader.changes,
+      pendingEvents: () => state.pendingEvents,
+      tls,
+    }),
     pickLeaseId: randomLeaseId,
-    state: {
-      term: 0,
-      pending: 0,
-      waiting: 0,
-      streams: new Set(),
-      stopping: false,
-      slowLog: { quietUntil: 0, unsaid: 0 },
-    },
+    state,
   }
 }
 

@@ -19,6 +19,8 @@ export interface ServerMetrics {
 /** What the metrics read that is not the node's. */
 export interface MetricSources {
   readonly leaderChanges: () => number
+  /** Events of watches that wait for their connections. */
+  readonly pendingEvents: () => number
   readonly tls: () => TlsStatus
 }
 

@@ -1,5 +1,6 @@
 import { Gauge, Counter, type Registry } from 'prom-client'
 import type { KvNode, NodeStatus } from '@kvorum/model'
+import type { MetricSources } from './index.js'
 import { ETCD_API_VERSION, ETCD_CLUSTER_VERSION, KVORUM_VERSION } from '../version.js'
 
 type Reading = (status: NodeStatus) => number
@@ -29,6 +30,11 @@ const READINGS: readonly (readonly [name: string, help: string, read: Reading])[
   ],
   ['etcd_server_quota_backend_bytes', 'The quota; 0: there is none.', status => status.quotaBytes],
   ['etcd_debugging_mvcc_current_revision', 'Current revision of the store.', status => status.revision],
+  [
+    'etcd_debugging_mvcc_keys_total',
+    'Keys that have a value; not a number where this node does not have all shards.',
+    ({ counters }) => counters['mvccKeys'] ?? NaN,
+  ],
   ['kvorum_term', 'Term of the meta group.', status => status.term],
   ['kvorum_ready', 'Whether this node may serve.', status => flag(status.ready)],
   ['kvorum_groups', 'Raft groups on this node.', status => status.groups.length],
@@ -84,13 +90,18 @@ export interface NodeMetrics {
 export function createNodeMetrics(
   registry: Registry,
   node: KvNode,
-  edge: { readonly leaderChanges: () => number },
+  edge: Pick<MetricSources, 'leaderChanges' | 'pendingEvents'>,
 ): NodeMetrics {
   const registers = [registry]
   const gauges = READINGS.map(([name, help, read]) => ({ gauge: new Gauge({ name, help, registers }), read }))
   const isLeader = new Gauge({
     name: 'etcd_server_is_leader',
     help: 'Whether this node is the leader.',
+    registers,
+  })
+  const pendingEvents = new Gauge({
+    name: 'etcd_debugging_mvcc_pending_events_total',
+    help: 'Events that watches have handed on and their connections have not taken yet.',
     registers,
   })
   const identity = (name: string, help: string, label: string, value: string): void =>
@@ -110,12 +121,14 @@ export function createNodeMetrics(
       const status = node.status()
       for (const { gauge, read } of gauges) gauge.set(read(status))
       isLeader.set(flag(status.leader !== 0n && status.leader === node.self))
+      pendingEvents.set(edge.pendingEvents())
+      const { mvccKeys: _, ...ofNode } = status.counters
       const counters: Record<string, number> = {
         // Dashboards expect these, counted by the node or not.
         leaderChanges: edge.leaderChanges(),
         proposalsFailed: 0,
         proposalsPending: 0,
-        ...status.counters,
+        ...ofNode,
       }
       for (const [name, value] of Object.entries(counters)) {
         let set = counted.get(name)

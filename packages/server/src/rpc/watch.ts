@@ -12,6 +12,7 @@ interface WatchState {
   readonly open: Set<number>
   /** Handed to the transport and not taken yet. */
   waitingBytes: number
+  waitingEvents: number
   halfClosed: boolean
 }
 
@@ -20,17 +21,30 @@ interface WatchState {
  * a stream that runs past that all the same is cut, its client resumes from the last revision it saw.
  */
 export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
-  const state: WatchState = { creating: 0, open: new Set(), waitingBytes: 0, halfClosed: false }
+  const state: WatchState = {
+    creating: 0,
+    open: new Set(),
+    waitingBytes: 0,
+    waitingEvents: 0,
+    halfClosed: false,
+  }
 
+  const waiting = (events: number): void => {
+    state.waitingEvents += events
+    edge.state.pendingEvents += events
+  }
   const deliver = (response: WatchResponse): void => {
     if (state.waitingBytes > LIMITS.watchQueueBytesMax) return out.end(refuse('tooManyRequests').error)
     note(state, response)
     const bytes = watchResponseBytes(response)
+    const events = response.kind === 'events' ? response.events.length : 0
     state.waitingBytes += bytes
+    waiting(events)
     const pieces = fragments(response, edge.limits.requestBytesMax)
     pieces.forEach((piece, at) => {
       const taken = (): void => {
         state.waitingBytes -= bytes
+        if (state.waitingEvents > 0) waiting(-events)
         stream.consumed(bytes)
       }
       out.send(messageOf(edge, piece), at === pieces.length - 1 ? taken : undefined)
@@ -58,7 +72,10 @@ export const watch: Streaming<'etcdserverpb.Watch/Watch'> = (edge, out) => {
       state.halfClosed = true
       reap()
     },
-    closed: () => stream.close(),
+    closed: () => {
+      waiting(-state.waitingEvents)
+      stream.close()
+    },
   }
 }
 
