@@ -9,6 +9,7 @@ import {
   leaseId,
   nodeId,
   sessionId,
+  type Epoch,
   type GroupId,
   type Index,
   type LeaseId,
@@ -95,6 +96,8 @@ export interface StoreHash {
   /** The replica's position when it was taken, and its digest there (machine). */
   readonly applied: Index
   readonly digest: number
+  /** Which keys the shard had then: splits change it. 0: all keys, of all shards. */
+  readonly epoch: Epoch
 }
 
 const REPLIES = {
@@ -158,7 +161,7 @@ export function encodeReply(reply: Reply): Uint8Array {
       break
     case 'hashed':
       out.u32(reply.hash).varint(reply.revision).varint(reply.compactRevision)
-      out.varint(reply.applied).u32(reply.digest)
+      out.varint(reply.applied).u32(reply.digest).varint(reply.epoch)
       break
     case 'splitBegun':
       out.varint(reply.right)
@@ -246,6 +249,7 @@ function readReply(input: ByteReader): Reply {
         compactRevision: input.varint(),
         applied: input.varint(),
         digest: input.u32(),
+        epoch: input.varint(),
       }
     case REPLIES.block:
       return { kind: 'block', first: input.varint(), count: input.varint() }

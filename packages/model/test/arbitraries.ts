@@ -288,6 +288,7 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
     compactRevision: revision,
     applied: revision,
     digest: fc.nat(),
+    epoch: revision,
   }),
 )
 

@@ -275,6 +275,7 @@ const REPLIES: Record<string, Reply> = {
     compactRevision: 7,
     applied: 400,
     digest: 5,
+    epoch: 3,
   },
   'reply.block': { kind: 'block', first: 300, count: 5 },
   'reply.resolved': { kind: 'resolved', index: 400 },

@@ -6,7 +6,7 @@ export interface HashVerdict {
   readonly differing: readonly NodeId[]
   /** Most voters have what this member has. */
   readonly confirmed: boolean
-  /** Members that gave no hash, or none of the same revisions: nothing is known of them. */
+  /** Members that gave no hash, or none of the same revisions and keys: nothing is known of them. */
   readonly unknown: readonly NodeId[]
 }
 
@@ -40,7 +40,7 @@ export function judgeHashes(
 }
 
 const isComparable = (a: StoreHash, b: StoreHash): boolean =>
-  a.revision === b.revision && a.compactRevision === b.compactRevision
+  a.revision === b.revision && a.compactRevision === b.compactRevision && a.epoch === b.epoch
 
 const isSame = (a: StoreHash, b: StoreHash): boolean =>
   a.hash === b.hash && (a.applied !== b.applied || a.digest === b.digest)

@@ -71,7 +71,7 @@ function hashStanding(turn: Turn, call: Call, at: StandsAt, revision: Revision):
     group: first.group,
     groups,
     view,
-    step: hashStep(reader, revision, first.applied, first.digest),
+    step: hashStep(reader, revision, { applied: first.applied, digest: first.digest, epoch: 0 }),
     done: (later, result) => {
       state.hashes--
       if (result.ok) answerCall(later, call, at, encodeReply({ kind: 'hashed', ...result.value }))
@@ -96,15 +96,17 @@ export function hashShard(
   const { shard, installing } = group.machine
   const { state } = turn
   if (shard === null || installing || state.hashes >= LIMITS.hashesMax) return false
-  const { applied, digest } = shard
-  // Above this a transaction may still come that another member has applied already.
-  const whole = resolvedByLog(group.machine.revisions.transactions, shard.revision)
+  const { applied, digest, epoch } = shard
+  // Above this a transaction may still come that another member has applied already. What all shards have compacted is
+  // whole in each, also where the last write is older.
+  const resolved = resolvedByLog(group.machine.revisions.transactions, shard.revision)
+  const whole = Math.max(resolved, shard.compactRevision)
   const { reader, view } = takeReadView(turn, shard, whole)
   state.hashes++
   runTask(turn, {
     group: group.id,
     view,
-    step: hashStep(reader, revision, applied, digest),
+    step: hashStep(reader, revision, { applied, digest, epoch }),
     done: (later, result) => {
       state.hashes--
       done(later, result)
@@ -121,9 +123,8 @@ export function hashShard(
 function* hashStep(
   reader: Reader,
   revision: Revision,
-  applied: number,
-  digest: number,
+  at: Pick<StoreHash, 'applied' | 'digest' | 'epoch'>,
 ): Step<Result<StoreHash>> {
   const hashed = yield* hashKv(reader, revision)
-  return hashed.ok ? ok({ ...hashed.value, applied, digest }) : hashed
+  return hashed.ok ? ok({ ...hashed.value, ...at }) : hashed
 }

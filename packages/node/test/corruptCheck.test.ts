@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib'
 import t from 'tap'
 import { ALL_KEYS, groupId, leaseId, nodeId, utf8, type NodeId, type StoreHash } from '@kvorum/model'
 import { statusOf, type MaintenanceOptions } from '@kvorum/node'
+import { rangesBetween } from '@kvorum/placement'
 import { createChecking } from '#src/checking.js'
 import { judgeHashes } from '#src/hashVerdict.js'
 import { NO_MAINTENANCE } from '#src/maintenance.js'
@@ -15,6 +16,7 @@ const hashed = (hash: number, rest: Partial<StoreHash> = {}): StoreHash => ({
   compactRevision: 2,
   applied: 50,
   digest: 1,
+  epoch: 1,
   ...rest,
 })
 const judge = (own: StoreHash, others: (StoreHash | null)[], voters = others.length + 1) => {
@@ -42,9 +44,13 @@ t.test('the verdict: most voters are right, and who says nothing is unknown', as
   t.strictSame(judge(hashed(7), [hashed(8), null]), { differing: [2], confirmed: false, unknown: [3] })
 })
 
-t.test('the verdict: other revisions are not comparable', async t => {
-  for (const other of [hashed(8, { revision: 9 }), hashed(8, { compactRevision: 3 })])
-    t.strictSame(judge(hashed(7), [hashed(7), other]), { differing: [], confirmed: true, unknown: [3] })
+t.test('the verdict: other revisions, or the keys before a split, are not comparable', async t => {
+  for (const other of [{ revision: 9 }, { compactRevision: 3 }, { epoch: 2 }])
+    t.strictSame(judge(hashed(7), [hashed(7), hashed(8, other)]), {
+      differing: [],
+      confirmed: true,
+      unknown: [3],
+    })
 })
 
 t.test('the verdict: equal positions need equal digests', async t => {
@@ -140,6 +146,24 @@ t.test('after a compaction: compared once at its revision', async t => {
   t.ok(compact(6).ok)
   cluster.until(() => alarmsOf(first).length > 0)
   t.strictSame(alarmsOf(first), [{ member: odd.id, alarm: 'corrupt' }])
+})
+
+t.test('a shard whose last write is older than the compaction is compared, too', async t => {
+  const corruptCheck = { ...NO_MAINTENANCE.corruptCheck, atStart: true, afterCompactionMs: 200 }
+  const ranges = rangesBetween([utf8('m')])
+  const cluster = new MiniCluster({ ranges, oracle: true, maintenance: { corruptCheck } })
+  for (const group of [0, 1, 2]) cluster.until(() => cluster.leaderOf(group) !== undefined)
+  for (const key of ['z', 'a', 'b']) t.ok(cluster.ask(cluster.nodes[0]!, put(key, 'value')).ok, key)
+  const newest = cluster.ask(cluster.nodes[0]!, get(ALL_KEYS))
+  const revision = newest.ok ? newest.value.header.revision : 0
+  t.ok(cluster.ask(cluster.nodes[0]!, { kind: 'compact', revision, physical: false }).ok)
+  const second = (node: MiniNode) => node.state.groups.get(groupId(2))!
+  const { shard } = second(cluster.leaderOf(2)!).machine
+  t.ok(shard!.revision < revision, 'nothing was written there since')
+  cluster.until(() => second(cluster.leaderOf(2)!).checking.comparedCompact === revision)
+  for (const node of cluster.nodes)
+    Object.assign(second(node).checking, createChecking(node.state.options.maintenance))
+  cluster.until(() => cluster.nodes.every(node => second(node).checking.trusted))
 })
 
 /** As after a start: nothing is known of how its data compares. */

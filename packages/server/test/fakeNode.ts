@@ -158,6 +158,7 @@ export class FakeNode implements KvNode {
           compactRevision: 0,
           applied: 1,
           digest: 2,
+          epoch: 1,
         }
       case 'meta':
         return this.#applyMeta(request)

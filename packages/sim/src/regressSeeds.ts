@@ -146,4 +146,17 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     draw: 4,
     found: 'who was removed and wiped, and knew nobody who had not moved, had to end (its own mistake)',
   },
+  {
+    seed: 9,
+    profile: 'shards',
+    draw: 6,
+    found:
+      'a shard whose last write was older than a compaction of all could not be hashed, and never served',
+  },
+  {
+    seed: 32,
+    profile: 'shards',
+    draw: 6,
+    found: 'a member was compared with one that had not applied a split yet, and ended itself',
+  },
 ]

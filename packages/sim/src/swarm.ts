@@ -34,16 +34,23 @@ export interface SwarmOptions {
  *     3   members that come and go
  *     4   automatic compaction and checks for corruption
  *     5   writes of sessions in all groups, where there is one order over them
+ *     6   in the profile `shards`: splits, the end of dense mode, watches over several shards
  */
-export const DRAWS = [1, 2, 3, 4, 5] as const
+export const DRAWS = [1, 2, 3, 4, 5, 6] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 5
+export const NEWEST_DRAW: Draw = 6
 
 export interface ClusterOptions {
   readonly nodes: number
   readonly dataGroups: number
-  /** Revisions come from the oracle, and there is one order over all groups; else every group counts its own. */
+  /** There is one order over all groups; else every group counts its own revisions. */
   readonly oracle: boolean
+  /** The only shard counts its revisions until it is split. */
+  readonly dense: boolean
+  /** A split about this often; 0 is never. Then `dataGroups` says how many kinds of keys there are. */
+  readonly splitEvery: Micros
+  /** Watches may be of keys of several shards. */
+  readonly wideWatches: boolean
   readonly heartbeatMs: Millis
   readonly electionTimeoutMs: Millis
 }
@@ -176,6 +183,9 @@ function drawCluster(random: Random): ClusterOptions {
     nodes: random.pick([1, 3, 3, 3, 3, 5, 5, 5, 5, 7]),
     dataGroups: random.chance(0.5) ? 1 : random.int(2, 8),
     oracle: false,
+    dense: false,
+    splitEvery: 0,
+    wideWatches: false,
     heartbeatMs,
     electionTimeoutMs: heartbeatMs * random.int(3, 20),
   }

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { drawSwarm, Random, WORKLOAD_KINDS, type SwarmOptions } from '@kvorum/sim'
+import { planRun } from '#src/cluster/plan.js'
 
 const draw = (seed: number): SwarmOptions => drawSwarm(seed, new Random(seed))
 const runs = Array.from({ length: 2000 }, (_, seed) => draw(seed))
@@ -65,4 +66,17 @@ void t.test('members come and go from the third draw on, where nothing else need
   t.ok(share > 0.15 && share < 0.35, `${share}`)
   t.ok(moving.every(({ users, quota }) => users === null && quota === null))
   t.ok(moving.every(({ faults }) => faults.wipe.every === 0))
+})
+
+void t.test('shards are split from the sixth draw on, in most runs of their profile', async t => {
+  const plans = Array.from({ length: 100 }, (_, seed) => planRun(seed, { profile: 'shards' }))
+  const split = plans.filter(({ swarm }) => swarm.cluster.splitEvery > 0)
+  t.ok(split.length > 60 && split.length < 90, `${split.length}`)
+  t.ok(split.every(({ bootstrap }) => bootstrap.shards.length <= 2))
+  const dense = split.filter(({ bootstrap }) => bootstrap.oracle !== true)
+  t.ok(dense.length > 25 && dense.length < split.length, `${dense.length}`)
+  t.ok(dense.every(({ bootstrap }) => bootstrap.shards.length === 1))
+  const before = planRun(split[0]!.seed, { profile: 'shards', draw: 5 })
+  t.equal(before.swarm.cluster.splitEvery, 0)
+  t.equal(before.bootstrap.shards.length, before.areas.length)
 })

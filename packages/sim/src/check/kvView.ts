@@ -8,7 +8,6 @@ import {
   type RangeReply,
   type Revision,
   type RevisionEvents,
-  type WatchEvent,
 } from '@kvorum/model'
 
 /** The keys as they are at one revision. Keys travel as key strings: one character per byte. */
@@ -96,7 +95,7 @@ export class Truth {
   readonly #revisions: RevisionEvents[] = []
   readonly #versions = new Map<string, { readonly revision: Revision; readonly kv: KeyValue | null }[]>()
   #compacted: Revision = 0
-  readonly #first: Revision
+  #first: Revision
 
   /** `first` is the revision of the empty store; etcd starts at 1. */
   constructor(first: Revision = 1) {
@@ -104,7 +103,7 @@ export class Truth {
   }
 
   get revision(): Revision {
-    return this.#revisions.at(-1)?.revision ?? this.#first
+    return Math.max(this.#first, this.#revisions.at(-1)?.revision ?? 0)
   }
 
   /** History below it may be gone. */
@@ -130,6 +129,39 @@ export class Truth {
       else if (versions[versions.length - 1]!.revision < entry.revision) versions.push(entry)
       else throw new RangeError(`revision ${change.revision} comes behind a later one of its key`)
     }
+  }
+
+  /** As `append`, where several groups write parts of one revision, one after the other. */
+  add(change: RevisionEvents): void {
+    const at = this.#indexFrom(change.revision)
+    const known = this.#revisions[at]
+    if (known?.revision !== change.revision) {
+      this.append(change)
+      return
+    }
+    this.#revisions.splice(at, 1)
+    this.append(change)
+    this.#revisions[at] = { revision: change.revision, events: [...known.events, ...change.events] }
+  }
+
+  /** Gives all keys from `key` on away, with their whole history. */
+  split(key: string): Truth {
+    const right = new Truth(this.revision)
+    right.#compacted = this.#compacted
+    this.#first = this.revision
+    for (const [name, versions] of this.#versions) {
+      if (name < key) continue
+      right.#versions.set(name, versions)
+      this.#versions.delete(name)
+    }
+    const changes = this.#revisions.splice(0)
+    for (const { revision, events } of changes) {
+      const moved = events.filter(({ kv }) => toKeyString(kv.key) >= key)
+      const stayed = events.filter(({ kv }) => toKeyString(kv.key) < key)
+      if (moved.length > 0) right.#revisions.push({ revision, events: moved })
+      if (stayed.length > 0) this.#revisions.push({ revision, events: stayed })
+    }
+    return right
   }
 
   /** The events of one revision; null if nothing was written at it. */
@@ -176,21 +208,6 @@ export class Truth {
     }
     return low
   }
-}
-
-/** What several groups wrote, by revision; those that have one revision in common wrote one transaction. */
-export function mergeTruths(truths: readonly Truth[]): Truth {
-  const whole = new Truth()
-  const changes = truths
-    .flatMap(truth => [...truth.between(0, truth.revision)])
-    .sort((a, b) => a.revision - b.revision)
-  for (let i = 0; i < changes.length;) {
-    const { revision } = changes[i]!
-    const events: WatchEvent[] = []
-    for (; changes[i]?.revision === revision; i++) events.push(...changes[i]!.events)
-    whole.append({ revision, events })
-  }
-  return whole
 }
 
 function latest(

@@ -185,8 +185,8 @@ export class Client {
     const { invariants, truths } = this.cluster.observer
     const { oracle } = this.cluster.plan.swarm.cluster
     // A compaction of all groups reaches one after the other.
-    const asked = oracle ? this.cluster.dataGroups : this.cluster.dataGroups.slice(0, 1)
-    const compacted = Math.max(...asked.map(group => truths.get(group)!.truth.compacted))
+    const asked = oracle ? truths.shards : truths.shards.slice(0, 1)
+    const compacted = Math.max(...asked.map(({ truth }) => truth.compacted))
     const revision = request.op.revision
     invariants.observe({ kind: 'pastRead', revision, compacted, range: rangeText(request), rows: null })
   }

@@ -1,5 +1,6 @@
 import { META_GROUP, type GroupId, type JoinAnswer, type JoinRequest } from '@kvorum/model'
 import { Recorder } from '../check/history.js'
+import type { Truth } from '../check/kvView.js'
 import type { ListResult, ListTxn } from '../check/listAppend.js'
 import type { KvRequest, KvResult } from '../check/models/kv.js'
 import { Coverage } from '../coverage.js'
@@ -13,7 +14,7 @@ import { structuredFrames, wireFrames } from './frames.js'
 import type { Joins } from './nodeConfig.js'
 import { Observer } from './observer.js'
 import { answerJoin } from './place.js'
-import type { RunPlan } from './plan.js'
+import type { Area, RunPlan } from './plan.js'
 import { SimNode, type World } from './simNode.js'
 
 /** How long a process that ended by itself stays away. */
@@ -36,10 +37,12 @@ export class Cluster {
   readonly coverage = new Coverage()
   /** The founders, then newcomers as they come. */
   readonly nodes: SimNode[]
+  /** That the cluster begins with; the first one always has the first keys. */
   readonly dataGroups: readonly GroupId[]
-  /** Of all groups together where there is one order over them. */
-  readonly histories = new Map<GroupId, Recorder<KvRequest, KvResult>>()
-  readonly lists = new Map<GroupId, Recorder<ListTxn, ListResult>>()
+  readonly areas: readonly Area[]
+  /** By area; one of all together where there is one order over them. */
+  readonly histories = new Map<Area, Recorder<KvRequest, KvResult>>()
+  readonly lists = new Map<Area, Recorder<ListTxn, ListResult>>()
   readonly world: World
   #clients = 0
   #connections = 0
@@ -52,17 +55,19 @@ export class Cluster {
     this.network = new Network(nodes + plan.spares, this.schedule, this.random.stream('network'))
     const now = (): Micros => this.schedule.now
     this.observer = new Observer({
-      groups: plan.groups,
-      oracle: plan.swarm.cluster.oracle,
+      shards: plan.bootstrap.shards,
+      oneOrder: plan.swarm.cluster.oracle,
+      oracle: plan.bootstrap.oracle === true,
       drift: plan.swarm.faults.clock.driftMax,
       retention: retentionOf(plan.swarm),
       now,
     })
     this.dataGroups = plan.groups.filter(group => group !== META_GROUP)
     const whole = plan.swarm.cluster.oracle ? new Recorder<KvRequest, KvResult>(now) : null
-    for (const group of this.dataGroups) {
-      this.histories.set(group, whole ?? new Recorder(now))
-      this.lists.set(group, new Recorder(now))
+    this.areas = plan.areas
+    for (const area of this.areas) {
+      this.histories.set(area, whole ?? new Recorder(now))
+      this.lists.set(area, new Recorder(now))
     }
     this.world = {
       schedule: this.schedule,
@@ -120,6 +125,12 @@ export class Cluster {
     travel([from, asked.station], () =>
       answerJoin(asked, request, answer => travel([asked.station, from], () => answered(answer))),
     )
+  }
+
+  /** What was written to the keys of an area, among others. */
+  truthOf(area: Area): Truth {
+    const { truths } = this.observer
+    return truths.whole ?? truths.get(area).truth
   }
 
   nextClient(): number {

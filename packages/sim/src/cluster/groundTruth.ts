@@ -1,20 +1,26 @@
 import {
+  ALL_KEYS,
   commandHeader,
+  compareBytes,
   decodeShardCommand,
   type Entry,
   type GroupId,
   type Index,
+  type KeyRange,
   type LeaseId,
   type Op,
   type Revision,
   type RevisionEvents,
   type SessionTag,
   type ShardCommand,
+  rangeContains,
   takesRevision,
+  toKeyString,
 } from '@kvorum/model'
+import { ownsCommand, SPLIT_BASE } from '@kvorum/machine'
+import { decodeConfig, isJoint } from '@kvorum/raft'
 import { evaluate } from '../check/kvReference.js'
 import { Truth } from '../check/kvView.js'
-import type { EntryMark } from '../invariants/observation.js'
 import { LeaseTruth } from './leaseTruth.js'
 import { endOfLease, TransactionTruth } from './transactionTruth.js'
 import { Refusals } from './refusals.js'
@@ -30,6 +36,24 @@ export interface Deed {
   readonly shared?: boolean
   /** The lease that ends in several groups at this revision. */
   readonly ends?: LeaseId
+  /** Its revision came from the oracle. */
+  readonly stamped?: boolean
+  /** What was split off. */
+  readonly right?: GroundTruth
+}
+
+/** What a group begins with: its keys (null: the meta group, whose commands are not the shards'), and their past. */
+export interface Beginning {
+  readonly range: KeyRange | null
+  /** Writes have a revision before they are in the log. */
+  readonly oracle?: boolean
+}
+
+interface Half {
+  readonly epoch: number
+  readonly truth: Truth
+  readonly refusals: Refusals
+  readonly transactions: TransactionTruth
 }
 
 /**
@@ -38,53 +62,54 @@ export interface Deed {
  */
 export class GroundTruth {
   readonly group: GroupId
-  readonly truth = new Truth()
+  readonly truth: Truth
   readonly leases = new Map<LeaseId, number>()
-  /** The committed log, from index 1. */
+  /** The committed log, from where it begins. */
   readonly entries: Entry[] = []
-  readonly #refusals = new Refusals()
-  readonly #transactions = new TransactionTruth()
+  /** Before the first entry: of a right half its birth. */
+  readonly base: Index
+  range: KeyRange | null
+  readonly #refusals: Refusals
+  readonly #transactions: TransactionTruth
   readonly #elsewhere: LeaseTruth
   readonly #sessions: SessionTruth
-  readonly #contents = new Map<string, Entry>()
-  readonly #keyed: boolean
-  /** Writes have a revision before they are in the log. */
   #oracle: boolean
+  #epoch: number
+  #joint = false
 
-  /** `keyed` false: the meta group, whose commands are not the shards'. */
-  constructor(group: GroupId, keyed: boolean, oracle = false) {
+  constructor(group: GroupId, { range, oracle = false }: Beginning, half: Half | null = null) {
     this.group = group
     this.#elsewhere = new LeaseTruth(group, this.leases)
     this.#sessions = new SessionTruth(group)
-    this.#keyed = keyed
+    this.range = range
+    this.base = half === null ? 0 : SPLIT_BASE.index
+    this.truth = half?.truth ?? new Truth()
+    this.#refusals = half?.refusals ?? new Refusals()
+    this.#transactions = half?.transactions ?? new TransactionTruth()
     this.#oracle = oracle
+    this.#epoch = half?.epoch ?? 1
   }
 
   get applied(): Index {
-    return this.entries.length
-  }
-
-  /** An entry was seen in some replica's log. */
-  remember(entry: Entry): void {
-    this.#contents.set(`${entry.index} ${entry.term}`, entry)
-  }
-
-  entryOf({ index, term }: EntryMark): Entry | undefined {
-    return this.#contents.get(`${index} ${term}`)
+    return this.base + this.entries.length
   }
 
   /** The next committed entry, applied for the first time anywhere. */
   apply(entry: Entry): Deed {
     this.entries.push(entry)
-    if (!this.#keyed || entry.kind !== 'normal') return { command: null, refused: false, change: null }
+    const { range } = this
+    if (entry.kind === 'config') this.#joint = isJoint(decodeConfig(entry.data))
+    if (range === null || entry.kind !== 'normal') return { command: null, refused: false, change: null }
     const command = decodeShardCommand(entry.data)
     const { session, authRevision, stamp } = commandHeader(entry.data)
     const refused: Deed = { command, refused: true, change: null }
     if (command.kind === 'endDense') this.#oracle = true
+    if (command.kind === 'split') return this.#split(command, range) ?? refused
     if (this.#oracle && stamp === undefined && takesRevision(entry.data)) return refused
     if (this.#transactions.isLocked(command, session)) return refused
     if (command.kind === 'leaseRevoke' && this.#elsewhere.isElsewhere(command.id)) return refused
     if (this.#refusals.isOutdated(command, authRevision)) return refused
+    if (!ownsCommand(range, command)) return refused
     if (session !== null && !this.#firstTime(session)) return refused
     if (this.#refusals.isWithoutRoom(command)) return refused
     this.#refusals.take(command, this.truth)
@@ -93,7 +118,31 @@ export class GroundTruth {
       this.truth.append(deed.change)
       this.#refusals.wrote(deed.change)
     }
-    return deed
+    return { ...deed, stamped: this.#oracle }
+  }
+
+  /** Null: it is refused, or done already. */
+  #split({ at, right, epoch }: ShardCommand & { kind: 'split' }, range: KeyRange): Deed | null {
+    const isInside = rangeContains(range, at) && compareBytes(at, range.start) > 0
+    const isBusy = !this.#oracle || this.#joint || this.truth.compacted !== this.#refusals.reclaimed
+    if (epoch <= this.#epoch || !isInside || isBusy) return null
+    const start = Buffer.from(at)
+    const left = { start: range.start, end: start }
+    const beginning = { range: { start, end: range.end }, oracle: true }
+    const truth = this.truth.split(toKeyString(start))
+    const refusals = this.#refusals.split()
+    const transactions = this.#transactions.split(left, beginning.range, right)
+    const born = new GroundTruth(right, beginning, { epoch, truth, refusals, transactions })
+    // Leases and sessions stay where they are: the right half may have keys of any of them.
+    this.#elsewhere.attached(this.leases.keys(), [beginning.range])
+    this.range = left
+    this.#epoch = epoch
+    return {
+      command: { kind: 'split', at: start, right, epoch },
+      refused: false,
+      change: null,
+      right: born,
+    }
   }
 
   /** Whether this write of a session is carried out: the session lives, and never had this sequence. */
@@ -150,7 +199,8 @@ export class GroundTruth {
 
   #takePart(command: ShardCommand): Deed {
     const outcome = this.#transactions.apply(command, this.truth, {
-      mayEnd: end => this.#elsewhere.mayEnd(end),
+      range: this.range ?? ALL_KEYS,
+      leases: this.#elsewhere,
       sessions: this.#sessions,
     })
     const ends = this.#elsewhere.carriedOut(outcome)

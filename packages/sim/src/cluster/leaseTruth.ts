@@ -22,10 +22,12 @@ export class LeaseTruth {
   }
 
   /** The home lets only a lease end that there is, and only where all are asked who may have keys. */
-  mayEnd({ lease, ranges }: EndOfLease): boolean {
-    if (this.#group !== HOME) return true
+  judgeEnd({ lease, ranges }: EndOfLease): 'mayEnd' | 'isGone' | 'asksTooFew' {
+    if (this.#group !== HOME) return 'mayEnd'
+    if (!this.#leases.has(lease)) return 'isGone'
     const known = this.#elsewhere.get(lease) ?? []
-    return this.#leases.has(lease) && known.every(range => ranges.some(asked => rangeCovers(asked, range)))
+    const asksAll = known.every(range => ranges.some(asked => rangeCovers(asked, range)))
+    return asksAll ? 'mayEnd' : 'asksTooFew'
   }
 
   /** The lease is over, as one entry or as a transaction. */

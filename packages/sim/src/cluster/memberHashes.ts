@@ -8,7 +8,7 @@ import type { SimNode } from './simNode.js'
 export function askHashes(cluster: Cluster, nodes: readonly SimNode[], done: () => void): void {
   const group = cluster.dataGroups[0]!
   const hashes = new StoreHashes(nodes.map(({ station }) => station))
-  const { revision } = cluster.observer.truths.get(group)!.truth
+  const { revision } = cluster.truthOf(group)
   let left = nodes.length
   const ask = (node: SimNode): void => {
     const again = (): void => {

@@ -76,8 +76,8 @@ export class Nemesis {
   }
 
   #victim(): SimNode {
-    const { nodes, dataGroups } = this.#cluster
-    const leader = this.#cluster.leaderOf(this.#random.pick(dataGroups))
+    const { nodes, observer } = this.#cluster
+    const leader = this.#cluster.leaderOf(this.#random.pick(observer.truths.shards).group)
     return leader !== undefined && this.#random.chance(0.5) ? leader : this.#random.pick(nodes)
   }
 

@@ -10,7 +10,14 @@ import {
   type PeerMessage,
 } from '@kvorum/model'
 import type { Group, NodeState, Orders, PersistOrder } from '@kvorum/node'
-import { decodeMetaCommand, seatOf, type MetaState } from '@kvorum/placement'
+import { SPLIT_BASE } from '@kvorum/machine'
+import {
+  decodeMetaCommand,
+  seatOf,
+  type MetaState,
+  type ShardDescriptor,
+  type ShardMap,
+} from '@kvorum/placement'
 import { type Message, type Raft, termAt } from '@kvorum/raft'
 import { Access } from '../invariants/access.js'
 import { AutoCompactions } from '../invariants/autoCompactions.js'
@@ -19,14 +26,16 @@ import { InvariantSet } from '../invariants/invariantSet.js'
 import { LogShadow } from '../invariants/logShadow.js'
 import { configInForce, type ReplicaRecord } from '../invariants/ledger.js'
 import { Members, type MembersAt } from '../invariants/members.js'
+import { ShardMaps } from '../invariants/shardMaps.js'
 import type { At, EntryMark } from '../invariants/observation.js'
 import type { Station } from '../network/partition.js'
 import { configsFrom, markOf, positionsOf } from '../raftLens.js'
 import type { Micros } from '../schedule.js'
 import { Failure } from './failure.js'
-import { GroundTruth, type Deed } from './groundTruth.js'
+import type { Deed, GroundTruth } from './groundTruth.js'
 import { keyPrefix } from './plan.js'
 import type { StoredState } from './storedState.js'
+import { Truths } from './truths.js'
 
 /** One group as a node's disks had it when the node started. */
 export interface FoundGroup {
@@ -61,6 +70,10 @@ interface ReplicaView {
 /** What one life of a node has shown so far. */
 export interface NodeView {
   readonly found: Found
+  /** Its disk says that it may take part. */
+  admitted: boolean
+  /** By which it routed when it was last looked at. */
+  map: ShardMap | null
   readonly replicas: Map<GroupId, ReplicaView>
 }
 
@@ -74,43 +87,53 @@ export class Observer {
   readonly compactions: AutoCompactions
   readonly access = new Access()
   readonly members = new Members()
-  readonly truths = new Map<GroupId, GroundTruth>()
+  readonly truths: Truths
+  readonly maps = new ShardMaps()
   /** Leases whose end a client has asked for. */
   readonly revokesAsked = new Set<bigint>()
   readonly #now: () => Micros
+  readonly #founded: ReadonlySet<GroupId>
   readonly #marks = new WeakMap<Entry, EntryMark>()
 
   constructor(options: {
-    readonly groups: readonly GroupId[]
+    readonly shards: readonly ShardDescriptor[]
+    /** There is one order over all shards. */
+    readonly oneOrder: boolean
+    /** From the start revisions come from the oracle. */
     readonly oracle: boolean
     readonly drift: number
     readonly retention: Micros | null
     readonly now: () => Micros
   }) {
-    const data = options.groups.filter(group => group !== META_GROUP)
-    this.invariants = new InvariantSet({ dense: data.length === 1, oracle: options.oracle })
+    const { shards, oneOrder, oracle } = options
+    this.invariants = new InvariantSet({ dense: shards.length === 1 && !oracle, oracle: oneOrder })
     this.leases = new LeaseIntervals({ drift: options.drift })
     this.compactions = new AutoCompactions(options.retention)
     this.#now = options.now
-    for (const group of options.groups) {
-      this.truths.set(group, new GroundTruth(group, group !== META_GROUP, options.oracle))
-    }
+    this.#founded = new Set(shards.map(({ group }) => group))
+    this.truths = new Truths(shards, { oneOrder, oracle })
   }
 
   /** A node's disks were read and it is about to run. */
   begin(found: Found, state: NodeState): NodeView {
-    const replicas = new Map<GroupId, ReplicaView>()
-    for (const group of state.groups.values()) {
-      replicas.set(group.id, {
-        at: { node: found.station, group: group.id, replica: group.replica },
-        role: '',
-        started: false,
-        applied: 0,
-        installs: false,
-        compacted: 0,
-      })
+    const view: NodeView = {
+      found,
+      admitted: found.admitted,
+      map: null,
+      replicas: new Map<GroupId, ReplicaView>(),
     }
-    return { found, replicas }
+    for (const group of state.groups.values()) this.#replica(view, group)
+    return view
+  }
+
+  /** Groups come while a node runs, too: by splits, and by the map. */
+  #replica({ found, replicas }: NodeView, { id: group, replica }: Group): ReplicaView {
+    const known = replicas.get(group)
+    if (known !== undefined) return known
+    const at = { node: found.station, group, replica }
+    const fresh = { at, role: '', started: false, applied: 0, installs: false, compacted: 0 }
+    replicas.set(group, fresh)
+    return fresh
   }
 
   ended(view: NodeView): void {
@@ -122,6 +145,7 @@ export class Observer {
   /** The simulated disk has everything of this write; the node does not know yet. */
   persisted(view: NodeView, order: PersistOrder): void {
     if (order.admitted) {
+      view.admitted = true
       for (const { at, started } of view.replicas.values()) {
         if (started) this.invariants.observe({ kind: 'admitted', at })
       }
@@ -154,8 +178,9 @@ export class Observer {
   }
 
   afterTurn(view: NodeView, state: NodeState, orders: Orders): void {
+    if (view.map !== state.shards) this.maps.routed((view.map = state.shards))
     for (const group of state.groups.values()) {
-      const replica = view.replicas.get(group.id)!
+      const replica = this.#replica(view, group)
       if (group.raft === null) continue
       if (!replica.started) this.#start(view, replica, group)
       this.#look(replica, group, group.raft)
@@ -174,10 +199,13 @@ export class Observer {
     }
   }
 
-  #start({ found }: NodeView, replica: ReplicaView, group: Group): void {
+  #start({ found, admitted }: NodeView, replica: ReplicaView, group: Group): void {
     const raft = group.raft!
     const own = found.groups.get(group.id)
-    const base = own?.base ?? { index: 0, term: 0 }
+    // Where a split has begun the log. It may be on no disk yet, while the store has the right half; or the other way.
+    const isHalf = raft.base.index >= SPLIT_BASE.index && this.#isSplitOff(group)
+    const logged = own?.base ?? { index: 0, term: 0 }
+    const base = isHalf && logged.index === 0 ? raft.base : logged
     const entries = own?.entries ?? []
     const stored = own?.stored ?? { applied: 0, appliedTerm: 0, digest: '', installing: false, compacted: 0 }
     const last = base.index + entries.length
@@ -187,7 +215,7 @@ export class Observer {
     const newest = entries.at(-1)?.term ?? base.term
     const term = Math.max(own?.term ?? 0, newest)
     replica.started = true
-    replica.applied = within ? stored.applied : 0
+    replica.applied = within ? stored.applied : isHalf && !group.machine.installing ? base.index : 0
     // A snapshot was installed and the log has not heard of it: the node tells it now.
     const isAhead = !stored.installing && !within && stored.applied > base.index
     if (isAhead) replica.installs = true
@@ -198,7 +226,7 @@ export class Observer {
       kind: 'started',
       at: replica.at,
       incarnation: found.identity.incarnation,
-      mayVote: found.admitted,
+      mayVote: admitted,
       damaged: found.damaged || stored.installing,
       positions: {
         term,
@@ -225,6 +253,10 @@ export class Observer {
     }
   }
 
+  #isSplitOff({ id }: Group): boolean {
+    return id !== META_GROUP && !this.#founded.has(id)
+  }
+
   /** Follower; appended, installed or purged; leader; positions; progress. */
   #look(replica: ReplicaView, { id }: Group, raft: Raft): void {
     const { at } = replica
@@ -238,8 +270,7 @@ export class Observer {
     this.#installed(replica, record, raft)
     const fresh = appendedEntries(raft, record.log)
     if (fresh.length > 0) {
-      const truth = this.truths.get(id)!
-      for (const entry of fresh) truth.remember(entry)
+      for (const entry of fresh) this.truths.remember(id, entry)
       invariants.observe({
         kind: 'appended',
         at,
@@ -289,9 +320,12 @@ export class Observer {
     }
     if (group.quarantined !== null) return
     const { meta } = machine
-    if (meta !== null && machine.applied !== replica.applied) this.members.observe(membersAt(meta))
+    if (meta !== null && machine.applied !== replica.applied) {
+      this.members.observe(membersAt(meta))
+      this.maps.applied(meta.shards)
+    }
     const record = this.invariants.ledger.replica(replica.at)!
-    const truth = this.truths.get(group.id)!
+    const truth = this.truths.get(group.id)
     const digest = machine.shard === null ? null : `${machine.shard.digest}`
     if (replica.installs && group.installing === null) {
       replica.installs = false
@@ -320,20 +354,25 @@ export class Observer {
   }
 
   #first(truth: GroundTruth, mark: EntryMark): void {
-    const entry = truth.entryOf(mark)
+    const entry = this.truths.entryOf(truth.group, mark)
     if (entry === undefined)
       throw new Failure('an entry nobody had seen', { group: truth.group, index: mark.index })
     const deed = truth.apply(entry)
     if (truth.group === META_GROUP && entry.kind === 'normal') {
       this.access.metaApplied(decodeMetaCommand(entry.data))
     }
-    if (deed.command?.kind === 'compact' && !deed.refused)
+    if (deed.right !== undefined) this.truths.born(deed.right)
+    if (deed.command?.kind === 'compact' && !deed.refused) {
+      this.truths.compacted(deed.command.revision)
       this.compactions.compacted(deed.command.revision, this.#now())
+    }
     if (deed.change !== null) {
       const { group } = truth
+      this.truths.wrote(deed.change)
       // As with compactions, the first shard's count.
       if (group === 1) this.compactions.made(deed.change.revision, this.#now())
-      this.invariants.observe({ kind: 'revision', group, change: deed.change, shared: deed.shared === true })
+      const { change, shared = false, stamped = false } = deed
+      this.invariants.observe({ kind: 'revision', group, change, shared, stamped })
       for (const { kind, kv } of deed.change.events) {
         if (kind !== 'put') continue
         const value = toKeyString(kv.value)

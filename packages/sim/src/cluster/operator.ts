@@ -45,8 +45,8 @@ export class Operator {
    * be taken back because there is room: then it goes on.
    */
   fill(done: () => void): void {
-    const { dataGroups, histories, schedule } = this.#cluster
-    const group = dataGroups[0]!
+    const { areas, histories, schedule } = this.#cluster
+    const group = areas[0]!
     // Less than what is free again before an alarm is taken back by itself.
     const value = `operator ${++this.#serial}`.padEnd(Math.floor(this.#options.bytes / 20), 'x')
     const op = put(`${keyPrefix(group)}full`, value)
@@ -97,13 +97,13 @@ export class Operator {
 
   /** Whatever fails is tried again with the next look. */
   #makeRoom(alarms: readonly MemberAlarm[], forGood: boolean, done: (succeeded: boolean) => void): void {
-    const { dataGroups, histories, observer } = this.#cluster
-    const group = dataGroups[0]!
+    const { areas, histories } = this.#cluster
+    const group = areas[0]!
     const { random } = this.#client
     const prefix = forGood || random.chance(0.5) ? '' : random.int(0, 9)
     const keys = prefixRange(utf8(`${keyPrefix(group)}${prefix}`))
     this.#client.askKv(group, histories.get(group)!, { kind: 'write', op: del(keys) }, deleted => {
-      const { truth } = observer.truths.get(group)!
+      const truth = this.#cluster.truthOf(group)
       const revision = truth.revision
       if (deleted.kind !== 'ok') done(false)
       else {
@@ -151,9 +151,9 @@ export class Operator {
 
   /** I50, by the answer: while the alarm is up a put is refused, and for this reason. */
   #expectRefusal(client: Client, done: () => void): void {
-    const { dataGroups, histories, observer } = this.#cluster
+    const { areas, histories, observer } = this.#cluster
     const { noSpace } = observer.access
-    const group = dataGroups[0]!
+    const group = areas[0]!
     const { version } = noSpace
     const op = put(`${keyPrefix(group)}operator`, `operator ${++this.#serial}`)
     client.askKv(group, histories.get(group)!, { kind: 'write', op }, outcome => {

@@ -1,16 +1,7 @@
-import { toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
-import {
-  createMachine,
-  createOverlay,
-  createReader,
-  hashKv,
-  overlaySnapshot,
-  readRange,
-  runStep,
-  showCommand,
-} from '@kvorum/machine'
-import { applyShardEntry, createGroupMachine, pendingOf, type Group } from '@kvorum/node'
-import { encodeMetaState, ORACLE_REVISIONS } from '@kvorum/placement'
+import { META_GROUP, toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
+import { createReader, hashKv, overlaySnapshot, readRange, runStep } from '@kvorum/machine'
+import type { Group } from '@kvorum/node'
+import { encodeMetaState } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { AccessWorkload } from './accessWorkload.js'
 import { Client } from './client.js'
@@ -19,10 +10,9 @@ import { Failure } from './failure.js'
 import { askHashes } from './memberHashes.js'
 import { stationOf } from './nodeConfig.js'
 import { isMember } from './membersOperator.js'
-import { keyPrefix } from './plan.js'
+import { keyPrefix, type Area } from './plan.js'
 import { get, put, range } from './requests.js'
 import type { SimNode } from './simNode.js'
-import { checksum } from './storedState.js'
 import type { Watchers } from './watchers.js'
 import type { Workload } from './workload.js'
 
@@ -54,7 +44,7 @@ export function demandProgress(
   const elections = 10 * timing.electionTimeoutMs * MILLISECOND + 2 * SECOND
   // A sync that began while disks were slow ends in its own time, and the votes of too many may wait for one.
   demand(cluster, 'a leader in every group', elections + faults.disk.slowSyncMax, () =>
-    cluster.plan.groups.every(group => leads(cluster, group)),
+    cluster.observer.truths.all.every(({ group }) => leads(cluster, group)),
   )
   workload.stop()
   access.stop()
@@ -65,13 +55,14 @@ export function demandProgress(
     () => workload.busy === 0 && access.busy === 0,
   )
   access.demandRoom((what, time, holds) => demand(cluster, what, time, holds))
-  for (const group of cluster.dataGroups) freshWrites(cluster, group)
+  for (const area of cluster.areas) freshWrites(cluster, area)
   access.demandRights((what, time, holds) => demand(cluster, what, time, holds))
   demand(cluster, 'the groups follow the members', 40 * SECOND, () => followed(cluster))
   // I47: an orphan is asked about within a second, a record of a coordinator that died is brought to its end within
   // three; then come a few rounds of the log, on disks that stay slow.
   if (cluster.plan.swarm.cluster.oracle)
     demand(cluster, 'transactions end, and leave no lock', 15 * SECOND, () => unlocked(cluster))
+  demand(cluster, 'splits end, and every member has all shards', 40 * SECOND, () => isSplitUp(cluster))
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
@@ -109,6 +100,18 @@ function unlocked(cluster: Cluster): boolean {
   return true
 }
 
+/** What was begun is on the map, and all that is on the map is everywhere. */
+function isSplitUp(cluster: Cluster): boolean {
+  if (cluster.plan.swarm.cluster.splitEvery === 0) return true
+  const { shards } = cluster.observer.truths
+  return cluster.nodes.every(({ state }) => {
+    const meta = state?.groups.get(META_GROUP)?.machine.meta
+    if (!state || !meta || meta.operations.length > 0 || meta.shards.shards.length !== shards.length)
+      return false
+    return shards.every(({ group }) => state.groups.get(group)?.machine.shard?.applied)
+  })
+}
+
 function leads(cluster: Cluster, group: GroupId): boolean {
   for (const one of sound(cluster)) {
     if (one.group.id === group && one.group.raft?.role === 'leader' && one.group.raft.leader !== 0)
@@ -118,8 +121,9 @@ function leads(cluster: Cluster, group: GroupId): boolean {
 }
 
 /** One after the other, at any node, until so many have succeeded. */
-function freshWrites(cluster: Cluster, group: GroupId): void {
-  const nodes = [...sound(cluster)].filter(one => one.group.id === group).map(({ node }) => node)
+function freshWrites(cluster: Cluster, group: Area): void {
+  const shard = cluster.plan.swarm.cluster.splitEvery > 0 ? cluster.dataGroups[0] : group
+  const nodes = [...sound(cluster)].filter(one => one.group.id === shard).map(({ node }) => node)
   const client = new Client(cluster, cluster.random.stream(`fresh ${group}`), nodes)
   const recorder = cluster.histories.get(group)!
   let left = FRESH_WRITES
@@ -187,7 +191,7 @@ function converged(cluster: Cluster): boolean {
     }
     positions.set(group.id, position)
   }
-  return positions.size === cluster.plan.groups.length
+  return positions.size === cluster.observer.truths.all.length
 }
 
 const metaText = (meta: Group['machine']['meta']): string =>
@@ -196,14 +200,14 @@ const metaText = (meta: Group['machine']['meta']): string =>
 const askedAt = new WeakMap<Watchers, Micros>()
 
 function caughtUp(cluster: Cluster, watchers: Watchers): boolean {
-  const { schedule, observer } = cluster
+  const { schedule } = cluster
   const last = askedAt.get(watchers) ?? -Infinity
   if (schedule.now - last > SECOND) {
     askedAt.set(watchers, schedule.now)
     for (const watching of watchers.all) watching.askProgress()
   }
   return watchers.all.every(
-    watching => watching.created && watching.progress >= observer.truths.get(watching.group)!.truth.revision,
+    watching => watching.created && watching.progress >= cluster.truthOf(watching.group).revision,
   )
 }
 
@@ -236,7 +240,7 @@ export function crashAll(cluster: Cluster): void {
   for (const node of cluster.nodes) node.start()
   const elections = 10 * cluster.plan.swarm.cluster.electionTimeoutMs * MILLISECOND + 2 * SECOND
   demand(cluster, 'a leader in every group after losing power', elections, () =>
-    cluster.plan.groups.every(group => leads(cluster, group)),
+    cluster.observer.truths.all.every(({ group }) => leads(cluster, group)),
   )
   demand(
     cluster,
@@ -255,7 +259,7 @@ export function compareStates(cluster: Cluster): void {
     const reader = createReader(shard, overlaySnapshot(node.state!.overlay))
     const fetch = node.engine.fetchSync.bind(node.engine)
     const read = runStep(readRange(reader, range(shard.range)), need => fetch(need))
-    const { truth } = cluster.observer.truths.get(group.id)!
+    const { truth } = cluster.observer.truths.get(group.id)
     const expected = truth.view(truth.revision).scan(shard.range).map(kvText).join('\n')
     const got = read.ok ? read.value.reply.kvs.map(kvText).join('\n') : `refused ${read.error.code}`
     if (got !== expected || shard.revision !== truth.revision) {
@@ -291,26 +295,3 @@ function firstDifference(expected: string, got: string): { expected: string; got
 
 const kvText = (kv: KeyValue): string =>
   `${toKeyString(kv.key)} ${kv.create} ${kv.mod} ${kv.version} ${kv.lease} ${toHex(kv.value)}`
-
-/** I16: the whole log, carried out from nothing, ends in the state that the replicas have. */
-export function replay(cluster: Cluster): void {
-  for (const { group, range: keys } of cluster.plan.bootstrap.shards) {
-    const { entries } = cluster.observer.truths.get(group)!
-    const machine = createGroupMachine('shard')
-    machine.shard = createMachine({ group, range: keys, checksum })
-    if (cluster.plan.swarm.cluster.oracle) machine.revisions = ORACLE_REVISIONS
-    const overlay = createOverlay()
-    const empty = (
-      need: Parameters<Parameters<typeof runStep>[1]>[0],
-    ): ReturnType<Parameters<typeof runStep>[1]> => ({
-      values: need.gets.map(() => null),
-      pages: need.scans.map(() => ({ rows: [], more: false })),
-    })
-    for (const entry of entries) {
-      const outcome = runStep(applyShardEntry(machine, overlay, pendingOf('shard', entry)), empty)
-      if (outcome.kind === 'worked') showCommand(outcome.worked)
-    }
-    const { applied, digest } = machine.shard
-    cluster.observer.invariants.observe({ kind: 'replayed', group, index: applied, digest: `${digest}` })
-  }
-}

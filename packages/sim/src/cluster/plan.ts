@@ -25,7 +25,9 @@ export interface RunPlan {
   readonly safetyTime: Micros
   /** Messages go through the real frames. */
   readonly wire: boolean
+  /** That the cluster begins with. */
   readonly groups: readonly GroupId[]
+  readonly areas: readonly Area[]
   readonly limits: NodeLimits
   readonly longCommand: LongCommandBound
   readonly maintenance: MaintenanceOptions
@@ -46,13 +48,14 @@ export interface PlanOptions {
 
 export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
   const random = new Random(seed).stream('plan')
-  const drawn = drawSwarm(seed, random.stream('swarm'), options.draw ?? NEWEST_DRAW)
-  const swarm = applyProfile(drawn, options.profile ?? 'swarm', random)
+  const draw = options.draw ?? NEWEST_DRAW
+  const drawn = drawSwarm(seed, random.stream('swarm'), draw)
+  const swarm = applyProfile(drawn, options.profile ?? 'swarm', random, draw)
   const own = random.stream('own')
   const { tuning } = swarm
   const time =
     options.virtualSeconds === undefined ? swarm.workload.safetyTime : options.virtualSeconds * SECOND
-  const groups = [META_GROUP, ...dataGroups(swarm).map(({ group }) => group)]
+  const groups = [META_GROUP, ...shardsOf(swarm).map(({ group }) => group)]
   return {
     seed,
     swarm,
@@ -60,6 +63,7 @@ export function planRun(seed: number, options: PlanOptions = {}): RunPlan {
     safetyTime: time,
     wire: own.chance(0.25),
     groups,
+    areas: Array.from({ length: swarm.cluster.dataGroups }, (_, i) => groupId(i + 1)),
     limits: {
       appendBytesMax: tuning.appendBytesMax,
       inflightBytesMax: tuning.inflightBytesMax,
@@ -116,13 +120,22 @@ function upkeepOf(upkeep: UpkeepOptions | null): Partial<MaintenanceOptions> {
 
 const SPARES = 10
 
-function dataGroups({ cluster }: SwarmOptions): { group: GroupId; range: KeyRange }[] {
-  const splits = Array.from({ length: cluster.dataGroups - 1 }, (_, i) => utf8(`g${i + 2}`))
+/**
+ * The keys of one number: all begin with the same prefix. Where no shard is split, each area is a shard's, which has
+ * its number.
+ */
+export type Area = GroupId
+
+/** What is split later begins with one shard or two. */
+function shardsOf({ cluster, seed }: SwarmOptions): { group: GroupId; range: KeyRange }[] {
+  const few = Math.min(cluster.dataGroups, 1 + (seed % 2))
+  const count = cluster.dense ? 1 : cluster.splitEvery > 0 ? few : cluster.dataGroups
+  const splits = Array.from({ length: count - 1 }, (_, i) => utf8(`g${i + 2}`))
   return rangesBetween(splits).map((range, i) => ({ group: groupId(i + 1), range }))
 }
 
-/** Every key of a group begins with this. */
-export const keyPrefix = (group: GroupId): string => `g${group}/`
+/** Every key of an area begins with this. */
+export const keyPrefix = (group: Area): string => `g${group}/`
 
 function bootstrapOf(swarm: SwarmOptions): Bootstrap {
   const replicas = Array.from({ length: swarm.cluster.nodes }, (_, i) => ({
@@ -139,8 +152,8 @@ function bootstrapOf(swarm: SwarmOptions): Bootstrap {
       serverVersion: '',
     })),
     metaConfig: votersOf(replicas),
-    shards: dataGroups(swarm).map(({ group, range }) => ({ group, range, epoch: 1, replicas })),
-    ...(swarm.cluster.oracle ? { oracle: true } : {}),
+    shards: shardsOf(swarm).map(({ group, range }) => ({ group, range, epoch: 1, replicas })),
+    ...(swarm.cluster.oracle && !swarm.cluster.dense ? { oracle: true } : {}),
     joined: null,
   }
 }

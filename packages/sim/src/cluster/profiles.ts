@@ -1,7 +1,15 @@
 import { CALM_LINK } from '../network/faults.js'
 import type { Random } from '../random.js'
 import { MILLISECOND, SECOND } from '../schedule.js'
-import type { FaultOptions, SwarmOptions, WorkloadKind, WorkloadOptions } from '../swarm.js'
+import {
+  NEWEST_DRAW,
+  type ClusterOptions,
+  type Draw,
+  type FaultOptions,
+  type SwarmOptions,
+  type WorkloadKind,
+  type WorkloadOptions,
+} from '../swarm.js'
 import { drawSomeUpkeep } from '../swarmUpkeep.js'
 
 /**
@@ -62,7 +70,17 @@ function shorter(swarm: SwarmOptions): SwarmOptions {
 const kindsOverShards = ({ kinds, sessionsAcross }: WorkloadOptions): readonly WorkloadKind[] =>
   sessionsAcross && !kinds.includes('sessions') ? [...kinds, 'sessions'] : kinds
 
-export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: Random): SwarmOptions {
+function drawSplits(random: Random): Pick<ClusterOptions, 'splitEvery' | 'dense' | 'wideWatches'> {
+  const splitEvery = random.chance(0.75) ? random.int(SECOND, 4 * SECOND) : 0
+  return { splitEvery, dense: splitEvery > 0 && random.chance(0.5), wideWatches: true }
+}
+
+export function applyProfile(
+  drawn: SwarmOptions,
+  profile: ProfileName,
+  random: Random,
+  draw: Draw = NEWEST_DRAW,
+): SwarmOptions {
   const swarm = profile === 'swarm' || profile === 'calm' ? shorter(drawn) : { ...shorter(drawn), ...NOBODY }
   const own = random.stream('profile')
   const { cluster, faults } = swarm
@@ -127,6 +145,7 @@ export function applyProfile(drawn: SwarmOptions, profile: ProfileName, random: 
           nodes: own.pick([1, 3, 3, 3, 5]),
           dataGroups: own.pick([2, 2, 3, 5]),
           oracle: true,
+          ...(draw < 6 ? {} : drawSplits(random.stream('splits'))),
         },
         workload: { ...swarm.workload, kinds: kindsOverShards(swarm.workload) },
         faults: {

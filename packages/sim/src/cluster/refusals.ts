@@ -24,6 +24,25 @@ export class Refusals {
   /** Every version and deletion that the history holds. */
   #bytes = 0
   #reclaimed = { revision: 0, bytes: 0 }
+  /** What compactions up to here have freed was told before the shard was split off, or split. */
+  #told = 0
+
+  get reclaimed(): number {
+    return this.#reclaimed.revision
+  }
+
+  /** Nobody has read the keys: both halves begin with half of what there is, and count anew what they free. */
+  split(): Refusals {
+    const right = new Refusals()
+    right.#fence = this.#fence
+    right.#guard = this.#guard
+    right.#bytes = Math.floor(this.#bytes / 2)
+    this.#bytes -= right.#bytes
+    this.#told = right.#told = this.#reclaimed.revision
+    this.#reclaimed = { ...this.#reclaimed, bytes: 0 }
+    right.#reclaimed = this.#reclaimed
+    return right
+  }
 
   /** `allowedBy`: the fence that travels with the command; null: authentication was off where it came in. */
   isOutdated(command: ShardCommand, allowedBy: number | null): boolean {
@@ -49,9 +68,9 @@ export class Refusals {
       if (command.guard.version >= this.#guard.version) this.#guard = command.guard
     } else if (command.kind === 'reclaim' && command.revision > this.#reclaimed.revision) {
       const { revision, bytes } = command
-      const freed = freedBy(truth, revision)
+      const freed = freedBy(truth, this.#told + 1, revision)
       if (freed !== bytes) throw new Failure('a compaction freed something else', { revision, bytes, freed })
-      this.#bytes -= bytes - this.#reclaimed.bytes
+      this.#bytes = Math.max(0, this.#bytes - (bytes - this.#reclaimed.bytes))
       this.#reclaimed = { revision, bytes }
     }
   }
@@ -83,10 +102,10 @@ function wantedBy(op: Op): number {
   return Math.max(then!, otherwise!)
 }
 
-/** All that a compaction at `revision` ends: versions replaced or deleted until then, and the deletions. */
-function freedBy(truth: Truth, revision: number): number {
+/** All that compactions up to `to` end: versions replaced or deleted from `from` on, and the deletions. */
+function freedBy(truth: Truth, from: number, to: number): number {
   let freed = 0
-  for (const { events } of truth.between(0, revision)) {
+  for (const { events } of truth.between(from, to)) {
     for (const { kind, kv, prev } of events) {
       if (prev !== null) freed += charge(prev)
       if (kind === 'delete') freed += charge(kv)

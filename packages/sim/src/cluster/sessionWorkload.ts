@@ -34,8 +34,8 @@ export class SessionWorkload {
   }
 
   #send(client: Client, session: OpenSession, done: (outcome: Outcome) => void): void {
-    const { dataGroups, histories } = this.#cluster
-    const group = dataGroups[0]!
+    const { areas, histories } = this.#cluster
+    const group = areas[0]!
     const sequence = ++session.sequence
     // Some acknowledge late, so that the machine keeps more than one answer.
     const acknowledgedBelow = Math.max(1, sequence - client.random.pick([0, 0, 1, 5]))

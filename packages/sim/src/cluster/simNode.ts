@@ -1,6 +1,5 @@
 import {
   incarnation,
-  META_GROUP,
   type BootIdentity,
   type ClientRequest,
   type ClientResult,
@@ -277,11 +276,8 @@ export class SimNode {
 
   /** What the state store holds, by its rows. */
   storedStates(): Map<GroupId, StoredState> {
-    const stored = new Map([[META_GROUP, storedState(this.engine, META_GROUP, null)]])
-    for (const { group, range } of this.config.bootstrap.shards) {
-      stored.set(group, storedState(this.engine, group, range))
-    }
-    return stored
+    const groups = this.world.observer.truths.all
+    return new Map(groups.map(({ group, range }) => [group, storedState(this.engine, group, range)]))
   }
 
   /** Power loss takes what was not synced; without it the process ends and the machine goes on. */

@@ -5,7 +5,9 @@ import {
   leasesOf,
   pointRange,
   rangeContains,
+  rangeCovers,
   sessionWriteOf,
+  type GroupId,
   type KeyRange,
   type KeyValue,
   type LeaseId,
@@ -31,11 +33,13 @@ import {
   locksOnSequence,
   NO_TRANSACTIONS,
   sameTransaction,
+  splitTransactions,
   type Ended,
   type Transactions,
 } from '@kvorum/placement'
 import { evaluate } from '../check/kvReference.js'
 import { deletedKey, type Truth } from '../check/kvView.js'
+import type { LeaseTruth } from './leaseTruth.js'
 import type { SessionTruth } from './sessionTruth.js'
 
 export type EndOfLease = Extract<TransactionWork, { kind: 'revoke' }>
@@ -49,7 +53,8 @@ export interface Outcome {
 
 /** What else the group's state says of a transaction. */
 interface Owner {
-  readonly mayEnd: (end: EndOfLease) => boolean
+  readonly range: KeyRange
+  readonly leases: LeaseTruth
   readonly sessions: SessionTruth
 }
 
@@ -61,7 +66,18 @@ const NOTHING: Outcome = { change: null, work: null }
  * client asked and was told.
  */
 export class TransactionTruth {
-  #state: Transactions = NO_TRANSACTIONS
+  #state: Transactions
+
+  constructor(state: Transactions = NO_TRANSACTIONS) {
+    this.#state = state
+  }
+
+  /** Locks go with their keys. */
+  split(left: KeyRange, right: KeyRange, heir: GroupId): TransactionTruth {
+    const halves = splitTransactions(this.#state, left, right, heir)
+    this.#state = halves.left
+    return new TransactionTruth(halves.right)
+  }
 
   /** A write that meets a lock is not carried out. Of the end of a lease nobody knows the keys. */
   isLocked(command: ShardCommand, tag: SessionTag | null): boolean {
@@ -75,20 +91,24 @@ export class TransactionTruth {
     return locksOn(this.#state, [ALL_KEYS]).length > 0 || locksOnLease(this.#state, command.id).length > 0
   }
 
-  /** `mayEnd`: whether the shard lets the lease end that a prepare names. */
-  apply(command: ShardCommand, truth: Truth, { mayEnd, sessions }: Owner): Outcome {
+  apply(command: ShardCommand, truth: Truth, { range, leases, sessions }: Owner): Outcome {
     switch (command.kind) {
       case 'prepare': {
         const { prepare, after, endedBelow } = command
         const work = decodeWork(prepare.work)
-        if (work.kind === 'revoke' && !mayEnd(work)) return NOTHING
         const known = acknowledgeEnds(this.#state, prepare.id.coordinator, endedBelow)
+        if (work.kind === 'revoke' && !hasEnded(known, prepare.id)) {
+          const isMoved = !prepare.locks.every(lock => rangeCovers(range, lock))
+          const judged = isMoved ? 'asksTooFew' : leases.judgeEnd(work)
+          if (judged === 'asksTooFew') this.#state = known
+          if (judged !== 'mayEnd') return NOTHING
+        }
         const own = work.kind === 'revoke' ? prepare : writtenBy(prepare, work, sessions)
         if (own === null && !isKnown(known, prepare)) {
           this.#state = known
           return NOTHING
         }
-        this.#state = applyPrepare(known, lockedBy(own ?? prepare, truth), after, ALL_KEYS).state
+        this.#state = applyPrepare(known, lockedBy(own ?? prepare, truth), after, range).state
         return NOTHING
       }
       case 'decide':

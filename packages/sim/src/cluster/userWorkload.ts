@@ -55,15 +55,15 @@ export class UserWorkload {
 
   /** After the faults: everybody is given every right, and has to be able to use it. `done` when all have. */
   prove(done: () => void): void {
-    const { dataGroups } = this.#cluster
+    const { areas } = this.#cluster
     const grants = this.#users.flatMap(user => [
       () => this.#roleOf(user, true),
-      ...dataGroups.map(group => () => this.#permission(user, group, true)),
+      ...areas.map(group => () => this.#permission(user, group, true)),
     ])
-    let left = this.#writers.length * dataGroups.length
+    let left = this.#writers.length * areas.length
     this.#inOrder([() => this.#enabled(true), ...grants], () => {
       for (const writer of this.#writers) {
-        for (const group of dataGroups) this.#untilWritten(writer.user, group, () => --left === 0 && done())
+        for (const group of areas) this.#untilWritten(writer.user, group, () => --left === 0 && done())
       }
     })
   }
@@ -111,7 +111,7 @@ export class UserWorkload {
     const on = random.chance(0.65)
     return random.chance(0.4)
       ? this.#roleOf(user, on)
-      : this.#permission(user, random.pick(this.#cluster.dataGroups), on)
+      : this.#permission(user, random.pick(this.#cluster.areas), on)
   }
 
   #enabled(on: boolean): Change {
@@ -168,7 +168,7 @@ export class UserWorkload {
     const { random } = writer
     if (this.#stopped) return
     this.busy++
-    this.#judged(writer, random.pick(this.#cluster.dataGroups), random.chance(0.3), () => {
+    this.#judged(writer, random.pick(this.#cluster.areas), random.chance(0.3), () => {
       this.busy--
       const pause = random.exponential(200 * MILLISECOND)
       this.#cluster.schedule.after(pause, 'user', () => this.#write(writer))

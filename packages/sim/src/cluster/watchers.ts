@@ -1,9 +1,10 @@
 import {
+  compareBytes,
   pointRange,
   prefixRange,
   utf8,
   watchResponseBytes,
-  type GroupId,
+  type KeyRange,
   type WatchCreate,
   type WatchResponse,
 } from '@kvorum/model'
@@ -11,7 +12,7 @@ import { WatchValidator } from '../invariants/watches.js'
 import type { Random } from '../random.js'
 import { MILLISECOND, SECOND } from '../schedule.js'
 import type { Cluster } from './cluster.js'
-import { keyPrefix } from './plan.js'
+import { keyPrefix, type Area } from './plan.js'
 import type { SimNode } from './simNode.js'
 import { watchAs } from './userEdge.js'
 
@@ -40,7 +41,7 @@ export class Watchers {
 
 /** One watch of one client, on a stream of its own. */
 export class Watching {
-  readonly group: GroupId
+  readonly group: Area
   readonly #cluster: Cluster
   readonly #random: Random
   readonly #name: string
@@ -60,7 +61,7 @@ export class Watching {
     this.#random = random
     this.#name = name
     this.#slow = cluster.plan.slowWatchers
-    this.group = random.pick(cluster.dataGroups)
+    this.group = random.pick(cluster.areas)
     this.#create = this.#draw(0)
     this.#validator = this.#judge()
   }
@@ -86,17 +87,15 @@ export class Watching {
   }
 
   #judge(): WatchValidator {
-    const { truth } = this.#cluster.observer.truths.get(this.group)!
-    return new WatchValidator(truth, this.#create, `${this.#name}.${this.#restarts}`)
+    const truth = this.#cluster.truthOf(this.group)
+    const name = `${this.#name}.${this.#restarts}`
+    return new WatchValidator(truth, this.#create, name, this.#cluster.plan.swarm.cluster.oracle)
   }
 
   #draw(startRevision: number): WatchCreate {
     const random = this.#random
-    const prefix = utf8(keyPrefix(this.group))
     return {
-      range: random.chance(0.6)
-        ? prefixRange(prefix)
-        : pointRange(utf8(`${keyPrefix(this.group)}${random.int(0, 2)}`)),
+      range: this.#range(random),
       startRevision,
       progressNotify: random.chance(0.5),
       noPut: random.chance(0.1),
@@ -105,6 +104,18 @@ export class Watching {
       watchId: 0,
       fragment: random.chance(0.2),
     }
+  }
+
+  /** Where there is one order over all shards, also keys of several of them, and of those that come by splits. */
+  #range(random: Random): KeyRange {
+    const { areas, plan } = this.#cluster
+    const key = (area: Area, most: number): Uint8Array => utf8(`${keyPrefix(area)}${random.int(0, most)}`)
+    if (plan.swarm.cluster.wideWatches && random.chance(0.5)) {
+      if (random.chance(0.5)) return prefixRange(utf8('g'))
+      const [start, end] = [key(random.pick(areas), 99), key(random.pick(areas), 99)].sort(compareBytes)
+      return { start: start!, end: Buffer.concat([end!, utf8('x')]) }
+    }
+    return random.chance(0.6) ? prefixRange(utf8(keyPrefix(this.group))) : pointRange(key(this.group, 2))
   }
 
   #open(): void {

@@ -19,7 +19,6 @@ import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { WorkloadKind } from '../swarm.js'
 import { Client, SEND_AGAIN_AFTER_MAX, SENDINGS_MAX, type Outcome } from './client.js'
 import type { Cluster } from './cluster.js'
-import type { GroundTruth } from './groundTruth.js'
 import { keyPrefix } from './plan.js'
 import { del, get, modIs, put, range } from './requests.js'
 import { SessionWorkload } from './sessionWorkload.js'
@@ -45,7 +44,7 @@ export class Workload {
     const { kinds, keys } = cluster.plan.swarm.workload
     const drivable = kinds.filter(kind => kind !== 'watches' && kind !== 'bank')
     this.#kinds = drivable.length > 0 ? drivable : ['registers']
-    this.#keys = Math.max(2, Math.ceil(keys / cluster.dataGroups.length))
+    this.#keys = Math.max(2, Math.ceil(keys / cluster.areas.length))
     this.#sessions = new SessionWorkload(cluster, random => this.#sessionWrite(random))
   }
 
@@ -78,11 +77,11 @@ export class Workload {
     const { oracle } = this.#cluster.plan.swarm.cluster
     if (oracle && random.chance(0.35)) {
       const request = random.chance(0.6) ? this.#writeAcross(random) : this.#across(random)
-      this.#ask(client, this.#cluster.dataGroups[0]!, request, outcome => this.#done(client, outcome))
+      this.#ask(client, this.#cluster.areas[0]!, request, outcome => this.#done(client, outcome))
       return
     }
     const kind = random.pick(this.#kinds)
-    const group = kind === 'leases' ? this.#cluster.dataGroups[0]! : random.pick(this.#cluster.dataGroups)
+    const group = kind === 'leases' ? this.#cluster.areas[0]! : random.pick(this.#cluster.areas)
     const done = (outcome: Outcome): void => this.#done(client, outcome)
     switch (kind) {
       case 'lists':
@@ -157,7 +156,7 @@ export class Workload {
     const { cluster, workload } = this.#cluster.plan.swarm
     const isAnywhere = cluster.oracle && workload.sessionsAcross
     if (isAnywhere && random.chance(0.4)) return this.#writeAcross(random)
-    const group = isAnywhere ? random.pick(this.#cluster.dataGroups) : this.#cluster.dataGroups[0]!
+    const group = isAnywhere ? random.pick(this.#cluster.areas) : this.#cluster.areas[0]!
     const key = this.#key(random, group)
     if (random.chance(0.6)) return { kind: 'write', op: put(key, this.#value(random)) }
     return { kind: 'write', op: this.#swap(random, group, key) }
@@ -165,7 +164,7 @@ export class Workload {
 
   /** Compare and set on what is known to be there, so that it succeeds now and then. */
   #swap(random: Random, group: GroupId, key: string): TxnOp {
-    const { truth } = this.#cluster.observer.truths.get(group)!
+    const truth = this.#cluster.truthOf(group)
     const now = truth.view(truth.revision).get(key)
     const compare: Compare = random.chance(0.5)
       ? modIs(key, now?.mod ?? 0)
@@ -185,7 +184,7 @@ export class Workload {
 
   #transaction(random: Random, group: GroupId): KvRequest {
     const keys = new Set(Array.from({ length: random.int(1, 4) }, () => this.#key(random, group)))
-    const { truth } = this.#cluster.observer.truths.get(group)!
+    const truth = this.#cluster.truthOf(group)
     const view = truth.view(truth.revision)
     const compares: Compare[] = [...keys]
       .filter(() => random.chance(0.3))
@@ -217,7 +216,7 @@ export class Workload {
     const choice = random.float()
     if (choice < 0.1) return { kind: 'write', op: del(keys, random.chance(0.3)) }
     if (choice < 0.3) return { kind: 'write', op: put(this.#key(random, group), this.#value(random)) }
-    const { truth } = this.#cluster.observer.truths.get(group)!
+    const truth = this.#cluster.truthOf(group)
     const past = random.chance(0.3) ? random.int(Math.max(1, truth.revision - 50), truth.revision) : 0
     return this.#read(
       random,
@@ -234,8 +233,8 @@ export class Workload {
 
   /** A write of several groups: a transaction, or a range that is deleted over a border. */
   #writeAcross(random: Random): KvRequest & { kind: 'write' } {
-    const { dataGroups } = this.#cluster
-    const key = (): string => this.#key(random, random.pick(dataGroups))
+    const { areas } = this.#cluster
+    const key = (): string => this.#key(random, random.pick(areas))
     // Lists are only ever added to.
     if (random.chance(0.15) && !this.#kinds.includes('lists')) {
       const [from, to] = [key(), key()].sort()
@@ -256,10 +255,10 @@ export class Workload {
         if (choice < 0.6) return put(one, this.#value(random), NO_LEASE, random.chance(0.2))
         return choice < 0.8 ? del(pointRange(utf8(one))) : get(one)
       })
-    const success: Op[] = [put(`${keyPrefix(random.pick(dataGroups))}first`, this.#value(random)), ...ops()]
+    const success: Op[] = [put(`${keyPrefix(random.pick(areas))}first`, this.#value(random)), ...ops()]
     if (random.chance(0.2)) success.push(range(prefixRange(utf8('g')), { limit: 5 }))
     if (random.chance(0.2)) {
-      const nested = [put(`${keyPrefix(random.pick(dataGroups))}nested`, this.#value(random))]
+      const nested = [put(`${keyPrefix(random.pick(areas))}nested`, this.#value(random))]
       success.push({ kind: 'txn', compares: compares.slice(0, 1), success: nested, failure: [] })
     }
     return { kind: 'write', op: { kind: 'txn', compares, success, failure: ops() } }
@@ -267,9 +266,9 @@ export class Workload {
 
   /** A read of several groups: of everything, of what lies around a border, or a transaction of gets. */
   #across(random: Random): KvRequest {
-    const { dataGroups } = this.#cluster
+    const { areas } = this.#cluster
     if (random.chance(0.4)) {
-      const keys = dataGroups.map(group => this.#key(random, group))
+      const keys = areas.map(group => this.#key(random, group))
       const compares: Compare[] = keys.slice(0, 2).map(key => ({
         range: random.chance(0.5) ? pointRange(utf8(key)) : prefixRange(utf8('g')),
         result: random.pick(['greater', 'less']),
@@ -279,10 +278,10 @@ export class Workload {
       const failure = [range(prefixRange(utf8('g')), { countOnly: true })]
       return this.#read(random, { kind: 'txn', compares, success: keys.map(get), failure })
     }
-    const from = random.pick(dataGroups)
+    const from = random.pick(areas)
     const keys = random.chance(0.5)
       ? prefixRange(utf8('g'))
-      : { start: utf8(this.#key(random, from)), end: utf8(`${keyPrefix(random.pick(dataGroups))}5`) }
+      : { start: utf8(this.#key(random, from)), end: utf8(`${keyPrefix(random.pick(areas))}5`) }
     return this.#read(
       random,
       range(keys, {
@@ -381,22 +380,21 @@ export class Workload {
     } else {
       // With an oracle keys of every shard hang on leases of the first.
       const { oracle } = this.#cluster.plan.swarm.cluster
-      const at = oracle ? random.pick(this.#cluster.dataGroups) : group
+      const at = oracle ? random.pick(this.#cluster.areas) : group
       const key = this.#key(random, at)
       this.#ask(client, at, { kind: 'write', op: put(key, this.#value(random), lease.id) }, done)
     }
   }
 
   #compactions(random: Random): void {
-    const { plan, schedule, dataGroups, observer } = this.#cluster
+    const { plan, schedule, areas } = this.#cluster
     const client = new Client(this.#cluster, random)
     const again = (): void => {
       const { compactEvery } = plan.swarm.workload
       schedule.after(random.exponential(compactEvery), 'compaction', () => {
         if (this.#stopped) return
-        const { truth } = observer.truths.get(dataGroups[0]!)!
-        const last = plan.swarm.cluster.oracle ? newestOf(observer.truths) : truth.revision
-        const revision = random.int(Math.max(1, truth.compacted), last)
+        const truth = this.#cluster.truthOf(areas[0]!)
+        const revision = random.int(Math.max(1, truth.compacted), truth.revision)
         this.busy++
         client.ask({ kind: 'compact', revision, physical: random.chance(0.3) }, () => {
           this.busy--
@@ -407,9 +405,6 @@ export class Workload {
     again()
   }
 }
-
-const newestOf = (truths: ReadonlyMap<GroupId, GroundTruth>): number =>
-  Math.max(...[...truths.values()].map(({ truth }) => truth.revision))
 
 function renewedTtl(outcome: Outcome & { kind: 'ok' }): number {
   const reply = decodeReply(outcome.result.value.body)

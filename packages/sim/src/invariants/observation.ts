@@ -157,6 +157,8 @@ export type RevisionObservation =
       readonly change: RevisionEvents
       /** It is a group's part of a transaction over several. */
       readonly shared?: boolean
+      /** The oracle gave the revision; else it is the group's next one. */
+      readonly stamped?: boolean
     }
   /** A node's compacted revision as it stands. Never observed across a restart that lost unsynced state. */
   | { readonly kind: 'compacted'; readonly node: Station; readonly revision: Revision }

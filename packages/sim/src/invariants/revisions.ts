@@ -31,16 +31,17 @@ export class Revisions implements Invariant {
 
   observe(observation: Observation): void {
     if (observation.kind !== 'revision') return
-    const { group, change, shared = false } = observation
+    const { group, change, shared = false, stamped = false } = observation
     const { revision, events } = change
     const before = this.#last.get(group) ?? 1
     this.#last.set(group, Math.max(before, revision))
     const owners = this.#used.get(revision)
     const unused = owners === undefined || (shared && owners.shared && !owners.groups.has(group))
-    const fresh = this.#dense
+    const dense = this.#dense && !stamped
+    const fresh = dense
       ? revision === before + 1 && unused
       : (shared || revision > before) && (unused || !this.#oracle)
-    check(fresh && events.length > 0, 'I21', () => ({ group, revision, before, dense: this.#dense }))
+    check(fresh && events.length > 0, 'I21', () => ({ group, revision, before, dense }))
     this.#used.set(revision, { shared, groups: new Set(owners?.groups).add(group) })
     for (const event of events) this.#checkKey(event, revision)
   }

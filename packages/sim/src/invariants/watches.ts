@@ -1,4 +1,5 @@
 import {
+  compareBytes,
   equalBytes,
   rangeContains,
   toHex,
@@ -27,12 +28,14 @@ import { check, type Facts } from './violation.js'
  *   I33 compacted start  is cancelled with the compacted revision, and only that
  *
  * I34 is the same over several shards and across their splits and moves: nothing here knows where events come
- * from. The truth must have taken a change in before any client can see it.
+ * from. Of a transaction over several shards each has its part in order, and nothing is said of the order between them.
+ * The truth must have taken a change in before any client can see it.
  */
 export class WatchValidator {
   readonly #truth: Truth
   readonly #request: WatchCreate
   readonly #name: string
+  readonly #ordered: (events: readonly WatchEvent[]) => readonly WatchEvent[]
   /** The next revision that may come; null until the server said from where. */
   #next: Revision | null
   #state: 'asked' | 'created' | 'ended' = 'asked'
@@ -40,8 +43,9 @@ export class WatchValidator {
   #headerMax: Revision = 0
   #resumed = false
 
-  /** `name` appears in the facts of a violation. */
-  constructor(truth: Truth, request: WatchCreate, name: string) {
+  /** `name` appears in the facts of a violation. `severalShards`: one revision may have parts of several. */
+  constructor(truth: Truth, request: WatchCreate, name: string, severalShards = false) {
+    this.#ordered = severalShards ? byRevisionAndKey : events => events
     this.#truth = truth
     this.#request = request
     this.#name = name
@@ -108,12 +112,13 @@ export class WatchValidator {
     this.#compare(whole)
   }
 
-  #compare(events: readonly WatchEvent[]): void {
+  #compare(whole: readonly WatchEvent[]): void {
     const next = this.#next!
-    const last = events.at(-1)!.kv.mod
+    const last = whole.at(-1)!.kv.mod
+    const events = this.#ordered(whole)
     let at = 0
     for (const change of this.#truth.between(next, last)) {
-      for (const expected of change.events) {
+      for (const expected of this.#ordered(change.events)) {
         if (!this.#wants(expected)) continue
         const got = events[at++]
         if (got === undefined || !this.#same(got, expected)) this.#explain(events, at - 1, expected)
@@ -214,6 +219,18 @@ export class WatchValidator {
   #facts(facts: Facts): Facts {
     return { watch: this.#name, start: this.#request.startRevision, ...facts }
   }
+}
+
+/** Revisions stay in the order in which they came. */
+function byRevisionAndKey(events: readonly WatchEvent[]): readonly WatchEvent[] {
+  const ordered: WatchEvent[] = []
+  for (let from = 0; from < events.length;) {
+    let to = from + 1
+    while (events[to]?.kv.mod === events[from]!.kv.mod) to++
+    ordered.push(...events.slice(from, to).sort((a, b) => compareBytes(a.kv.key, b.kv.key)))
+    from = to
+  }
+  return ordered
 }
 
 const keyValueText = (kv: KeyValue): string =>
