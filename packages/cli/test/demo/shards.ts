@@ -11,7 +11,7 @@ import { until } from '../process/until.js'
  */
 
 const NAMES = 'abcdefghijklmnop'.split('')
-const FLAGS = ['--replicas=3', '--shard-operations', '--dead-node-after=5s']
+const FLAGS = ['--replicas=3', '--shard-operations', '--dead-node-after=10s']
 
 t.setTimeout(900_000)
 
@@ -50,7 +50,8 @@ class Operator {
       const { status, stdout } = await this.#run(...argv)
       return status === 0 ? stdout : null
     })
-    say(printed.trimEnd())
+    // What follows an empty line tells how a member is started.
+    say(printed.split('\n\n')[0]!.trimEnd())
     return printed
   }
 
