@@ -93,6 +93,24 @@ t.test('the leader itself moves away, and a replica comes back to where it was',
   cluster.until(() => rowsOf(at(cluster, leading)) > 0 && rowsOf(at(cluster, 4)) === 0)
 })
 
+t.test('the only shard moves, also away from the node that leads the meta group', async t => {
+  const cluster = new MiniCluster({ nodes: 5, replicas: 3 })
+  cluster.until(() => [0, 1].every(each => cluster.leaderOf(each) !== undefined))
+  cluster.ask(at(cluster, 5), put('alpha', '1'))
+  const lead = Number(cluster.leaderOf(0)!.id)
+  const first = cluster.nodes.filter(node => node.state.groups.has(group)).map(node => Number(node.id))
+  const away = [1, 2, 3, 4, 5].filter(node => node !== lead).slice(-3)
+  t.equal(reply(meta(cluster, place(first, away), 5)).kind, 'done')
+  settle(cluster, away)
+  t.equal(Number(cluster.leaderOf(0)!.id), lead, 'the meta group stays where it was')
+  t.match(get1(cluster, lead, 'alpha'), [/^alpha=1@/])
+  const back = [lead, ...away.slice(0, 2)].sort((a, b) => a - b)
+  t.equal(reply(meta(cluster, place(away, back), 5)).kind, 'done')
+  settle(cluster, back)
+  cluster.ask(at(cluster, away[2]!), put('alpha', '2'))
+  for (const node of [1, 2, 3, 4, 5]) t.match(get1(cluster, node, 'alpha'), [/^alpha=2@/])
+})
+
 t.test('all three replicas move at once', async t => {
   const cluster = five()
   cluster.ask(at(cluster, 1), put('alpha', '1'))
