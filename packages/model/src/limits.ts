@@ -161,6 +161,11 @@ export const LIMITS = {
   frameBytesMax: 64 * MiB,
   /** Bytes queued to one peer; beyond it raft messages are dropped (raft repeats them) and requests refused. */
   peerQueueBytesMax: 64 * MiB,
+  /** A larger answer of another node's travels in pieces of this size... */
+  wholeReplyBytesMax: 16 * MiB,
+  replyPieceBytes: 1 * MiB,
+  /** ...and of all that leave for one peer in pieces no more than this waits, beside one of any size. */
+  largeRepliesBytesMax: 512 * MiB,
   /** Peer URLs that a node says of itself, and characters of each: they are dialled besides those of the log. */
   peerUrlsSaidMax: 8,
   peerUrlCharactersMax: 512,
@@ -192,6 +197,7 @@ assert(
   LIMITS.requestBytesMax + LIMITS.requestOverheadBytes < LIMITS.frameBytesMax,
   () => 'a forwarded request must fit a frame',
 )
+assert(LIMITS.wholeReplyBytesMax < LIMITS.frameBytesMax, () => 'an answer in one piece must fit a frame')
 assert(LIMITS.inflightBytesMax <= LIMITS.peerQueueBytesMax, () => 'a full window must fit the queue')
 assert(LIMITS.pageBytesMax < LIMITS.overlayBytesMax, () => 'a step must fit the overlay')
 assert(LIMITS.longCommandBytes > 2 * LIMITS.requestBytesMax, () => 'a put that replaces its like is not long')

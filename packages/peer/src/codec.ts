@@ -17,6 +17,7 @@ import { heartbeatsFromBytes, heartbeatsToBytes } from './heartbeatWire.js'
 import { checkPlainMsgpack } from './plainMsgpack.js'
 import { configFromWire, configToWire, messageFromWire, messageToWire } from './raftWire.js'
 import { requestFromWire, requestToWire, resultFromWire, resultToWire } from './requestWire.js'
+import type { ReplyPiece } from './replyPieces.js'
 import type { Parcel } from './types.js'
 import { type Wire, bool, bytes, list, number, rangeFromWire, rangeToWire, text, unsigned } from './wire.js'
 
@@ -38,13 +39,17 @@ const KINDS = {
   snapshotChunk: 8,
   roster: 9,
   heartbeats: 10,
+  replyPiece: 11,
 } as const
 
 /** One message, to be put behind others in a frame's list. */
 export const encodeParcel = (parcel: Parcel): Uint8Array => packr.pack(parcelToWire(parcel))
 
+export const encodePiece = ({ id, revision, term, total, from, bytes: part }: ReplyPiece): Uint8Array =>
+  packr.pack([KINDS.replyPiece, id, revision, term, total, from, part])
+
 /** The messages of one frame. Whatever is wrong with the bytes throws MalformedError. */
-export function decodeParcels(payload: Uint8Array): Parcel[] {
+export function decodeParcels(payload: Uint8Array): (Parcel | ReplyPiece)[] {
   checkPlainMsgpack(payload)
   let beats = 0
   return list(packr.unpack(payload)).map(item => {
@@ -100,8 +105,18 @@ function parcelToWire(parcel: Parcel): Wire {
   }
 }
 
-function parcelFromWire(wire: Wire): Parcel {
+function parcelFromWire(wire: Wire): Parcel | ReplyPiece {
   switch (wire[0]) {
+    case KINDS.replyPiece:
+      return {
+        kind: 'replyPiece',
+        id: number(wire[1]),
+        revision: number(wire[2]),
+        term: number(wire[3]),
+        total: number(wire[4]),
+        from: number(wire[5]),
+        bytes: bytes(wire[6]),
+      }
     case KINDS.raft:
       return { kind: 'raft', group: groupId(number(wire[1])), message: messageFromWire(list(wire[2])) }
     case KINDS.heartbeats:

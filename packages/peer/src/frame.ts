@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { LIMITS, MalformedError } from '@kvorum/model'
-import { decodeParcels, encodeParcel } from './codec.js'
+import { decodeParcels, encodeParcel, encodePiece } from './codec.js'
+import { PieceGatherer, type ReplyPiece } from './replyPieces.js'
 import type { Parcel } from './types.js'
 
 /**
@@ -58,6 +59,12 @@ export function encodeFrames(
   return { frames, tooLarge }
 }
 
+/** A frame with one piece of an answer. */
+export function frameOfPiece(piece: ReplyPiece): Uint8Array {
+  const encoded = encodePiece(piece)
+  return frameOf({ parcels: [], encoded: [encoded], payloadBytes: LIST_HEADER_BYTES + encoded.length })
+}
+
 interface OpenFrame {
   readonly parcels: Parcel[]
   readonly encoded: Uint8Array[]
@@ -92,6 +99,7 @@ export class FrameDecoder {
   #gathered: Buffer = Buffer.alloc(0)
   #bytes = 0
   #copied = 0
+  readonly #pieces = new PieceGatherer()
 
   /** Bytes copied so far to join pieces. */
   get copiedBytes(): number {
@@ -111,13 +119,13 @@ export class FrameDecoder {
       const begun = this.#bytes > 0
       const total = begun ? frameBytes(this.#gathered, this.#bytes) : frameBytes(rest, rest.length)
       if (!begun && total !== null && rest.length >= total) {
-        append(parcels, rest.subarray(0, total))
+        append(parcels, rest.subarray(0, total), this.#pieces)
         rest = rest.subarray(total)
         continue
       }
       rest = rest.subarray(this.#gather(rest, total ?? FRAME_HEADER_BYTES))
       if (this.#bytes !== total) continue
-      append(parcels, this.#gathered.subarray(0, total))
+      append(parcels, this.#gathered.subarray(0, total), this.#pieces)
       this.#gathered = Buffer.alloc(0)
       this.#bytes = 0
     }
@@ -155,8 +163,11 @@ function frameBytes(head: Buffer, length: number): number | null {
 }
 
 /** Not a spread: a frame can hold more messages than a call can have arguments. */
-function append(parcels: Parcel[], frame: Buffer): void {
+function append(parcels: Parcel[], frame: Buffer, pieces: PieceGatherer): void {
   const payload = frame.subarray(FRAME_HEADER_BYTES)
   if (crc32(payload) !== frame.readUInt32BE(6)) throw new MalformedError('a frame fails its checksum')
-  for (const parcel of decodeParcels(payload)) parcels.push(parcel)
+  for (const parcel of decodeParcels(payload)) {
+    const whole = parcel.kind === 'replyPiece' ? pieces.take(parcel) : parcel
+    if (whole !== null) parcels.push(whole)
+  }
 }

@@ -2,9 +2,10 @@ import type { Socket } from 'node:net'
 import { LIMITS, refuse, type NodeId } from '@kvorum/model'
 import { dial } from './dial.js'
 import type { Address, TransportEvents, TransportTiming } from './events.js'
-import { encodeFrames, type Frame } from './frame.js'
+import { encodeFrames, frameOfPiece, type Frame } from './frame.js'
 import { describe } from './listener.js'
 import { encodePreface, PREFACE_OK, refusalOf, type Preface } from './preface.js'
+import { isLarge, PieceQueue } from './replyPieces.js'
 import type { PeerTls } from './tls.js'
 import type { Parcel } from './types.js'
 
@@ -49,6 +50,9 @@ export class Link {
   #silence: NodeJS.Timeout | null = null
   #waiting: Frame[] = []
   #waitingBytes = 0
+  readonly #pieces = new PieceQueue()
+  /** A piece is on its way. */
+  #feeding = false
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -69,13 +73,16 @@ export class Link {
       this.#dropped(parcels)
       return
     }
-    const { frames, tooLarge } = encodeFrames(parcels)
+    const large = parcels.filter(isLarge)
+    const unsent = large.filter(reply => !this.#pieces.add(reply))
+    const { frames, tooLarge } = encodeFrames(large.length === 0 ? parcels : parcels.filter(isWhole))
     this.#socket?.cork()
-    for (const frame of [...frames, ...this.#excuses(tooLarge)]) {
+    for (const frame of [...frames, ...this.#excuses([...tooLarge, ...unsent])]) {
       if (connected) this.#write(frame)
       else this.#wait(frame)
     }
     this.#socket?.uncork()
+    this.#feed()
   }
 
   get peer(): NodeId {
@@ -96,7 +103,7 @@ export class Link {
   abandon(): void {
     const { preface, events, peer } = this.#options
     const wasReady = this.#ready
-    this.#dropped(this.#takeWaiting().flatMap(frame => frame.parcels))
+    this.#dropped([...this.#takeWaiting().flatMap(frame => frame.parcels), ...this.#pieces.clear()])
     void this.close()
     if (wasReady && preface.lane === 'control') events.onDown(peer)
   }
@@ -133,6 +140,21 @@ export class Link {
     this.#expectSign(socket)
   }
 
+  /** The next piece of a large answer, when the one before it has left. */
+  #feed(): void {
+    const socket = this.#socket
+    if (socket === null || !this.#ready || this.#closed || this.#feeding) return
+    const piece = this.#pieces.next()
+    if (piece === null) return
+    this.#feeding = true
+    socket.write(frameOfPiece(piece), () => {
+      if (socket !== this.#socket) return
+      this.#feeding = false
+      this.#feed()
+    })
+    this.#expectSign(socket)
+  }
+
   #wait(frame: Frame): void {
     if (this.#waiting.length > 0 && this.#waitingBytes + frame.bytes.length > WAITING_BYTES_MAX) {
       this.#dropped(frame.parcels)
@@ -153,7 +175,7 @@ export class Link {
     if (parcels.length > 0 && !this.#closed) this.#options.events.onDropped(this.#options.peer, parcels)
   }
 
-  /** An answer that no frame can hold becomes one that says so: whoever asked must not wait in vain. */
+  /** An answer that cannot be sent becomes one that says so: whoever asked must not wait in vain. */
   #excuses(tooLarge: readonly Parcel[]): readonly Frame[] {
     const replies: Parcel[] = []
     for (const parcel of tooLarge) {
@@ -206,6 +228,7 @@ export class Link {
       socket.cork()
       for (const frame of this.#takeWaiting()) this.#write(frame)
       socket.uncork()
+      this.#feed()
       if (preface.lane === 'control') events.onUp(peer)
       return
     }
@@ -256,12 +279,15 @@ export class Link {
     this.#heard()
     if (this.#closed) return
     if (wasReady && preface.lane === 'control') events.onDown(peer)
-    this.#dropped(this.#takeWaiting().flatMap(frame => frame.parcels))
+    this.#feeding = false
+    this.#dropped([...this.#takeWaiting().flatMap(frame => frame.parcels), ...this.#pieces.clear()])
     const delay = Math.min(timing.reconnectMaxMs, timing.reconnectMinMs * 2 ** Math.min(this.#attempts, 10))
     this.#attempts++
     this.#timer = setTimeout(() => this.#dial(), delay * (0.5 + random() / 2))
   }
 }
+
+const isWhole = (parcel: Parcel): boolean => !isLarge(parcel)
 
 const texts = (addresses: readonly Address[] | undefined): string | undefined =>
   addresses?.map(({ host, port, secure = false }) => `${host} ${port} ${secure}`).join()

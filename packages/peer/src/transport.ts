@@ -5,6 +5,7 @@ import { Link, sameAddresses } from './link.js'
 import { Listener } from './listener.js'
 import type { Lane } from './preface.js'
 import type { PeerTls } from './tls.js'
+import { isLarge } from './replyPieces.js'
 import type { Parcel } from './types.js'
 
 /**
@@ -99,16 +100,16 @@ export class PeerTransport {
   }
 
   /**
-   * Queues messages to `peer`. What does not fit, or has no connection, is dropped and reported. Snapshot chunks
-   * have a lane of their own, dialled when it is first needed; a few of them wait for that. A refusal goes back
+   * Queues messages to `peer`. What does not fit, or has no connection, is dropped and reported. Snapshot chunks and
+   * large answers have a lane of their own, dialled when it is first needed; a few of them wait for that. A refusal goes back
    * on the connection that brought what is refused, and ends it.
    */
   send(peer: NodeId, parcels: readonly Parcel[]): void {
     for (const parcel of parcels) {
       if (parcel.kind === 'refused') this.#acceptor.refuse(peer, parcel.identity, parcel.reason)
     }
-    const bulk = parcels.filter(({ kind }) => kind === 'snapshotChunk')
-    const control = parcels.filter(({ kind }) => kind !== 'snapshotChunk' && kind !== 'refused')
+    const bulk = parcels.filter(isBulk)
+    const control = parcels.filter(parcel => !isBulk(parcel) && parcel.kind !== 'refused')
     if (control.length > 0) this.#sendOn('control', peer, control)
     if (bulk.length > 0) this.#sendOn('bulk', peer, bulk)
   }
@@ -176,5 +177,7 @@ export class PeerTransport {
     this.#listeners.push(listener)
   }
 }
+
+const isBulk = (parcel: Parcel): boolean => parcel.kind === 'snapshotChunk' || isLarge(parcel)
 
 const linkKey = (peer: NodeId, lane: Lane): string => `${peer}/${lane}`

@@ -20,7 +20,7 @@ const payloadOf = (list: readonly Parcel[]): Uint8Array => {
 }
 
 /** Decodes, or says that the bytes are malformed; everything else that is thrown fails the test. */
-function verdict(payload: Uint8Array): Parcel[] | 'malformed' {
+function verdict(payload: Uint8Array): ReturnType<typeof decodeParcels> | 'malformed' {
   try {
     return decodeParcels(payload)
   } catch (error) {

@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { groupId, LIMITS, MalformedError, utf8 } from '@kvorum/model'
 import { encodeFrames, FrameDecoder, type Parcel } from '@kvorum/peer'
+import { frameOfPiece } from '#src/frame.js'
+import type { ReplyPiece } from '#src/replyPieces.js'
 import { parcels, plain } from './arbitraries.js'
 
 const pull = (chunk: number): Parcel => ({
@@ -136,6 +138,50 @@ t.test('what fits no frame is named, and the rest goes', async t => {
   t.strictSame(encodeFrames([]), { frames: [], tooLarge: [] })
   const largest = encodeFrames([reply(1, LIMITS.frameBytesMax)])
   t.equal(largest.tooLarge.length, 1)
+})
+
+t.test('pieces of an answer follow on each other, or the connection is of no use', async t => {
+  const body = Buffer.from('abcdefgh')
+  const piece = (from: number, to: number, more: Partial<ReplyPiece> = {}): Uint8Array =>
+    frameOfPiece({
+      kind: 'replyPiece',
+      id: 3,
+      revision: 9,
+      term: 2,
+      total: body.length,
+      from,
+      bytes: body.subarray(from, to),
+      ...more,
+    })
+  t.equal(
+    Buffer.from(piece(3, 7)).toString('hex'),
+    '4b0100000012e7aac5f0dd00000001970b0309020803c40464656667',
+    'in the bytes that it always had',
+  )
+  const frames = [piece(0, 3), stream([pull(1)]), piece(3, 7), piece(7, 8)]
+  for (const size of [1, 5, 1000]) {
+    const [small, whole] = decodeAll(cuts(Buffer.concat(frames), size))
+    t.match(small, { kind: 'snapshotPull' })
+    t.strictSame(
+      plain(whole),
+      plain({
+        kind: 'reply',
+        id: 3,
+        result: { ok: true, value: { header: { revision: 9, term: 2 }, body } },
+      }),
+    )
+  }
+  const wrong = [
+    [piece(3, 5)],
+    [piece(0, 3), piece(0, 3)],
+    [piece(0, 3), piece(4, 8)],
+    [piece(0, 3), piece(3, 5, { id: 4 })],
+    [piece(0, 3), piece(3, 5, { total: 9 })],
+    [piece(0, 3), piece(3, 8, { bytes: Buffer.alloc(6) })],
+    [piece(0, 3), piece(3, 8, { bytes: Buffer.alloc(0) })],
+    [piece(0, 3, { total: 2 ** 40 })],
+  ]
+  for (const list of wrong) t.throws(() => decodeAll(list), MalformedError)
 })
 
 t.test('more messages in a frame than a call can have arguments', async t => {

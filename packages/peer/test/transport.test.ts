@@ -328,9 +328,35 @@ t.test('a peer that never reads: the queue is bounded and the rest is told', asy
   t.ok(a.transport.queuedBytes(B) > 0, 'what is small still fits')
 })
 
-t.test('an answer that fits no frame becomes one that says so', async t => {
+t.test('answers larger than a frame arrive in pieces, and hold nobody up', async t => {
   const [a, b] = await startPair(t)
-  a.transport.send(B, [reply(5, LIMITS.frameBytesMax), pull(1)])
+  const sizes = [LIMITS.frameBytesMax + 1, LIMITS.wholeReplyBytesMax + 1]
+  a.transport.send(B, [reply(5, sizes[0]!), pull(1), reply(6, sizes[1]!), reply(7, 10)])
+  t.ok(a.transport.queuedBytes(B) < LIMITS.peerQueueBytesMax / 4, 'the queue stays short')
+  await until('what is small arrives', () => b.events.count('parcel') >= 2)
+  a.transport.send(B, [pull(2)])
+  await until('all arrived', () => b.events.count('parcel') === 5)
+  const order = b.events.parcels().flatMap(parcel => (parcel.kind === 'reply' ? [parcel.id] : []))
+  t.strictSame(order, [7, 5, 6], 'a small one does not wait for them')
+  for (const parcel of b.events.parcels()) {
+    if (parcel.kind !== 'reply' || !parcel.result.ok) continue
+    const { header, body } = parcel.result.value
+    t.match(header, { revision: 1, term: 1 })
+    t.equal(body.length, [...sizes, 10][parcel.id - 5])
+    t.ok(Buffer.from(body).equals(Buffer.alloc(body.length, parcel.id)), 'byte for byte')
+  }
+  t.equal(a.events.count('down') + b.events.count('down') + a.events.count('dropped'), 0)
+})
+
+t.test('an answer that cannot be sent becomes one that says so', async t => {
+  const [a, b] = await startPair(t)
+  const body = { length: LIMITS.responseBytesMax + LIMITS.frameBytesMax + 1 } as Uint8Array
+  const huge: Parcel = {
+    kind: 'reply',
+    id: 5,
+    result: { ok: true, value: { header: { revision: 1, term: 1 }, body } },
+  }
+  a.transport.send(B, [huge, pull(1)])
   await until('both arrived', () => b.events.count('parcel') === 2)
   t.match(
     b.events.parcels().find(parcel => parcel.kind === 'reply'),
@@ -508,7 +534,7 @@ t.test('close does not wait for a peer that never reads', async t => {
   const fake = await startFake(t, socket => socket.write(OK))
   const a = await startNode(t, A, new Map([[B, [fake.address]]]), { timing: { lingerMs: 20 } })
   await until('up', () => a.events.count('up') === 1)
-  a.transport.send(B, [reply(1, 30_000_000)])
+  a.transport.send(B, [reply(1, 15_000_000), reply(2, 15_000_000), reply(3, 30_000_000)])
   t.ok(a.transport.queuedBytes(B) > 0)
   await a.transport.close()
   t.equal(a.transport.queuedBytes(B), 0)
