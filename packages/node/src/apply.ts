@@ -296,7 +296,7 @@ function entryApplied(
   if (command?.kind === 'endDense') driveSwitch(turn, group)
   // This may be what an answer about users and roles waits for.
   if (command?.kind === 'authFence') driveAuthChanges(turn)
-  if (command?.kind === 'split') splitEntryApplied(turn, group)
+  if (command?.kind === 'split') splitEntryApplied(turn, group, entry.term)
   if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
   if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)
   answerProposal(turn, group, entry, applied, outcome)

@@ -17,5 +17,6 @@ function isShardIdle({ machine, revisions }: Group): boolean {
   if (hasPhysicalCompaction(shard) || machine.revisions.transactions.prepared.length > 0) return false
   if (revisions === null) return true
   const { queued, asks, pending, resolves, drains, splitting } = revisions
-  return !splitting && queued.length + asks.length + pending.length + resolves.length + drains.length === 0
+  const waiting = [queued, asks, pending, resolves, drains]
+  return splitting === 0 && waiting.every(list => list.length === 0)
 }

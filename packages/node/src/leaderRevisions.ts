@@ -9,6 +9,7 @@ import {
   type GroupId,
   type KeyRange,
   type Revision,
+  type Term,
 } from '@kvorum/model'
 import {
   askFailed,
@@ -48,15 +49,23 @@ export interface Stamping {
   /** By the number that the rules know them by: from their arrival until they are applied. */
   readonly writes: Map<number, Call>
   readonly resolves: Map<number, Call>
+  /** Split entries proposed in this term and not applied, also those proposed before the shard had left dense mode. */
+  splits: { readonly term: Term; readonly entries: number }
 }
 
-export const createStamping = (): Stamping => ({ writes: new Map(), resolves: new Map() })
+export const createStamping = (): Stamping => ({
+  writes: new Map(),
+  resolves: new Map(),
+  splits: { term: 0, entries: 0 },
+})
 
 /** This node leads the shard, or the shard that it leads has left dense mode. */
 export function beginStamping(group: Group): void {
   if (group.revisions !== null || group.ledTerm === 0) return
   if (group.machine.revisions.mode.kind !== 'oracle') return
-  group.revisions = electLeader(group.ledTerm)
+  const { splits } = group.stamping
+  const leader = electLeader(group.ledTerm)
+  group.revisions = splits.term === leader.term ? splitProposed(leader, splits.entries) : leader
 }
 
 /** Whatever was not proposed goes to the next leader, without a stamp. */
@@ -194,15 +203,21 @@ function refused(group: Group, leader: LeaderRevisions, stamp: Revision): Leader
 }
 
 /** The right half may be led elsewhere as soon as the entry is committed: nothing is promised until it is applied. */
-export function splitEntryProposed(group: Group): void {
-  if (group.revisions !== null) group.revisions = splitProposed(group.revisions)
+export function splitEntriesProposed(group: Group, term: Term, entries: number): void {
+  const { revisions, stamping } = group
+  const { splits } = stamping
+  stamping.splits = { term, entries: splits.term === term ? splits.entries + entries : entries }
+  if (revisions?.term === term) group.revisions = splitProposed(revisions, entries)
 }
 
 /** The entry was applied, or refused. What was asked of keys that are another shard's now is asked there. */
-export function splitEntryApplied(turn: Turn, group: Group): void {
-  if (group.revisions === null) return
-  group.revisions = splitApplied(group.revisions)
-  for (const call of group.stamping.resolves.values())
+export function splitEntryApplied(turn: Turn, group: Group, term: Term): void {
+  const { revisions, stamping } = group
+  const { splits } = stamping
+  if (splits.term === term) stamping.splits = { term, entries: splits.entries - 1 }
+  if (revisions === null) return
+  group.revisions = splitApplied(revisions, term)
+  for (const call of stamping.resolves.values())
     if (!hasKeysOf(group, call.request)) finishCall(turn, call, refuse('staleRoute', routeOf(group)))
   turn.touched.add(group)
 }

@@ -9,7 +9,7 @@ import {
   driveResolves,
   driveStamping,
   queueForRevision,
-  splitEntryProposed,
+  splitEntriesProposed,
   stampUnused,
 } from './leaderRevisions.js'
 import { leadershipLost, leadershipWon } from './leadership.js'
@@ -95,7 +95,8 @@ function proposeCalls(turn: Turn, group: Group): void {
   }
   turn.state.counters.proposals += calls.length
   turn.touched.add(group)
-  if (items.some(({ data }) => splitsShard(data))) splitEntryProposed(group)
+  const splits = items.filter(({ data }) => splitsShard(data)).length
+  if (splits > 0) splitEntriesProposed(group, proposed.term, splits)
   calls.forEach((call, i) => {
     call.mayHaveEffect = true
     enterStage(call, 'replicate', turn.now)

@@ -1,5 +1,4 @@
 import {
-  ALL_KEYS,
   decodeReply,
   type ClientRequest,
   type ClientResult,
@@ -11,6 +10,7 @@ import {
 } from '@kvorum/model'
 import { openCall } from './calls.js'
 import { noteOracleTerm } from './membership.js'
+import { learnRoute } from './routing.js'
 import type { NodeState, Turn } from './state.js'
 
 /**
@@ -19,6 +19,9 @@ import type { NodeState, Turn } from './state.js'
  *
  *     current() -> G --> every shard's leader: nothing at or below G can come any more, as of its index
  *                    --> the replicas here have applied those indices: everything up to G is here, and more may be
+ *
+ * Each shard is asked about the range that the map here gives it. One that was split since refuses: its promise would be
+ * about what it has left, and nobody would have asked the right half, which may have acknowledged writes of its own.
  */
 export interface Standing {
   readonly at: StandsAt
@@ -52,10 +55,16 @@ function resolveAll(turn: Turn, at: StandsAt, due: Millis, reached: Reached): vo
   const { shards } = turn.state.shards
   const indices = new Map<GroupId, Index>()
   let isOver = false
-  for (const { group } of shards) {
-    const request = { kind: 'resolve', group, revision: at.revision, ranges: [ALL_KEYS] } as const
+  for (const { group, range } of shards) {
+    const request = { kind: 'resolve', group, revision: at.revision, ranges: [range] } as const
     ask(turn, request, due, (later, result) => {
       if (isOver) return
+      if (!result.ok && result.error.code === 'staleRoute') {
+        isOver = true
+        learnRoute(later.state, result.error)
+        standAtCurrent(later, due, reached)
+        return
+      }
       const reply = result.ok ? decodeReply(result.value.body) : null
       if (reply?.kind !== 'resolved') {
         isOver = true

@@ -118,6 +118,15 @@ t.test('ends are remembered until no copy can come', async t => {
   t.notOk(hasEnded(acknowledged, id(3)))
 })
 
+t.test('an end with heirs is remembered longer: they have to be told as well', async t => {
+  const { left } = splitTransactions(prepared(NO_TRANSACTIONS, prepare(1, 0, 'a', 'x')), LEFT, RIGHT, HEIR)
+  const ended = applyOutcome(left, id(1), commit).state
+  const acknowledged = acknowledgeEnds(ended, incarnation(9n), 5)
+  t.strictSame(applyOutcome(acknowledged, id(1), commit).heirs, [HEIR], 'to whoever asks again')
+  t.ok(hasEnded(acknowledged, id(1)))
+  t.ok(hasEnded(acknowledged, id(4)))
+})
+
 t.test('a split hands locks on, and names the heir until the end', async t => {
   const held = prepared(prepared(NO_TRANSACTIONS, prepare(1, 0, 'a', 'x'), 4), prepare(2, 0, 'b'))
   const { left, right } = splitTransactions(held, LEFT, RIGHT, HEIR)

@@ -37,7 +37,7 @@ export function settleDrains(
   transactions: Transactions,
   applied: { readonly index: Index; readonly revision: Revision },
 ): { readonly leader: LeaderRevisions; readonly drained: readonly Drained[] } {
-  if (!leader.open || leader.splitting) return { leader, drained: [] }
+  if (!leader.open || leader.splitting > 0) return { leader, drained: [] }
   const header = (drain: Drain): Revision => Math.max(drain.seen, applied.revision)
   const met = leader.drains.filter(
     drain => isProven(drain) && !isHeldUp(leader, transactions, drain, header(drain)),

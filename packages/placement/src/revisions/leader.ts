@@ -1,4 +1,4 @@
-import type { KeyRange, Revision, Term } from '@kvorum/model'
+import { assert, type KeyRange, type Revision, type Term } from '@kvorum/model'
 import { roundStarts, roundSucceeds, type Proof } from './proof.js'
 
 /**
@@ -29,8 +29,8 @@ export interface LeaderRevisions {
   readonly pending: readonly Pending[]
   readonly resolves: readonly Resolve[]
   readonly drains: readonly Drain[]
-  /** A split entry is proposed and not applied. */
-  readonly splitting: boolean
+  /** Split entries that are proposed and not applied; one that is refused or a copy is one of them. */
+  readonly splitting: number
 }
 
 /** A command that waits for its revision. `write` is the node's handle on it, `ranges` what it reads and writes. */
@@ -81,7 +81,7 @@ export const electLeader = (term: Term): LeaderRevisions => ({
   pending: [],
   resolves: [],
   drains: [],
-  splitting: false,
+  splitting: 0,
 })
 
 /** The no-op of the term is applied; `highest` is the greatest revision applied in the shard so far. */
@@ -114,8 +114,19 @@ export const leaderRoundSucceeds = (leader: LeaderRevisions, round: number): Lea
 })
 
 /**
- * The leader proposes to split the shard. From here until the entry is applied it resolves nothing: the right half
+ * The leader proposes entries that split the shard. From here until they are applied it resolves nothing: the right half
  * may be led and written elsewhere as soon as the entry is committed, and this leader would speak for it unknowingly.
+ * They are counted, since several may be on their way: whoever orders a split says it again when there is no answer, and
+ * a copy that is applied says nothing of the split behind it.
  */
-export const splitProposed = (leader: LeaderRevisions): LeaderRevisions => ({ ...leader, splitting: true })
-export const splitApplied = (leader: LeaderRevisions): LeaderRevisions => ({ ...leader, splitting: false })
+export const splitProposed = (leader: LeaderRevisions, entries = 1): LeaderRevisions => ({
+  ...leader,
+  splitting: leader.splitting + entries,
+})
+
+/** An entry of `term` that was to split the shard is applied, or refused. Of an earlier term's, none was counted. */
+export function splitApplied(leader: LeaderRevisions, term: Term): LeaderRevisions {
+  if (term !== leader.term) return leader
+  assert(leader.splitting > 0, () => 'a split is applied that was not proposed')
+  return { ...leader, splitting: leader.splitting - 1 }
+}

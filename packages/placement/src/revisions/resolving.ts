@@ -48,7 +48,7 @@ export function settleResolves(
   transactions: Transactions,
   applied: Index,
 ): { readonly leader: LeaderRevisions; readonly resolved: readonly Resolved[] } {
-  if (!leader.open || leader.splitting) return { leader, resolved: [] }
+  if (!leader.open || leader.splitting > 0) return { leader, resolved: [] }
   const met = leader.resolves.filter(resolve => isProven(resolve) && !isHeldUp(leader, transactions, resolve))
   if (met.length === 0) return { leader, resolved: [] }
   const floor = Math.max(leader.floor, ...met.map(({ revision }) => revision))

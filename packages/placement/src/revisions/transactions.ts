@@ -227,10 +227,13 @@ export const forgetRecord = (state: Transactions, id: TransactionId): Transactio
  * The coordinator prepares nothing below `below` any more: single ends need not be kept. It may say so while older ones
  * are prepared here and there. They end by the primary's record, which is there until every participant has ended; and
  * where there is none, the primary never prepared, never will, and nothing was committed.
+ *
+ * Ends with heirs are kept: whoever brings the record to its end has to hear of the heirs from here, in every answer.
+ * Were they forgotten, the record would be as well, and an heir that still holds its locks would be told of an abort.
  */
 export function acknowledgeEnds(state: Transactions, coordinator: Incarnation, below: number): Transactions {
   const known = state.ended.find(other => other.coordinator === coordinator)
-  const ended = (known?.ended ?? []).filter(({ sequence }) => sequence >= below)
+  const ended = (known?.ended ?? []).filter(({ sequence, heirs }) => sequence >= below || heirs.length > 0)
   const mine = { coordinator, below: Math.max(below, known?.below ?? 0), ended }
   return { ...state, ended: [...state.ended.filter(other => other !== known), mine] }
 }

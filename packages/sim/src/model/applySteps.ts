@@ -4,7 +4,7 @@ import { POINTS } from './keys.js'
 import type { Applied, Entry } from './replica.js'
 import type { Context } from './rules.js'
 import { applyNext, nameOf, setAgent } from './shardSteps.js'
-import { tellCoordinator, tellAsker, waitForLocks } from './transactionSteps.js'
+import { tellAsker, tellCoordinator, tellFinisher, waitForLocks } from './transactionSteps.js'
 
 /** A leader, of the day or of an earlier one, applies the next committed entry and answers for what it proposed. */
 export function applySteps(context: Context, world: World, emit: Emit): void {
@@ -59,7 +59,9 @@ function noteApplied(context: Context, agent: Agent, entry: Entry, applied: Appl
     case 'vote':
       return leader
     case 'nothing':
-      return entry.kind === 'split' ? rules.splitApplied(leader) : leader
+      if (entry.kind !== 'split') return leader
+      if (plan.breach === 'splitBeforeTheSwitchNotCounted' && leader.splitting === 0) return leader
+      return rules.splitApplied(leader, entry.term)
   }
 }
 
@@ -86,7 +88,7 @@ function answer(context: Context, world: World, s: number, entry: Entry, applied
     case 'decide': {
       if (applied.kind !== 'ended') return world
       const { outcome, heirs } = applied.ended
-      if (entry.asker !== null) return tellAsker(world, entry.transaction, entry.asker, outcome)
+      if (entry.asker !== null) return tellAsker(context, world, entry.transaction, entry.asker, outcome)
       return tellCoordinator(context, world, entry.transaction, (rules, coordinator) =>
         rules.recordArrived(coordinator, outcome, heirs),
       )
@@ -94,8 +96,11 @@ function answer(context: Context, world: World, s: number, entry: Entry, applied
     case 'end': {
       if (applied.kind !== 'ended') return world
       const { heirs } = applied.ended
+      const { group } = world.shards[s]!
+      if (world.transactions[entry.transaction]!.coordinator === null)
+        return tellFinisher(world, entry.transaction, group, heirs, entry.outcome)
       return tellCoordinator(context, world, entry.transaction, (rules, coordinator) =>
-        rules.endArrived(coordinator, world.shards[s]!.group, heirs),
+        rules.endArrived(coordinator, group, heirs),
       )
     }
     default:

@@ -1,3 +1,4 @@
+import { ALL_KEYS } from '@kvorum/model'
 import type { OracleAnswer } from '@kvorum/placement'
 import { holds, POINTS } from './keys.js'
 import { askOracle, askStaleOracles, withoutAnswer, type Emit } from './oracleSteps.js'
@@ -5,7 +6,7 @@ import { must, tell } from './properties.js'
 import type { Context } from './rules.js'
 import { append, askFor, isLeader, nameOf, openLeaderOf, setAgent } from './shardSteps.js'
 import { deliverRevision } from './transactionSteps.js'
-import { ownerOf, replaceAt, type Asker, type ReadOp, type World } from './world.js'
+import { ownerOf, replaceAt, replicaOf, streamOf, type Asker, type ReadOp, type World } from './world.js'
 
 /** Writes arrive at leaders, answers of the oracle at whoever asked. */
 export function writeSteps(context: Context, world: World, emit: Emit): void {
@@ -123,6 +124,9 @@ export function readSteps(context: Context, world: World, emit: Emit): void {
 }
 
 const shardsOf = (context: Context, world: World, r: number): readonly number[] =>
+  context.plan.oldMap ? [0] : ownersOf(context, world, r)
+
+const ownersOf = (context: Context, world: World, r: number): readonly number[] =>
   [...new Set(context.plan.reads[r]!.keys.map(key => ownerOf(world, key)))].sort((p, q) => p - q)
 
 function snapshotBegins(context: Context, world: World, r: number, emit: Emit): void {
@@ -141,9 +145,12 @@ function resolveSteps(context: Context, world: World, r: number, emit: Emit): vo
   for (const s of shardsOf(context, world, r)) {
     if (op.asked.includes(s) || op.answered.includes(s)) continue
     const asked = setRead(world, r, { ...op, asked: [...op.asked, s].sort((p, q) => p - q) })
-    const ranges = context.plan.reads[r]!.keys.filter(key => ownerOf(world, key) === s).map(
-      key => POINTS[key],
-    )
+    const { kind, keys } = context.plan.reads[r]!
+    // What the follower hears counts for all that the watcher's node has of the shard.
+    const ranges =
+      kind === 'follower'
+        ? [ALL_KEYS]
+        : keys.filter(key => context.plan.oldMap || ownerOf(world, key) === s).map(key => POINTS[key])
     askLeaders(context, asked, s, { id: r, revision: op.at, ranges }, `read ${r + 1}`, emit)
   }
 }
@@ -165,6 +172,8 @@ export function askLeaders(
 ): void {
   const { rules, plan } = context
   for (const [i, agent] of world.shards[s]!.agents.entries()) {
+    // Whoever counts its own revisions promises none.
+    if (agent.replica.mode.kind === 'dense') continue
     const label = `${who} asks ${nameOf(world, s, i)} to resolve ${resolve.revision}`
     if (agent.leader.resolves.some(({ id, revision }) => id === resolve.id && revision >= resolve.revision))
       continue
@@ -210,9 +219,10 @@ function followerReads(context: Context, world: World, r: number, emit: Emit): v
   const op = world.reads[r]!
   if (watch === null) return
   for (const s of shardsOf(context, world, r)) {
-    if (op.answered.includes(s) || (watch.watch.streams[s]?.stream.resolved ?? -1) < op.at) continue
+    const { group } = world.shards[s]!
+    if (op.answered.includes(s) || (streamOf(watch, group)?.resolved ?? -1) < op.at) continue
     emit(`read ${r + 1} reads shard ${s + 1} at a follower`, () => {
-      const { replica } = watch.replicas[s]!
+      const replica = replicaOf(watch, group)
       const keys = context.plan.reads[r]!.keys.filter(key => holds(replica.range, key))
       return shardAnswered(
         context,

@@ -1,4 +1,4 @@
-import type { Key } from './keys.js'
+import type { Cut, Key } from './keys.js'
 
 /** What there is to happen in one exploration; every order of it is tried. */
 export interface Configuration {
@@ -11,6 +11,7 @@ export interface Configuration {
   readonly watch: boolean
   /** The watcher also takes for resolved what its replicas know by themselves. */
   readonly watchByLog: boolean
+  readonly shards: 2 | 3
   /** Terms that each shard's leadership may go through. Odd and even terms are two nodes. */
   readonly terms: readonly number[]
   readonly oracleFailover: boolean
@@ -26,7 +27,20 @@ export interface Configuration {
   /** Deliveries of each prepare and of each outcome. */
   readonly prepareCopies: number
   readonly endCopies: number
-  readonly split: boolean
+  /**
+   * Splits, in the order in which the meta group orders them; of one shard, the next when the one before is done. Each new
+   * group has the next number.
+   */
+  readonly splits: readonly PlannedSplit[]
+  /** Times that each is proposed: whoever orders it says it again when there is no answer. */
+  readonly splitCopies: number
+  /**
+   * Each transaction is coordinated by the next life of the coordinator of the one before, which says with every prepare
+   * that it prepares nothing older any more. And the primary's leader brings records to their end that nobody else ends.
+   */
+  readonly successors: boolean
+  /** Reads are routed by the map of the beginning, to the first shard. */
+  readonly oldMap: boolean
   /** Begins in dense mode with the first shard alone, and switches. */
   readonly dense: boolean
   readonly ceiling: number
@@ -49,6 +63,11 @@ export interface PlannedTransaction {
   readonly compares: readonly Key[]
 }
 
+export interface PlannedSplit {
+  readonly group: number
+  readonly at: Cut
+}
+
 /** Rules that are kept by the caller of the production functions, and not by them. */
 export type Breach =
   | 'leftoverOfBlockKept'
@@ -61,6 +80,7 @@ export type Breach =
   | 'refusedKeepsRevision'
   | 'orphanToldAbort'
   | 'oracleStartsAtProposal'
+  | 'splitBeforeTheSwitchNotCounted'
 
 const NOTHING: Omit<Configuration, 'name'> = {
   writes: [],
@@ -68,6 +88,7 @@ const NOTHING: Omit<Configuration, 'name'> = {
   transactions: [],
   watch: false,
   watchByLog: false,
+  shards: 2,
   terms: [1, 1],
   oracleFailover: false,
   slowCeiling: false,
@@ -77,7 +98,10 @@ const NOTHING: Omit<Configuration, 'name'> = {
   coordinatorCrash: false,
   prepareCopies: 1,
   endCopies: 1,
-  split: false,
+  splits: [],
+  splitCopies: 1,
+  successors: false,
+  oldMap: false,
   dense: false,
   ceiling: 4,
   window: 3,

@@ -1,5 +1,5 @@
 import { configuration, type Configuration } from './configuration.js'
-import { drain, follower, snapshot, transaction } from './plans.js'
+import { drain, follower, snapshot, split, transaction } from './plans.js'
 
 const BOTH = transaction(['a', 'x'])
 
@@ -56,7 +56,7 @@ export const CLOSED: readonly Configuration[] = [
     transactions: [transaction(['c', 'x'])],
     watch: true,
     watchByLog: true,
-    split: true,
+    splits: [split('b')],
   }),
   configuration('a write, a read at a follower, tails that are lost', {
     writes: ['a'],
@@ -93,16 +93,52 @@ export const CLOSED: readonly Configuration[] = [
     mustFinish: true,
   }),
   configuration('two transactions', { transactions: [BOTH, BOTH], mustFinish: true }),
-  configuration('a write, a split, a watcher', { writes: ['c'], watch: true, split: true }),
+  configuration('a write, a split, a watcher', { writes: ['c'], watch: true, splits: [split('b')] }),
   configuration('a transaction, a split while it is prepared, a watcher', {
     transactions: [transaction(['c', 'x'])],
     watch: true,
-    split: true,
+    splits: [split('b')],
   }),
   configuration('a transaction, a split', {
     transactions: [transaction(['c', 'x'])],
-    split: true,
+    splits: [split('b')],
     mustFinish: true,
+  }),
+  configuration('three shards: a transaction over all, a snapshot of all', {
+    shards: 3,
+    transactions: [transaction(['a', 'c', 'x'])],
+    reads: [snapshot('a', 'c', 'x')],
+  }),
+  configuration('three shards: a write, a watcher', { shards: 3, writes: ['c'], watch: true }),
+  configuration('a transaction, a half that is split again', {
+    transactions: [transaction(['e', 'x'])],
+    splits: [split('b'), split('d', 3)],
+    mustFinish: true,
+  }),
+  configuration('a transaction, its shard is split twice', {
+    transactions: [transaction(['a', 'c', 'e', 'x'])],
+    splits: [split('d'), split('b')],
+    mustFinish: true,
+  }),
+  configuration('two splits of a shard and copies of them, a write, a read by an old map', {
+    writes: ['c'],
+    reads: [snapshot('c')],
+    oldMap: true,
+    splits: [split('d'), split('b')],
+    splitCopies: 2,
+  }),
+  configuration('dense mode ends and a split behind it, a write, a read by an old map', {
+    writes: ['c'],
+    reads: [snapshot('c')],
+    oldMap: true,
+    splits: [split('b')],
+    dense: true,
+  }),
+  configuration('two transactions, a split, a coordinator dies and its next life goes on', {
+    transactions: [transaction(['a', 'y']), transaction(['x'])],
+    splits: [split('y', 2)],
+    coordinatorCrash: true,
+    successors: true,
   }),
   configuration('dense mode ends, two writes, a dense read', {
     writes: ['a', 'x'],
@@ -113,6 +149,17 @@ export const CLOSED: readonly Configuration[] = [
 
 /** Up to millions of states each: `npm run model`. */
 export const LARGE: readonly Configuration[] = [
+  configuration('a write, two splits of a shard and copies of them, a watcher', {
+    writes: ['c'],
+    watch: true,
+    splits: [split('d'), split('b')],
+    splitCopies: 2,
+  }),
+  configuration('three shards: three writes, a watcher', {
+    shards: 3,
+    writes: ['a', 'c', 'x'],
+    watch: true,
+  }),
   configuration('a write, a snapshot, oracle failover, three terms', {
     writes: ['a'],
     reads: [snapshot('a', 'x')],
@@ -126,7 +173,7 @@ export const LARGE: readonly Configuration[] = [
   }),
   configuration('a transaction, a split, its coordinator dies', {
     transactions: [transaction(['c', 'x'])],
-    split: true,
+    splits: [split('b')],
     coordinatorCrash: true,
   }),
   configuration('three writes, a snapshot of both shards, oracle failover, a deposed leader', {
@@ -190,17 +237,17 @@ export const LARGE: readonly Configuration[] = [
     watch: true,
     watchByLog: true,
   }),
-  configuration('two writes, a split, a watcher', { writes: ['c', 'x'], watch: true, split: true }),
+  configuration('two writes, a split, a watcher', { writes: ['c', 'x'], watch: true, splits: [split('b')] }),
   configuration('three writes on both sides, a split, a watcher', {
     writes: ['a', 'c', 'x'],
     watch: true,
-    split: true,
+    splits: [split('b')],
   }),
   configuration('a transaction, a write, a split, a watcher, its coordinator dies', {
     transactions: [transaction(['c', 'x'])],
     writes: ['c'],
     watch: true,
-    split: true,
+    splits: [split('b')],
     coordinatorCrash: true,
   }),
   configuration('dense mode ends, three writes, a dense read, a deposed leader', {

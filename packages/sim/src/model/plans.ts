@@ -1,5 +1,5 @@
-import type { PlannedRead, PlannedTransaction } from './configuration.js'
-import type { Key } from './keys.js'
+import type { PlannedRead, PlannedSplit, PlannedTransaction } from './configuration.js'
+import type { Cut, Key } from './keys.js'
 
 export const snapshot = (...keys: readonly Key[]): PlannedRead => ({ kind: 'snapshot', keys })
 export const follower = (...keys: readonly Key[]): PlannedRead => ({ kind: 'follower', keys })
@@ -9,3 +9,5 @@ export const transaction = (writes: readonly Key[], compares: readonly Key[] = [
   writes,
   compares,
 })
+
+export const split = (at: Cut, group = 1): PlannedSplit => ({ group, at })

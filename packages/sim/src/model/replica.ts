@@ -9,7 +9,7 @@ import type {
 } from '@kvorum/model'
 import type { Ended, RevisionMode, Transactions, Vote } from '@kvorum/placement'
 import type { Breach } from './configuration.js'
-import { holds, KEYS, LEFT_RANGE, POINTS, RIGHT_RANGE, type Key } from './keys.js'
+import { holds, KEYS, leftOf, POINTS, rightOf, type Cut, type Key } from './keys.js'
 import type { Rules } from './rules.js'
 
 /** One shard's state machine, as far as revisions go: which revisions wrote which key, and the locks. */
@@ -30,8 +30,17 @@ export type Entry =
   | PrepareEntry
   | End
   | { readonly kind: 'forget'; readonly term: Term; readonly id: TransactionId }
-  | { readonly kind: 'split'; readonly term: Term; readonly heir: GroupId }
+  | Split
   | { readonly kind: 'switch'; readonly term: Term }
+
+export interface Split {
+  readonly kind: 'split'
+  readonly term: Term
+  readonly at: Cut
+  readonly heir: GroupId
+  /** Of both halves. */
+  readonly epoch: number
+}
 
 /** `term` is the term of the leader that proposed the entry, and that answers for it when it has applied it. */
 export interface Write {
@@ -48,6 +57,7 @@ export interface PrepareEntry {
   readonly transaction: number
   readonly prepare: TransactionPrepare
   readonly after: Revision
+  readonly endedBelow: number
 }
 
 /** decide: in the primary's log. end: in another participant's. */
@@ -108,12 +118,14 @@ export function applyEntry(
       return { replica: put(replica, [key], revision), applied: { kind: 'written', revision } }
     }
     case 'prepare': {
-      const { state, vote } = rules.applyPrepare(
-        replica.transactions,
-        entry.prepare,
-        entry.after,
-        replica.range,
-      )
+      const { prepare, after, endedBelow } = entry
+      const { coordinator } = prepare.id
+      const { transactions: before } = replica
+      const known = before.ended.find(other => other.coordinator === coordinator)?.below ?? 0
+      const acknowledged =
+        endedBelow > known ? rules.acknowledgeEnds(before, coordinator, endedBelow) : before
+      const { state, vote } = rules.applyPrepare(acknowledged, prepare, after, replica.range)
+      if (vote.kind === 'wait') return { replica, applied: { kind: 'vote', vote } }
       return { replica: { ...replica, transactions: state }, applied: { kind: 'vote', vote } }
     }
     case 'decide':
@@ -125,9 +137,10 @@ export function applyEntry(
       return { replica: { ...replica, transactions }, applied: NOTHING }
     }
     case 'split': {
-      const { left } = rules.splitTransactions(replica.transactions, LEFT_RANGE, RIGHT_RANGE, entry.heir)
-      const epoch = replica.epoch + 1
-      return { replica: { ...replica, range: LEFT_RANGE, epoch, transactions: left }, applied: NOTHING }
+      if (!splits(replica, entry)) return { replica, applied: NOTHING }
+      const { left } = halves(rules, replica, entry)
+      const range = leftOf(replica.range, entry.at)
+      return { replica: { ...replica, range, epoch: entry.epoch, transactions: left }, applied: NOTHING }
     }
     case 'switch':
       return {
@@ -138,10 +151,17 @@ export function applyEntry(
 }
 
 /** The right half begins with what the left had when the split was applied. */
-export function rightHalf(rules: Rules, before: Replica, heir: GroupId): Replica {
-  const { right } = rules.splitTransactions(before.transactions, LEFT_RANGE, RIGHT_RANGE, heir)
-  return { ...before, range: RIGHT_RANGE, epoch: before.epoch + 1, transactions: right }
+export function rightHalf(rules: Rules, before: Replica, split: Split): Replica {
+  const { right } = halves(rules, before, split)
+  return { ...before, range: rightOf(before.range, split.at), epoch: split.epoch, transactions: right }
 }
+
+/** Not a copy of one that was done; and shards that count their own revisions are not split. */
+export const splits = ({ epoch, mode }: Replica, split: Split): boolean =>
+  epoch < split.epoch && mode.kind === 'oracle'
+
+const halves = (rules: Rules, { transactions, range }: Replica, { at, heir }: Split) =>
+  rules.splitTransactions(transactions, leftOf(range, at), rightOf(range, at), heir)
 
 function end(ended: Ended, replica: Replica, writes: readonly Key[]): AppliedEntry {
   const { outcome, released } = ended

@@ -1,7 +1,7 @@
 import { groupId } from '@kvorum/model'
 import { askOracle, askStaleOracles, handOne, type Emit } from './oracleSteps.js'
 import { judgeOrder, judgeWrite, must } from './properties.js'
-import { applyEntry, rightHalf, type AppliedEntry, type Entry, type Replica } from './replica.js'
+import { applyEntry, rightHalf, splits, type AppliedEntry, type Entry, type Replica } from './replica.js'
 import type { Context } from './rules.js'
 import { holds, KEYS, POINTS, type Key } from './keys.js'
 import { newShard, replaceAt, type Agent, type Shard, type World } from './world.js'
@@ -41,8 +41,8 @@ function commitNext(context: Context, world: World, s: number): World {
   const judged = judge(context, world, shard, entry, applied)
   const committed = { ...judged.shards[s]!, end: applied.replica, committed: shard.committed + 1 }
   const next = setShard(judged, s, committed)
-  if (entry.kind !== 'split') return next
-  const right = rightHalf(context.rules, shard.end, entry.heir)
+  if (entry.kind !== 'split' || !splits(shard.end, entry)) return next
+  const right = rightHalf(context.rules, shard.end, entry)
   return { ...next, shards: [...next.shards, newShard(context.rules, entry.heir, right, right.highest)] }
 }
 
@@ -169,9 +169,10 @@ export function shardSteps(context: Context, world: World, emit: Emit): void {
     if (shard.committed < shard.log.length)
       emit(`shard ${s + 1} commits ${shard.log[shard.committed]!.kind}`, () => commitNext(context, world, s))
     electSteps(context, world, s, emit)
-    if (s === 0) reshapeSteps(context, world, emit)
+    if (s === 0) switchStep(context, world, emit)
     for (const i of shard.agents.keys()) agentSteps(context, world, s, i, emit)
   }
+  for (const [k, left] of world.splits.entries()) if (left > 0) splitStep(context, world, k, emit)
 }
 
 function agentSteps(context: Context, world: World, s: number, i: number, emit: Emit): void {
@@ -242,19 +243,43 @@ function electSteps(context: Context, world: World, s: number, emit: Emit): void
     })
 }
 
-/** The first shard is split, or leaves dense mode. */
-function reshapeSteps(context: Context, world: World, emit: Emit): void {
+/** A split is ordered, or ordered again. */
+function splitStep(context: Context, world: World, k: number, emit: Emit): void {
   const { rules, plan } = context
+  const { group, at } = plan.splits[k]!
+  const s = world.shards.findIndex(shard => shard.group === groupId(group))
+  const i = s < 0 ? -1 : openLeaderOf(world, s)
+  if (i < 0) return
+  const agent = world.shards[s]!.agents[i]!
+  const epoch = epochOf(plan, k)
+  if (agent.replica.epoch < epoch - 1) return
+  emit(`${nameOf(world, s, i)} proposes a split at ${at}`, () => {
+    const { term, replica } = agent
+    const uncounted = plan.breach === 'splitBeforeTheSwitchNotCounted' && replica.mode.kind === 'dense'
+    const proposed = uncounted ? agent : { ...agent, leader: rules.splitProposed(agent.leader) }
+    const left = world.splits.map((copies, other) => (other === k ? copies - 1 : copies))
+    const heir = groupId(plan.shards + 1 + k)
+    const next = { ...setAgent(world, s, i, proposed), splits: left }
+    return append(context, next, s, { kind: 'split', term, at, heir, epoch })
+  })
+}
+
+/** Of the halves of a split: the splits of a group follow each other. */
+function epochOf(plan: Context['plan'], k: number): number {
+  const { splits: planned, shards } = plan
+  const { group } = planned[k]!
+  const before = planned.slice(0, k).filter(other => other.group === group).length
+  const made = group - shards - 1
+  return (made < 0 ? 1 : epochOf(plan, made)) + before + 1
+}
+
+/** The first shard leaves dense mode. */
+function switchStep(context: Context, world: World, emit: Emit): void {
+  const { plan } = context
   const i = openLeaderOf(world, 0)
   if (i < 0) return
   const agent = world.shards[0]!.agents[i]!
   const { term } = agent
-  if (world.splits > 0)
-    emit(`${nameOf(world, 0, i)} proposes the split`, () => {
-      const proposed = { ...agent, leader: rules.splitProposed(agent.leader) }
-      const next = { ...setAgent(world, 0, i, proposed), splits: 0 }
-      return append(context, next, 0, { kind: 'split', term, heir: groupId(world.shards.length + 1) })
-    })
   if (world.switches > 0)
     emit(`${nameOf(world, 0, i)} proposes the end of dense mode`, () => {
       const { oracle } = world

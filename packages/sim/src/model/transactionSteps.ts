@@ -84,14 +84,57 @@ function post(world: World, t: number, message: TransactionMessage): World {
 export const waitForLocks = (world: World, s: number, t: number): World =>
   post(world, t, { kind: 'prepare', group: world.shards[s]!.group, copies: 1, waited: true })
 
-/** A shard that asked for the record is told. */
+/** A shard that asked for the record is told. Where there is none any more, nothing was committed. */
 export const tellAsker = (
+  context: Context,
   world: World,
   t: number,
   asker: GroupId,
   outcome: TransactionOutcome | null,
-): World =>
-  outcome === null ? world : post(world, t, { kind: 'end', group: asker, outcome, copies: 1, waited: false })
+): World => postEnd(world, t, asker, outcome ?? context.rules.orphanAsks())
+
+const postEnd = (world: World, t: number, group: GroupId, outcome: TransactionOutcome): World =>
+  post(world, t, { kind: 'end', group, outcome, copies: 1, waited: false })
+
+/** The primary's leader has had a record for too long: it tells everybody, then has it forgotten. */
+function finishSteps(context: Context, world: World, t: number, emit: Emit): void {
+  const op = world.transactions[t]!
+  if (op.stage !== 'crashed' || op.finisher !== null) return
+  for (const [s, { group, agents }] of world.shards.entries()) {
+    const i = openLeaderOf(world, s)
+    const record = i < 0 ? undefined : context.rules.recordOf(agents[i]!.replica.transactions, idOf(t))
+    if (record === undefined) continue
+    const waiting = [...record.participants, ...record.heirs].filter(other => other !== group)
+    emit(`transaction ${t + 1}: ${nameOf(world, s, i)} brings the record to its end`, () =>
+      tell(setOp(world, t, { ...op, finisher: { waiting: [], told: [group] } }), t, waiting, record.outcome),
+    )
+  }
+}
+
+function tell(world: World, t: number, groups: readonly GroupId[], outcome: TransactionOutcome): World {
+  const op = world.transactions[t]!
+  const { waiting, told } = op.finisher!
+  const fresh = groups.filter(group => !told.includes(group) && !waiting.includes(group))
+  const all = [...waiting, ...fresh].sort((p, q) => p - q)
+  const next = setOp(world, t, { ...op, finisher: { waiting: all, told } })
+  if (all.length === 0) return post(next, t, { kind: 'forget', group: told[0]!, copies: 1, waited: false })
+  return fresh.reduce((to, group) => postEnd(to, t, group, outcome), next)
+}
+
+/** A participant has applied the end, and names those that were split off from it since it was locked. */
+export function tellFinisher(
+  world: World,
+  t: number,
+  group: GroupId,
+  heirs: readonly GroupId[],
+  outcome: TransactionOutcome,
+): World {
+  const op = world.transactions[t]!
+  if (op.finisher?.waiting.includes(group) !== true) return world
+  const told = [op.finisher.told[0]!, ...[...op.finisher.told.slice(1), group].sort((p, q) => p - q)]
+  const waiting = op.finisher.waiting.filter(other => other !== group)
+  return tell(setOp(world, t, { ...op, finisher: { waiting, told } }), t, heirs, outcome)
+}
 
 function askRevision(context: Context, world: World, t: number): World | null {
   const op = world.transactions[t]!
@@ -103,11 +146,12 @@ export function transactionSteps(context: Context, world: World, emit: Emit): vo
   const { plan } = context
   for (const [t, op] of world.transactions.entries()) {
     const name = `transaction ${t + 1}`
-    if (op.stage === 'new') emit(`${name} begins`, () => begin(context, world, t))
-    if (op.coordinator !== null && plan.coordinatorCrash && op.coordinator.phase.kind !== 'over') {
+    if (op.stage === 'new' && mayBegin(context, world, t))
+      emit(`${name} begins`, () => begin(context, world, t))
+    if (op.coordinator !== null && mayDie(context, op, t)) {
       const dead = { ...op, stage: 'crashed' as const, coordinator: null }
       emit(`${name}: its coordinator dies`, () => setOp(world, t, dead))
-      if (op.messages.length > 0)
+      if (op.messages.length > 0 && !plan.successors)
         emit(`${name}: its coordinator dies, and its messages are lost`, () =>
           setOp(world, t, { ...dead, messages: [], orphans: [] }),
         )
@@ -122,8 +166,20 @@ export function transactionSteps(context: Context, world: World, emit: Emit): vo
     }
     for (const m of op.messages.keys()) deliverSteps(context, world, t, m, emit)
     orphanSteps(context, world, t, emit)
+    if (plan.successors) finishSteps(context, world, t, emit)
   }
 }
+
+/** Where there is a next life, the lives before it end while they tell others of the outcome. */
+function mayDie({ plan }: Context, { coordinator }: TransactionOp, t: number): boolean {
+  const phase = coordinator?.phase.kind
+  if (!plan.coordinatorCrash || phase === 'over') return false
+  return !plan.successors || (phase === 'ending' && t < plan.transactions.length - 1)
+}
+
+/** A next life begins nothing before the one before it has ended. */
+const mayBegin = ({ plan }: Context, world: World, t: number): boolean =>
+  !plan.successors || world.transactions.slice(0, t).every(({ stage }) => stage === 'crashed')
 
 function begin(context: Context, world: World, t: number): World {
   const { rules, plan } = context
@@ -142,7 +198,14 @@ function begin(context: Context, world: World, t: number): World {
     const prepare = { id, age, primary: groups[0]!, participants: groups, locks, work: EMPTY }
     return { group: groups[k]!, prepare }
   })
-  const op = { ...world.transactions[t]!, stage: 'going' as const, born: world.acked, coordinator, parts }
+  const op = {
+    ...world.transactions[t]!,
+    stage: 'going' as const,
+    born: world.acked,
+    coordinator,
+    parts,
+    endedBelow: plan.successors ? id.sequence : 0,
+  }
   const begun = carryOut(context, setOp(world, t, op), t, orders)
   return plan.breach === 'revisionBeforeVotes' ? (askRevision(context, begun, t) ?? begun) : begun
 }
@@ -189,6 +252,7 @@ function deliverSteps(context: Context, world: World, t: number, m: number, emit
             transaction: t,
             prepare,
             after,
+            endedBelow: op.endedBelow,
           })
           if (plan.breach !== 'voteBeforeApply') return proposed
           return tellCoordinator(context, proposed, t, (_, coordinator) =>
@@ -230,8 +294,8 @@ function proposeEnd(
 /** A shard whose leader has applied a prepare grows impatient, at any time, and asks the primary. */
 function orphanSteps(context: Context, world: World, t: number, emit: Emit): void {
   const { rules, plan } = context
-  if (!plan.coordinatorCrash) return
   const op = world.transactions[t]!
+  if (!plan.coordinatorCrash || (plan.successors && op.stage !== 'crashed')) return
   for (const [s, shard] of world.shards.entries()) {
     const i = openLeaderOf(world, s)
     if (i < 0 || op.orphans.includes(s)) continue
@@ -244,7 +308,9 @@ function orphanSteps(context: Context, world: World, t: number, emit: Emit): voi
     const label = `transaction ${t + 1}: shard ${s + 1} asks the primary what became of it`
     const record = rules.recordOf(world.shards[p]!.agents[j]!.replica.transactions, idOf(t))
     if (plan.breach === 'orphanToldAbort' && record === undefined)
-      emit(`${label}, which has no record`, () => tellAsker(asked, t, shard.group, { kind: 'abort' }))
+      emit(`${label}, which has no record`, () =>
+        tellAsker(context, asked, t, shard.group, { kind: 'abort' }),
+      )
     else emit(label, () => proposeEnd(context, asked, t, p, j, 'decide', rules.orphanAsks(), shard.group))
   }
 }

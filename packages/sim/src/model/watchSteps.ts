@@ -1,13 +1,21 @@
+import { ALL_KEYS, type GroupId } from '@kvorum/model'
 import type { MergedWatch } from '@kvorum/placement'
-import { ALL_KEYS } from '@kvorum/model'
 import { askLeaders, readAtLeader, readDrained, WATCH_RESOLVE } from './clientSteps.js'
 import { keysIn } from './keys.js'
 import type { Emit } from './oracleSteps.js'
 import { must, tellAll, upTo } from './properties.js'
-import { applyEntry, rightHalf } from './replica.js'
+import { applyEntry, rightHalf, splits } from './replica.js'
 import type { Context } from './rules.js'
 import { nameOf, setAgent } from './shardSteps.js'
-import { replaceAt, without, type WatchEvent, type WatchWorld, type World } from './world.js'
+import {
+  replicaOf,
+  streamOf,
+  without,
+  type Shard,
+  type WatchEvent,
+  type WatchWorld,
+  type World,
+} from './world.js'
 
 /** Leaders keep the promises they can keep now, whoever they were asked by. */
 export function settleSteps(context: Context, world: World, emit: Emit): void {
@@ -47,10 +55,9 @@ function promised(
   if (id !== WATCH_RESOLVE && context.plan.reads[id]!.kind === 'snapshot')
     return readAtLeader(context, world, s, i, id)
   const watch = world.watch!
-  const { epoch } = world.shards[s]!.agents[i]!.replica
-  const message = { shard: s, promised: { revision, index, epoch } }
+  const message = { group: world.shards[s]!.group, promised: { revision, index } }
   const inbox = [...watch.inbox, message].sort(
-    (a, b) => a.shard - b.shard || a.promised.revision - b.promised.revision,
+    (a, b) => a.group - b.group || a.promised.revision - b.promised.revision,
   )
   return { ...world, watch: { ...watch, inbox } }
 }
@@ -59,26 +66,27 @@ export function watchSteps(context: Context, world: World, emit: Emit): void {
   const { watch } = world
   if (watch === null) return
   const { rules, plan } = context
-  for (const [m, { shard, promised: what }] of watch.inbox.entries()) {
-    const { group } = world.shards[shard]!
-    if (!watch.watch.streams.some(other => other.group === group)) continue
-    emit(`the watcher hears that shard ${shard + 1} is resolved to ${what.revision} at ${what.index}`, () =>
+  for (const [m, { group, promised: what }] of watch.inbox.entries()) {
+    const stream = streamOf(watch, group)
+    if (stream === undefined) continue
+    emit(`the watcher hears that group ${group} is resolved to ${what.revision} at ${what.index}`, () =>
       come(context, world, {
         ...watch,
-        watch: rules.watchPromised(watch.watch, group, what),
+        // Which epoch the leader spoke of is not said; one that spoke behind a split is not heard in front of it.
+        watch: rules.watchPromised(watch.watch, group, { ...what, epoch: stream.epoch }),
         inbox: without(watch.inbox, m),
       }),
     )
   }
-  for (const s of watch.replicas.keys())
-    if (watch.replicas[s]!.applied < world.shards[s]!.committed)
-      emit(`the watcher's replica of shard ${s + 1} applies`, () => applyAtWatcher(context, world, s))
+  for (const { group, applied } of watch.replicas)
+    if (applied < shardOfGroup(world, group).committed)
+      emit(`the watcher's replica of group ${group} applies`, () => applyAtWatcher(context, world, group))
   if (!plan.watch) return
   for (const { group, revision } of rules.watchWants(watch.watch)) {
     const s = world.shards.findIndex(shard => shard.group === group)
     const wanted = plan.breach === 'futureResolved' ? revision + 1 : revision
-    if (watch.inbox.some(other => other.shard === s && other.promised.revision >= wanted)) continue
-    const held = watch.watch.streams[s]?.stream.held ?? []
+    if (watch.inbox.some(other => other.group === group && other.promised.revision >= wanted)) continue
+    const held = streamOf(watch, group)?.held ?? []
     if (held.some(other => other.revision >= wanted)) continue
     askLeaders(
       context,
@@ -91,22 +99,27 @@ export function watchSteps(context: Context, world: World, emit: Emit): void {
   }
 }
 
+const shardOfGroup = (world: World, group: GroupId): Shard =>
+  world.shards.find(shard => shard.group === group)!
+
 /** One committed entry at the watcher's replica of a shard. */
-function applyAtWatcher(context: Context, world: World, s: number): World {
+function applyAtWatcher(context: Context, world: World, group: GroupId): World {
   const { rules, plan } = context
   const watch = world.watch!
-  const shard = world.shards[s]!
-  const before = watch.replicas[s]!
+  const shard = shardOfGroup(world, group)
+  const before = watch.replicas.find(other => other.group === group)!
   const entry = shard.log[before.applied]!
   const index = before.applied + 1
   const { replica, applied } = applyEntry(rules, plan.breach, before.replica, entry)
-  const replicas = replaceAt(watch.replicas, s, { applied: index, replica })
-  const { group } = shard
-  if (entry.kind === 'split') {
-    const right = { applied: 0, replica: rightHalf(rules, before.replica, entry.heir) }
+  const replicas = watch.replicas.map(other =>
+    other === before ? { group, applied: index, replica } : other,
+  )
+  if (entry.kind === 'split' && splits(before.replica, entry)) {
+    const right = { group: entry.heir, applied: 0, replica: rightHalf(rules, before.replica, entry) }
     const split = { group, index, epoch: replica.epoch, right: entry.heir }
     const joined = rules.watchSplit(watch.watch, split)
-    return come(context, world, { ...watch, replicas: [...replicas, right], watch: joined })
+    const all = [...replicas, right].sort((a, b) => a.group - b.group)
+    return come(context, world, { ...watch, replicas: all, watch: joined })
   }
   const events: WatchEvent[] = []
   if (applied.kind === 'written' && entry.kind === 'write')
@@ -123,9 +136,9 @@ function applyAtWatcher(context: Context, world: World, s: number): World {
 /** What the watcher may rely on now is told, and what can be emitted is. */
 function come(context: Context, world: World, next: WatchWorld): World {
   let told = world
-  for (const [s, { stream }] of next.watch.streams.entries())
-    if (stream.resolved > (world.watch!.watch.streams[s]?.stream.resolved ?? 0))
-      told = tellAll(told, next.replicas[s]!.replica, stream.resolved)
+  for (const { group, stream } of next.watch.streams)
+    if (stream.resolved > (streamOf(world.watch!, group)?.resolved ?? 0))
+      told = tellAll(told, replicaOf(next, group), stream.resolved)
   const { watch, emitted } = context.rules.emitMerged(next.watch)
   const count = judgeEmitted(world.watch!.watch, emitted)
   const delivered = next.delivered + count

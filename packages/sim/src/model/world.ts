@@ -14,9 +14,10 @@ import type {
   Oracle,
   OracleAnswer,
   Promised,
+  ResolvedStream,
 } from '@kvorum/placement'
 import type { Configuration } from './configuration.js'
-import { FIRST_RANGE, holds, KEYS, SECOND_RANGE, type Key } from './keys.js'
+import { holds, KEYS, START_RANGES, type Key } from './keys.js'
 import { emptyReplica, type Entry, type Replica } from './replica.js'
 import type { Rules } from './rules.js'
 
@@ -94,8 +95,17 @@ export interface TransactionOp {
   readonly compared: readonly { readonly key: Key; readonly last: Revision }[]
   /** Shards that have asked for the record. */
   readonly orphans: readonly number[]
+  /** With every prepare: its coordinator prepares nothing of a lower number any more. */
+  readonly endedBelow: number
+  /** The primary's leader, where it brings the record to its end. */
+  readonly finisher: Finisher | null
   /** The oracle is asked for the transaction's revision. */
   readonly asked: boolean
+}
+
+export interface Finisher {
+  readonly waiting: readonly GroupId[]
+  readonly told: readonly GroupId[]
 }
 
 export type TransactionMessage = Exclude<CoordinatorOrder, { kind: 'askRevision' | 'answer' }> & {
@@ -112,9 +122,16 @@ export interface WatchEvent {
 export interface WatchWorld {
   readonly watch: MergedWatch<WatchEvent>
   /** The watcher's node has a replica of every shard, none of them a leader's. */
-  readonly replicas: readonly { readonly applied: number; readonly replica: Replica }[]
-  readonly inbox: readonly { readonly shard: number; readonly promised: Promised }[]
+  readonly replicas: readonly WatcherReplica[]
+  readonly inbox: readonly { readonly group: GroupId; readonly promised: Omit<Promised, 'epoch'> }[]
   readonly delivered: number
+}
+
+/** In the order of their groups. */
+export interface WatcherReplica {
+  readonly group: GroupId
+  readonly applied: number
+  readonly replica: Replica
 }
 
 /** Everything there is, as one immutable value. */
@@ -129,10 +146,17 @@ export interface World {
   readonly acked: Revision
   /** Per key: somebody was told that everything at or below this is there. */
   readonly guards: readonly Revision[]
-  /** Left to happen: the split, the end of dense mode. */
-  readonly splits: number
+  /** Left to happen: proposals of each split, the end of dense mode. */
+  readonly splits: readonly number[]
   readonly switches: number
 }
+
+/** Undefined: the watcher knows of no such shard yet. */
+export const streamOf = ({ watch }: WatchWorld, group: GroupId): ResolvedStream | undefined =>
+  watch.streams.find(other => other.group === group)?.stream
+
+export const replicaOf = ({ replicas }: WatchWorld, group: GroupId): Replica =>
+  replicas.find(other => other.group === group)!.replica
 
 /** Where a key lives by the newest state of the shards. */
 export const ownerOf = (world: World, key: Key): number =>
@@ -152,7 +176,9 @@ export function newShard(rules: Rules, group: number, start: Replica, highest: R
 
 export function initialWorld(rules: Rules, configuration: Configuration): World {
   const { writes, reads, transactions, ceiling, window, dense } = configuration
-  const replicas = [FIRST_RANGE, SECOND_RANGE].map((range, i) => emptyReplica(rules, range, dense && i === 0))
+  const replicas = START_RANGES[configuration.shards].map((range, i) =>
+    emptyReplica(rules, range, dense && i === 0),
+  )
   const shards = replicas.map((replica, i) => newShard(rules, i + 1, replica, 0))
   const first = rules.electOracle<Asker>(1, dense ? null : ceiling, window)
   // The first oracle has handed out nothing, whatever its ceiling is: the cluster is new.
@@ -177,7 +203,7 @@ export function initialWorld(rules: Rules, configuration: Configuration): World 
         : null,
     acked: 0,
     guards: KEYS.map(() => 0),
-    splits: configuration.split ? 1 : 0,
+    splits: configuration.splits.map(() => configuration.splitCopies),
     switches: dense ? 1 : 0,
   }
 }
@@ -192,6 +218,8 @@ const NEW_TRANSACTION: TransactionOp = {
   decision: null,
   compared: [],
   orphans: [],
+  endedBelow: 0,
+  finisher: null,
   asked: false,
 }
 
@@ -201,7 +229,7 @@ function initialWatch(rules: Rules, shards: readonly Shard[]): WatchWorld {
       shards.map(({ group }) => ({ group, epoch: 1 })),
       0,
     ),
-    replicas: shards.map(({ end }) => ({ applied: 0, replica: end })),
+    replicas: shards.map(({ group, end }) => ({ group, applied: 0, replica: end })),
     inbox: [],
     delivered: 0,
   }

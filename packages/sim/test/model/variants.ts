@@ -1,5 +1,5 @@
 import { configuration, type Breach, type Configuration } from '#src/model/configuration.js'
-import { drain, snapshot, transaction } from '#src/model/plans.js'
+import { drain, snapshot, split, transaction } from '#src/model/plans.js'
 import type { Patch } from './patchedRules.js'
 
 /** The protocol with one rule missing: a patch of the built production functions, or a caller that breaks a rule. */
@@ -118,7 +118,7 @@ const PROMISES: readonly Variant[] = [
   patched(
     'a new leader resolves before its no-op',
     { writes: ['a'], reads: [snapshot('a')], ...DEPOSED },
-    patch('resolving.js', 'if (!leader.open || leader.splitting)', 'if (leader.splitting)'),
+    patch('resolving.js', 'if (!leader.open || leader.splitting > 0)', 'if (leader.splitting > 0)'),
   ),
   patched(
     'stamped writes that are not applied do not hold a promise up (M42)',
@@ -254,28 +254,49 @@ const TRANSACTIONS: readonly Variant[] = [
 const SHAPES: readonly Variant[] = [
   patched(
     'a leader promises between proposing a split and applying it',
-    { writes: ['c', 'x'], watch: true, split: true },
-    patch('resolving.js', 'if (!leader.open || leader.splitting)', 'if (!leader.open)'),
+    { writes: ['c', 'x'], watch: true, splits: [split('b')] },
+    patch('resolving.js', 'if (!leader.open || leader.splitting > 0)', 'if (!leader.open)'),
   ),
   patched(
     'the right half joins a watch as if it were resolved',
-    { writes: ['c', 'x'], watch: true, split: true },
+    { writes: ['c', 'x'], watch: true, splits: [split('b')] },
     patch('mergedWatch.js', 'newStream(split.epoch, left.stream.resolved)', 'newStream(split.epoch, 1e9)'),
   ),
   patched(
     'the right half does not inherit locks',
-    { transactions: [HALVES], split: true, mustFinish: true },
+    { transactions: [HALVES], splits: [split('b')], mustFinish: true },
     patch('split.js', 'prepared: inherited,', 'prepared: [],'),
   ),
   patched(
     'the coordinator is not told of heirs',
-    { transactions: [HALVES], split: true, mustFinish: true },
+    { transactions: [HALVES], splits: [split('b')], mustFinish: true },
     patch('split.js', '? [...held.heirs, heir]', '? held.heirs'),
   ),
   patched(
     'a prepare from before a split is accepted behind it',
-    { transactions: [HALVES], watch: true, split: true },
+    { transactions: [HALVES], watch: true, splits: [split('b')] },
     patch('transactions.js', 'if (!locks.every(lock => rangeCovers(range, lock)))', 'if (false)'),
+  ),
+  patched(
+    'a copy of a split hides the split behind it',
+    { writes: ['c'], reads: [snapshot('c')], oldMap: true, splits: [split('d'), split('b')], splitCopies: 2 },
+    patch('leader.js', 'splitting: leader.splitting - 1', 'splitting: 0'),
+    patch('leader.js', 'assert(leader.splitting > 0', 'assert(true'),
+  ),
+  breached(
+    'a split that is proposed in dense mode is not counted behind it',
+    { writes: ['c'], reads: [snapshot('c')], oldMap: true, splits: [split('b')], dense: true },
+    'splitBeforeTheSwitchNotCounted',
+  ),
+  patched(
+    'an end is forgotten with its heirs',
+    {
+      transactions: [transaction(['a', 'y']), transaction(['x'])],
+      splits: [split('y', 2)],
+      coordinatorCrash: true,
+      successors: true,
+    },
+    patch('transactions.js', 'sequence >= below || heirs.length > 0', 'sequence >= below'),
   ),
   patched(
     'unstamped writes are applied behind the end of dense mode',
