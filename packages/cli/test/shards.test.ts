@@ -134,6 +134,7 @@ t.test('shard plan', async t => {
         { kind: 'MOVE', shard: '2', to_id: '11', reason: 'TOO_FEW_REPLICAS' },
         { kind: 'MOVE', shard: '2', from_id: '11', reason: 'TOO_MANY_REPLICAS' },
         { kind: 'TRANSFER', shard: '3', from_id: '11', to_id: '10', reason: 'LEADERS_UNEVEN' },
+        { kind: 'SPLIT', shard: '4', reason: 'BYTES_MANY', split_at: Buffer.from('k').toString('base64') },
       ],
     },
   }
@@ -144,10 +145,12 @@ t.test('shard plan', async t => {
       'shard 2: a new replica to b, because the shard has too few replicas',
       'shard 2: a replica goes from b, because the shard has too many replicas',
       'shard 3: the leadership goes from b to a, because it leads more shards than others',
+      'shard 4: it is split at "k", because it has more bytes than a shard is to have',
     ),
   )
   t.match((await play('shard plan -w json', { answers: busy })).out, '"kind":1,"shard":3,"from_id":11')
   t.match((await play('shard plan -w table', { answers: busy })).out, /transfer \|.*LEADERS_UNEVEN/)
+  t.match((await play('shard plan -w table', { answers: busy })).out, /split at "k" \|.*BYTES_MANY/)
 })
 
 t.test('node drain', async t => {

@@ -48,7 +48,7 @@ export function* hashKv(reader: Reader, revision: Revision): Step<Result<KvHash>
   return ok({ hash, revision: at, compactRevision })
 }
 
-function keyOf(rowKey: Uint8Array): Uint8Array {
+export function keyOf(rowKey: Uint8Array): Uint8Array {
   const user = unescapeKey(rowKey, 1)
   if (user === null) throw new CorruptRecordError(rowKey, 'not an escaped key')
   return user.key

@@ -33,6 +33,7 @@ export { hasDuplicateKey } from './duplicateKey.js'
 export { CorruptRecordError } from './corrupt.js'
 export { userKeyOf } from './rowKeys.js'
 export { hashKv, type KvHash } from './hash.js'
+export { measureShard, type Measured } from './measure.js'
 export { type History, type HistoryLimits, type HistoryOptions, readHistory } from './history.js'
 export { loadMachine } from './load.js'
 export {

@@ -1,9 +1,10 @@
 import t from 'tap'
-import { type Guard, NO_GUARD, type ShardCommand } from '@kvorum/model'
+import { fromUtf8, type Guard, NO_GUARD, type ShardCommand } from '@kvorum/model'
 import {
   hashKv,
   hasPhysicalCompaction,
   mayBeRefused,
+  measureShard,
   reclaimable,
   spaceWanted,
   versionCharge,
@@ -52,6 +53,17 @@ const guard = (change: Partial<Guard>): ShardCommand => ({
   guard: { ...NO_GUARD, version: 1, ...change },
 })
 
+t.test('where the bytes of a shard lie is known by a bounded number of its keys', async t => {
+  const shard = createShard()
+  const keys = Array.from({ length: 4_000 }, (_, at) => `k${String(at).padStart(5, '0')}`)
+  for (const key of keys) execute(shard, parseCommand(`put ${key} ${'v'.repeat(1_000)}`))
+  const { bytes, points } = read(shard, measureShard)
+  t.equal(bytes, shard.machine.logicalBytes)
+  t.ok(points.length > 200 && points.length <= 512, `${points.length} points`)
+  const each = bytes / keys.length
+  for (const { key, before } of points) t.equal(before, keys.indexOf(fromUtf8(key)) * each)
+})
+
 t.test('the number is what the rows are, whenever and in whatever steps compaction came', async t => {
   for (let seed = 1; seed <= 60; seed++) {
     const random = createRandom(seed)
@@ -76,6 +88,7 @@ t.test('the number is what the rows are, whenever and in whatever steps compacti
     t.equal(eager.machine.logicalBytes, chargeOfRows(eager), `seed ${seed}: eager`)
     t.equal(lazy.machine.logicalBytes, chargeOfRows(lazy), `seed ${seed}: lazy`)
     t.equal(lazy.machine.keys, keysInRows(lazy), `seed ${seed}: keys`)
+    t.equal(read(lazy, measureShard).bytes, lazy.machine.logicalBytes, `seed ${seed}: measured`)
     t.equal(lazy.machine.digest, eager.machine.digest, `seed ${seed}: digest`)
     t.same(
       read(eager, reader => hashKv(reader, 0)),

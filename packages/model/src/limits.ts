@@ -120,6 +120,13 @@ export const LIMITS = {
   /** Shards of a cluster, and operations on shards that are under way. */
   shardsMax: 4_096,
   shardOperationsMax: 64,
+  /** Shards that a cluster comes to have by itself, and splits that it begins by itself and that are under way. */
+  automaticShardsMax: 1_024,
+  automaticSplitsMax: 2,
+  /** Keys of requests that are kept of one shard until it is told where its requests lie. */
+  sampledKeysMax: 256,
+  /** Bytes of a key that a shard may be split at by itself: longer ones are cut off. */
+  middleKeyBytesMax: 1_024,
   /** Votes asked for groups that are not here yet: of one group, and groups. */
   earlyVotesMax: 16,
   earlyGroupsMax: 64,

@@ -1,6 +1,7 @@
 import type { ClusterId, GroupId, Incarnation, Index, NodeId } from './ids.js'
 import type { ClientRequest, ClientResult } from './request.js'
 import type { SnapshotMeta } from './entry.js'
+import type { ShardLoad } from './shards.js'
 import type { StoreRow } from './store.js'
 
 /** One start of one data directory: what tells a node from a copy of itself, or from what it was before a wipe. */
@@ -35,6 +36,8 @@ export type PeerMessage<RaftMessage> =
   | { readonly kind: 'refused'; readonly reason: PeerRefusal; readonly identity: BootIdentity }
   /** Who is a member, as the sender has applied it: one who was away meanwhile may know none of those who are left. */
   | { readonly kind: 'roster'; readonly roster: Roster }
+  /** Of the shards that the sender leads, now and then. */
+  | { readonly kind: 'loads'; readonly loads: readonly ShardLoad[] }
   /** A client's request, sent on to the leader; `id` is the sender's. */
   | {
       readonly kind: 'request'

@@ -50,7 +50,31 @@ export interface ShardPlan {
   readonly replicas: number
   /** The steps are made without being asked for. */
   readonly automatic: boolean
-  readonly steps: readonly BalanceStep[]
+  readonly steps: readonly (BalanceStep | SplitStep)[]
+}
+
+/** A shard is cut in two: it has too many bytes, or far more requests than the others. */
+export interface SplitStep {
+  readonly kind: 'split'
+  readonly group: GroupId
+  /** First key of the right half. */
+  readonly at: Uint8Array
+  readonly reason: 'bytesMany' | 'requestsMany'
+}
+
+/** What the leader of a shard tells all members of it, so that whoever plans knows it. */
+export interface ShardLoad {
+  readonly group: GroupId
+  /** Of the shard as it was then: a report of another epoch says nothing. */
+  readonly epoch: Epoch
+  /** Of one replica, as the quota counts them. */
+  readonly bytes: number
+  /** A key that halves the bytes, where there are too many of them; null: not known, or there is none. */
+  readonly bytesMiddle: Uint8Array | null
+  /** Requests for single keys since the last report. */
+  readonly requests: number
+  /** A key that halves them; null: there is none. */
+  readonly requestsMiddle: Uint8Array | null
 }
 
 /** Why the balancer would do something. */

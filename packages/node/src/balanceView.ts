@@ -1,4 +1,4 @@
-import { LIMITS, type GroupId, type Millis, type NodeId } from '@kvorum/model'
+import { LIMITS, type GroupId, type Millis, type NodeId, type SplitStep } from '@kvorum/model'
 import {
   canDrain,
   isMoving,
@@ -13,6 +13,7 @@ import {
   type MetaState,
 } from '@kvorum/placement'
 import { leaderNode } from './membership.js'
+import { splitsOf } from './splitView.js'
 import type { NodeState, Turn } from './state.js'
 import type { BalanceOptions } from './types.js'
 
@@ -35,6 +36,10 @@ export const DEFAULT_BALANCE: BalanceOptions = {
   movesMax: 2,
   transfersMax: 16,
   holdLeaderMs: 3_600_000,
+  splitBytes: null,
+  tellLoadsMs: 5_000,
+  busyRequests: 1_000,
+  hotForMs: 60_000,
 }
 
 /** What the balancer would do now, as this node sees the cluster. */
@@ -43,12 +48,13 @@ export function planOf(
   meta: MetaState,
   now: Millis,
   balance: BalanceOptions = DEFAULT_BALANCE,
-): BalanceStep[] {
+): (BalanceStep | SplitStep)[] {
   const cluster = clusterOf(state, meta, now)
   const policy = policyOf(meta, balance)
-  if (meta.placement.replicas > 0) return planBalance(cluster, policy)
+  const splits = splitsOf(state, meta, now, balance)
+  if (meta.placement.replicas > 0) return [...planBalance(cluster, policy), ...splits]
   // The leadership of an only shard follows the meta group's.
-  return cluster.shards.length > 1 ? planLeaders(cluster, policy) : []
+  return cluster.shards.length > 1 ? [...planLeaders(cluster, policy), ...splits] : splits
 }
 
 /** Whether what the node holds has somewhere else to go. */
@@ -120,7 +126,7 @@ function clusterOf(state: NodeState, meta: MetaState, now: Millis): BalanceClust
     settled: !isMoving(meta, group) && !isSplitting(meta, group),
     leader: leaderOf(state, group),
     held: isHeld(meta, group, leaderOf(state, group)),
-    bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? 0,
+    bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? state.loads.told.get(group)?.bytes ?? 0,
   }))
   return { nodes, shards }
 }

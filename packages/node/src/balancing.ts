@@ -1,9 +1,11 @@
-import { META_GROUP } from '@kvorum/model'
+import { META_GROUP, type SplitStep } from '@kvorum/model'
 import { replicasAfter, wantedNodes, type BalanceStep, type MetaState } from '@kvorum/placement'
 import { heldInVain, noteHeldLeaders, notePresence, planOf } from './balanceView.js'
 import { openCall } from './calls.js'
 import { leads, metaOf } from './membership.js'
 import { proposeMeta } from './metaProposals.js'
+import { driveShardLoads } from './shardLoads.js'
+import { splitBytesOf } from './splitView.js'
 import { note, type Turn } from './state.js'
 
 /**
@@ -13,7 +15,10 @@ import { note, type Turn } from './state.js'
 export function driveBalance(turn: Turn): void {
   const { state } = turn
   const meta = metaOf(state)
-  if (meta === null || (meta.placement.replicas === 0 && meta.shards.shards.length < 2)) return
+  if (meta === null) return
+  driveShardLoads(turn, meta)
+  const isWhole = meta.placement.replicas === 0 && meta.shards.shards.length < 2
+  if (isWhole && splitBytesOf(meta, state.options.balance) === 0) return
   notePresence(turn, meta)
   noteHeldLeaders(turn, meta)
   const { balance } = state.options
@@ -27,8 +32,12 @@ export function driveBalance(turn: Turn): void {
 }
 
 /** Moves are decided one after the other; the next one when the log has this one. */
-function begin(turn: Turn, meta: MetaState, step: BalanceStep): void {
+function begin(turn: Turn, meta: MetaState, step: BalanceStep | SplitStep): void {
   const { state } = turn
+  if (step.kind === 'split') {
+    beginSplit(turn, meta, step)
+    return
+  }
   const facts = { group: step.group, reason: step.reason, to: (step.to ?? 0n).toString(16) }
   if (step.kind === 'move') {
     if (turn.now < state.metaCommandUntil) return
@@ -42,4 +51,11 @@ function begin(turn: Turn, meta: MetaState, step: BalanceStep): void {
   const due = turn.now + state.options.electionTimeoutMs * 2
   const call = openCall(turn, { kind: 'self' }, { kind: 'moveLeader', to: step.to, group: step.group }, due)
   if (call !== null) turn.routing.push(call)
+}
+
+/** As if an operator had asked for it, with every right there is. */
+function beginSplit(turn: Turn, { auth }: MetaState, { group, at, reason }: SplitStep): void {
+  if (turn.now < turn.state.metaCommandUntil) return
+  note(turn, 'info', 'A shard is to be split', { group, reason })
+  proposeMeta(turn, { kind: 'splitShard', at, group }, auth.enabled ? auth.fence : null)
 }

@@ -22,6 +22,7 @@ import { NO_ROSTER } from './rosterView.js'
 import { type Group, type NodeState, type Turn } from './state.js'
 import { runTask } from './tasks.js'
 import { createTimers } from './timers.js'
+import { createShardLoads } from './shardLoads.js'
 import type { Bootstrap, NodeInitial, NodeOptions } from './types.js'
 import { createHub, createShardHub } from './watch/hub.js'
 
@@ -67,6 +68,7 @@ export function createNode(options: NodeOptions, initial: NodeInitial): NodeStat
     alarms: createAlarmDuty(),
     compactions: createCompactionDuty(),
     balancing: createBalancing(),
+    loads: createShardLoads(),
     hashes: 0,
     hub: createHub(),
     authFences: createAuthFences(),

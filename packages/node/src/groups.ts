@@ -2,6 +2,7 @@ import { NO_REPLICA, type GroupId, type KeyRange } from '@kvorum/model'
 import { createApplying } from './applying.js'
 import { createChecking } from './checking.js'
 import { createCompacting } from './compaction.js'
+import { createDemand } from './demand.js'
 import { createGroupMachine } from './groupMachine.js'
 import { createLeaseClock } from './leases.js'
 import { createStamping } from './leaderRevisions.js'
@@ -38,6 +39,7 @@ export const emptyGroup = (
   follows: [],
   lockWaits: [],
   orphans: createOrphans(),
+  demand: createDemand(),
   oracle: null,
   marks: createProgressMarks(),
   own: { guard: null, reclaim: null, compact: null, endDense: null, ceiling: null },

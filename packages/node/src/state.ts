@@ -25,6 +25,7 @@ import type { Balancing } from './balanceView.js'
 import type { Call, Calls } from './calls.js'
 import type { Checking } from './checking.js'
 import type { Compacting } from './compaction.js'
+import type { Demand } from './demand.js'
 import type { EarlyMessage } from './earlyMessages.js'
 import type { Flushing } from './flush.js'
 import type { GroupMachine } from './groupMachine.js'
@@ -40,6 +41,7 @@ import type { Remotes } from './remotes.js'
 import type { Replicas } from './replicaRecords.js'
 import type { Installing } from './snapshotInstall.js'
 import type { UnderWay } from './shardOperations.js'
+import type { ShardLoads } from './shardLoads.js'
 import type { SnapshotStream } from './snapshotSend.js'
 import type { Standing } from './standing.js'
 import type { ProgressMarks } from './stages.js'
@@ -96,6 +98,7 @@ export interface NodeState {
   readonly alarms: AlarmDuty
   readonly compactions: CompactionDuty
   readonly balancing: Balancing
+  readonly loads: ShardLoads
   /** Hashes of the store being computed. */
   hashes: number
   readonly hub: Hub
@@ -178,6 +181,8 @@ export interface Group {
   /** Prepares that wait for locks, or for this leader to be ready. */
   lockWaits: Call[]
   orphans: Orphans
+  /** Of a shard, while this node leads it. */
+  demand: Demand
   /** Wait for a leader they can go to. */
   waiting: Call[]
   /** Of other nodes that follow this shard; see follows.ts. */

@@ -18,6 +18,7 @@ import { expireLeases } from './leases.js'
 import { orderPersist, persisted, persistRefused, retryPersist } from './persisting.js'
 import { quarantine } from './quarantine.js'
 import { heardWhere, receiveRoster } from './roster.js'
+import { receiveLoads } from './shardLoads.js'
 import { receiveChunk } from './snapshotInstall.js'
 import { openSources, receivePull } from './snapshotSend.js'
 import { driveStandings } from './standing.js'
@@ -218,6 +219,9 @@ function takeParcel(it: Turn, from: NodeId, parcel: Parcel): void {
       return
     case 'roster':
       receiveRoster(it, parcel.roster)
+      return
+    case 'loads':
+      receiveLoads(it, parcel.loads)
       return
     case 'request':
       receiveForwarded(it, from, parcel.id, parcel.group, parcel.request)

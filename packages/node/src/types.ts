@@ -215,6 +215,14 @@ export interface BalanceOptions {
   readonly holdLeaderMs: Millis
   /** Leaderships handed over at a look. */
   readonly transfersMax: number
+  /** A shard with more bytes is split; 0: none is; null: 256 MiB, where there are more members than replicas. */
+  readonly splitBytes: number | null
+  /** Where shards are split: how often the leader of a shard tells the others what it carries. */
+  readonly tellLoadsMs: Millis
+  /** Requests between two such reports below which no shard is split for having many of them... */
+  readonly busyRequests: number
+  /** ...and how long a shard must have had far more of them than the others. */
+  readonly hotForMs: Millis
 }
 
 /** What the log remembered of one group. */

@@ -13,6 +13,7 @@ import { failCall, finishCall, openCall, type Call } from './calls.js'
 import { isUnchecked } from './checking.js'
 import { rangesOf } from './commands.js'
 import { compactShards } from './compactShards.js'
+import { noteDemand } from './demand.js'
 import { queueFollow } from './follows.js'
 import { canForwardTo, forwardCall, takeBack } from './forwarding.js'
 import { noticeNoSpace, refusedByGuard } from './guard.js'
@@ -263,8 +264,11 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'transactionRead' || request.kind === 'history')
     readAt(turn, group, call, request.index)
   else if (request.kind === 'follow') queueFollow(turn, group, call)
-  else if (request.kind === 'resolve') queueResolve(turn, group, call, request)
-  else proposeUnlessRefused(turn, group, call)
+  else {
+    noteDemand(group, request)
+    if (request.kind === 'resolve') queueResolve(turn, group, call, request)
+    else proposeUnlessRefused(turn, group, call)
+  }
 }
 
 const isOfOtherTerm = (group: Group, term: Term | undefined): boolean =>

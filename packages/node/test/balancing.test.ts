@@ -12,6 +12,10 @@ const balance: BalanceOptions = {
   movesMax: 2,
   transfersMax: 2,
   holdLeaderMs: 20_000,
+  splitBytes: 0,
+  tellLoadsMs: 500,
+  busyRequests: 20,
+  hotForMs: 2_000,
 }
 const id = (node: number) => nodeId(BigInt(node))
 const RANGES: KeyRange[] = ['', 'd', 'h', 'm', 'q', 'u'].map((start, at, all) => ({

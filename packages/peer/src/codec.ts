@@ -10,6 +10,7 @@ import {
   type BootIdentity,
   type PeerRefusal,
   type Roster,
+  type ShardLoad,
   type SnapshotMeta,
 } from '@kvorum/model'
 import { isPeerRefusal } from './errorNames.js'
@@ -40,6 +41,7 @@ const KINDS = {
   roster: 9,
   heartbeats: 10,
   replyPiece: 11,
+  loads: 12,
 } as const
 
 /** One message, to be put behind others in a frame's list. */
@@ -84,6 +86,8 @@ function parcelToWire(parcel: Parcel): Wire {
       return [kind, parcel.reason, identityToWire(parcel.identity)]
     case 'roster':
       return [kind, ...rosterToWire(parcel.roster)]
+    case 'loads':
+      return [kind, parcel.loads.map(loadToWire)]
     case 'request':
       return [kind, parcel.id, parcel.group, requestToWire(parcel.request)]
     case 'reply':
@@ -139,6 +143,8 @@ function parcelFromWire(wire: Wire): Parcel | ReplyPiece {
       }
     case KINDS.roster:
       return { kind: 'roster', roster: rosterFromWire(wire) }
+    case KINDS.loads:
+      return { kind: 'loads', loads: loadsFromWire(wire[1]) }
     case KINDS.request:
       return {
         kind: 'request',
@@ -206,6 +212,38 @@ const rosterFromWire = (wire: Wire): Roster => ({
   }),
   removed: list(wire[3]).map(node => nodeId(unsigned(node))),
 })
+
+const loadToWire = (load: ShardLoad): Wire => [
+  load.group,
+  load.epoch,
+  load.bytes,
+  load.bytesMiddle,
+  load.requests,
+  load.requestsMiddle,
+]
+
+function loadsFromWire(value: unknown): ShardLoad[] {
+  const loads = list(value)
+  if (loads.length > LIMITS.shardsMax) throw new MalformedError('reports of more shards than there may be')
+  return loads.map(item => {
+    const [group, epoch, size, bytesMiddle, requests, requestsMiddle] = list(item)
+    return {
+      group: groupId(number(group)),
+      epoch: number(epoch),
+      bytes: number(size),
+      bytesMiddle: middleFromWire(bytesMiddle),
+      requests: number(requests),
+      requestsMiddle: middleFromWire(requestsMiddle),
+    }
+  })
+}
+
+function middleFromWire(value: unknown): Uint8Array | null {
+  if (value === null) return null
+  const key = bytes(value)
+  if (key.length > LIMITS.middleKeyBytesMax) throw new MalformedError('a key to split at is too long')
+  return key
+}
 
 const snapshotMetaToWire = (meta: SnapshotMeta): Wire => [
   meta.group,

@@ -311,6 +311,20 @@ export const PARCELS: {
     ),
     identity,
   }),
+  loads: fc.record({
+    kind: kind('loads'),
+    loads: fc.array(
+      fc.record({
+        group: position.map(groupId),
+        epoch: position,
+        bytes: position,
+        bytesMiddle: fc.option(bytes),
+        requests: position,
+        requestsMiddle: fc.option(bytes),
+      }),
+      { maxLength: 3 },
+    ),
+  }),
   roster: fc.record({
     kind: kind('roster'),
     roster: fc.record({

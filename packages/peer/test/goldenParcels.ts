@@ -268,4 +268,19 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
       peerUrls: ['http://[fd00::1]:2380', 'https://m.example:2380'],
     },
   ],
+  loads: [
+    {
+      kind: 'loads',
+      loads: [
+        {
+          group: groupId(3),
+          epoch: 2,
+          bytes: 300_000_000,
+          bytesMiddle: utf8('m'),
+          requests: 1_500,
+          requestsMiddle: null,
+        },
+      ],
+    },
+  ],
 }

@@ -26,6 +26,7 @@ export {
 } from './placing.js'
 export * from './revisions/index.js'
 export * from './shardMap.js'
+export * from './splitting/index.js'
 export {
   applyShardCommand,
   halvesOf,

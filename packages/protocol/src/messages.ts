@@ -43,7 +43,7 @@ export const HealthCheckResponseServingStatus = {
 export const ShardState = { STEADY: 0, SPLITTING: 1, MOVING: 2 } as const
 
 /** kvorum.v1.ShardStepKind; open: other numbers can arrive. */
-export const ShardStepKind = { MOVE: 0, TRANSFER: 1 } as const
+export const ShardStepKind = { MOVE: 0, TRANSFER: 1, SPLIT: 2 } as const
 
 /** kvorum.v1.ShardStepReason; open: other numbers can arrive. */
 export const ShardStepReason = {
@@ -56,6 +56,8 @@ export const ShardStepReason = {
   REPLICAS_UNEVEN: 6,
   BYTES_UNEVEN: 7,
   LEADERS_UNEVEN: 8,
+  BYTES_MANY: 9,
+  REQUESTS_MANY: 10,
 } as const
 
 export type AuthEnableRequest = Readonly<Record<never, never>>
@@ -829,6 +831,7 @@ export interface ShardStep {
   readonly from_id: bigint
   readonly to_id: bigint
   readonly reason: number
+  readonly split_at: Uint8Array
 }
 
 export interface DrainNodeRequest {

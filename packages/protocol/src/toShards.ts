@@ -1,4 +1,11 @@
-import type { BalanceReason, BalanceStep, ShardNodeView, ShardOperationView, ShardView } from '@kvorum/model'
+import type {
+  BalanceReason,
+  BalanceStep,
+  ShardNodeView,
+  ShardOperationView,
+  ShardView,
+  SplitStep,
+} from '@kvorum/model'
 import type { Init } from './codec.js'
 import { ShardState, ShardStepKind, ShardStepReason } from './messages.js'
 import type * as pb from './messages.js'
@@ -37,7 +44,7 @@ export const toShardNode = (node: ShardNodeView): Init<pb.ShardNode> => ({
   leads: node.leads,
 })
 
-const REASONS: Readonly<Record<BalanceReason, number>> = {
+const REASONS: Readonly<Record<BalanceReason | SplitStep['reason'], number>> = {
   nodeDead: ShardStepReason.NODE_DEAD,
   nodeGone: ShardStepReason.NODE_GONE,
   nodeDraining: ShardStepReason.NODE_DRAINING,
@@ -46,12 +53,15 @@ const REASONS: Readonly<Record<BalanceReason, number>> = {
   replicasUneven: ShardStepReason.REPLICAS_UNEVEN,
   bytesUneven: ShardStepReason.BYTES_UNEVEN,
   leadersUneven: ShardStepReason.LEADERS_UNEVEN,
+  bytesMany: ShardStepReason.BYTES_MANY,
+  requestsMany: ShardStepReason.REQUESTS_MANY,
 }
 
-export const toShardStep = (step: BalanceStep): Init<pb.ShardStep> => ({
-  kind: step.kind === 'move' ? ShardStepKind.MOVE : ShardStepKind.TRANSFER,
+const KINDS = { move: ShardStepKind.MOVE, transfer: ShardStepKind.TRANSFER, split: ShardStepKind.SPLIT }
+
+export const toShardStep = (step: BalanceStep | SplitStep): Init<pb.ShardStep> => ({
+  kind: KINDS[step.kind],
   shard: step.group,
-  from_id: step.from ?? 0n,
-  to_id: step.to ?? 0n,
   reason: REASONS[step.reason],
+  ...(step.kind === 'split' ? { split_at: step.at } : { from_id: step.from ?? 0n, to_id: step.to ?? 0n }),
 })

@@ -109,6 +109,14 @@ t.test('when a missing member is taken for dead', async t => {
   t.match(refusal(['--dead-node-after=soon']), /must be a duration/)
 })
 
+t.test('the size at which a shard is split by itself', async t => {
+  t.equal(run([]).config.shardSplitBytes, null, 'as the cluster is')
+  t.equal(run(['--shard-split-size=0']).config.shardSplitBytes, 0)
+  t.equal(run(['--shard-split-size=1048576']).config.shardSplitBytes, 1_048_576)
+  for (const given of ['1048575', '-1', '1GiB'])
+    t.match(refusal([`--shard-split-size=${given}`]), /must be 0 or a whole number of bytes from 1048576 on/)
+})
+
 t.test('help and version are printed', async t => {
   for (const argv of [['--help'], ['-h'], ['--name=x', '-help']]) t.equal(load(argv).kind, 'print')
   for (const name of FLAG_NAMES) t.match(helpText(), `--${name}`)

@@ -80,6 +80,7 @@ t.test('the plan, with its reasons', t =>
         { kind: 'move', group: groupId(1), from, to, reason: 'nodeDead' },
         { kind: 'move', group: groupId(2), from: null, to, reason: 'tooFewReplicas' },
         { kind: 'transfer', group: groupId(3), from, to, reason: 'leadersUneven' },
+        { kind: 'split', group: groupId(4), at: bytes('k'), reason: 'requestsMany' },
       ],
     }
     t.match(await caller.call(PLAN, {}), {
@@ -89,6 +90,7 @@ t.test('the plan, with its reasons', t =>
         { kind: 0, shard: 1, from_id: from, to_id: to, reason: 1 },
         { kind: 0, shard: 2, from_id: 0n, to_id: to, reason: 4 },
         { kind: 1, shard: 3, from_id: from, to_id: to, reason: 8 },
+        { kind: 2, shard: 4, split_at: bytes('k'), reason: 10 },
       ],
     })
   }),

@@ -139,7 +139,7 @@ const transfer = defineVerb({
   simple: (out, _, { shard, to }) => out.line(`Shard ${shard} is led by ${to}`),
 })
 
-const { MOVE } = pb.ShardStepKind
+const { MOVE, SPLIT } = pb.ShardStepKind
 const R = pb.ShardStepReason
 const REASONS: ReadonlyMap<number, string> = new Map([
   [R.NODE_DEAD, 'it has been missing for too long'],
@@ -150,9 +150,14 @@ const REASONS: ReadonlyMap<number, string> = new Map([
   [R.REPLICAS_UNEVEN, 'it holds more replicas than others'],
   [R.BYTES_UNEVEN, 'it holds more bytes than others'],
   [R.LEADERS_UNEVEN, 'it leads more shards than others'],
+  [R.BYTES_MANY, 'it has more bytes than a shard is to have'],
+  [R.REQUESTS_MANY, 'it has far more requests than others'],
 ])
 
-const stepText = ({ kind, shard, from_id: from, to_id: to, reason }: pb.ShardStep): string => {
+const reasonText = (reason: number): string => REASONS.get(reason) ?? `of reason ${reason}`
+
+const stepText = ({ kind, shard, from_id: from, to_id: to, reason, split_at: at }: pb.ShardStep): string => {
+  if (kind === SPLIT) return `shard ${shard}: it is split at ${quote(at)}, because ${reasonText(reason)}`
   const ends = [...(from === 0n ? [] : [`from ${hex(from)}`]), ...(to === 0n ? [] : [`to ${hex(to)}`])].join(
     ' ',
   )
@@ -164,7 +169,7 @@ const stepText = ({ kind, shard, from_id: from, to_id: to, reason }: pb.ShardSte
           ? 'a replica goes'
           : 'a replica moves'
       : 'the leadership goes'
-  return `shard ${shard}: ${what} ${ends}, because ${REASONS.get(reason) ?? `of reason ${reason}`}`
+  return `shard ${shard}: ${what} ${ends}, because ${reasonText(reason)}`
 }
 
 const reasonName = (reason: number): string =>
@@ -195,9 +200,9 @@ const plan = defineVerb({
   },
   table: ({ steps }) => ({
     head: ['SHARD', 'STEP', 'FROM', 'TO', 'REASON'],
-    rows: steps.map(({ shard, kind, from_id: from, to_id: to, reason }) => [
+    rows: steps.map(({ shard, kind, from_id: from, to_id: to, reason, split_at: at }) => [
       String(shard),
-      kind === MOVE ? 'move' : 'transfer',
+      kind === SPLIT ? `split at ${quote(at)}` : kind === MOVE ? 'move' : 'transfer',
       from === 0n ? '-' : hex(from),
       to === 0n ? '-' : hex(to),
       reasonName(reason),

@@ -36,6 +36,8 @@ export interface ServerConfig {
   readonly shardOperations: boolean
   /** A member that is missing for so long is taken for dead. */
   readonly deadNodeAfterMs: number
+  /** A shard with more bytes is split; 0: none is; null: as it is fit for the cluster. */
+  readonly shardSplitBytes: number | null
   readonly strictReconfigCheck: boolean
   readonly heartbeatMs: number
   readonly electionTimeoutMs: number

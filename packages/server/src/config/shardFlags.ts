@@ -16,6 +16,24 @@ const replicas: Flag<number> = {
   },
 }
 
+const SPLIT_BYTES_MIN = 1024 * 1024
+
+const splitSize: Flag<number | null> = {
+  kind: 'value',
+  argument: 'bytes',
+  fallback: '',
+  help:
+    'A shard with more bytes is split by itself; 0: none is. Default: 268435456 where there are more members than ' +
+    'replicas of a shard, otherwise 0.',
+  parse: given => {
+    if (given === '') return accepted(null)
+    const bytes = /^[0-9]{1,15}$/.test(given) ? Number(given) : Number.NaN
+    return bytes === 0 || bytes >= SPLIT_BYTES_MIN
+      ? accepted(bytes)
+      : rejected(`must be 0 or a whole number of bytes from ${SPLIT_BYTES_MIN} on, not "${given}"`)
+  },
+}
+
 /** How keys are cut into shards, and where these live. */
 export const SHARD_FLAGS = {
   'initial-split-keys': list('', 'keys', 'Where a new cluster is cut into shards, ascending.'),
@@ -26,4 +44,5 @@ export const SHARD_FLAGS = {
     10_000,
     "How long a member is missing before its shards' replicas are rebuilt elsewhere.",
   ),
+  'shard-split-size': splitSize,
 } as const satisfies Readonly<Record<string, Flag<unknown>>>

@@ -91,6 +91,7 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     replicas: values.replicas,
     shardOperations: values['shard-operations'],
     deadNodeAfterMs: values['dead-node-after'],
+    shardSplitBytes: values['shard-split-size'],
     strictReconfigCheck: values['strict-reconfig-check'],
     heartbeatMs: values['heartbeat-interval'],
     electionTimeoutMs: values['election-timeout'],

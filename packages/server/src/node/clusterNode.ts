@@ -95,7 +95,11 @@ async function startRuntime(
           leasesMax: config.maxLeases,
         },
         maintenance: config.maintenance,
-        balance: { ...DEFAULT_BALANCE, deadAfterMs: config.deadNodeAfterMs },
+        balance: {
+          ...DEFAULT_BALANCE,
+          deadAfterMs: config.deadNodeAfterMs,
+          splitBytes: config.shardSplitBytes,
+        },
         slowApplyMs: config.slowApplyMs,
         checksum: (bytes, seed) => crc32(bytes, seed),
       },

@@ -1,0 +1,3 @@
+export * from './heat.js'
+export * from './middle.js'
+export * from './planSplits.js'
