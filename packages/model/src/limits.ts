@@ -137,7 +137,7 @@ export const LIMITS = {
   preparedBytesMax: 8 * MiB,
 
   /** Replicas of shards that one node may hold: each costs memory, timers and a share of every heartbeat. */
-  shardsPerNodeMax: 4_096,
+  shardsPerNodeMax: 2_048,
   /** Replicas of one shard: each is one more copy that its leader feeds. */
   replicasPerShardMax: 7,
   /** Alarms that may be up at once; each is a line of the meta group's state. */

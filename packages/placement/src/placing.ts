@@ -96,9 +96,14 @@ export function placeRightHalf(state: MetaState, left: GroupId, right: GroupId):
 export const isMoving = (state: MetaState, group: GroupId): boolean =>
   placedShard(state, group)?.settled === false
 
-/** How many shards' replicas are wanted on the member. */
-export const shardsOn = (state: MetaState, node: NodeId): number =>
-  state.shards.shards.filter(({ group }) => wantedNodes(state, group).includes(node)).length
+/** How many shards' replicas are wanted on the member, those that splits are about to make too. */
+export function shardsOn(state: MetaState, node: NodeId): number {
+  const placed = state.placement.shards
+  const votes = state.nodes.some(({ id, learner }) => id === node && !learner)
+  const everywhere = votes ? state.shards.shards.length - placed.length : 0
+  const coming = state.operations.filter(({ group }) => wantedNodes(state, group).includes(node))
+  return everywhere + placed.filter(({ nodes }) => nodes.includes(node)).length + coming.length
+}
 
 /** The placement that a new cluster begins with: as its shards' descriptors say. */
 export const initialPlacement = (

@@ -10,12 +10,13 @@ import {
   refuse,
   type Epoch,
   type GroupId,
+  type NodeId,
   type Reply,
   type Result,
 } from '@kvorum/model'
 import type { MetaSection } from './metaSections.js'
 import type { MetaState } from './metaState.js'
-import { isMoving, placeRightHalf } from './placing.js'
+import { isMoving, placeRightHalf, shardsOn, wantedNodes } from './placing.js'
 import { checkShardMap, shardOf, type ShardDescriptor } from './shardMap.js'
 
 /**
@@ -74,6 +75,8 @@ function beginSplit(state: MetaState, at: Uint8Array, group: GroupId | null): Re
     return refuse('shardBusy')
   if (state.operations.length >= LIMITS.shardOperationsMax) return refuse('tooManyRequests')
   if (shards.length + state.operations.length >= LIMITS.shardsMax) return refuse('tooManyShards')
+  const isFull = (node: NodeId): boolean => shardsOn(state, node) >= LIMITS.shardsPerNodeMax
+  if (wantedNodes(state, shard.group).some(isFull)) return refuse('nodeFull')
   const right = groupId(state.nextGroup++)
   const operation = { kind: 'split', group: shard.group, right, at, epoch: shard.epoch + 1 } as const
   state.operations = [...state.operations, operation]

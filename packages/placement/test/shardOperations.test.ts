@@ -107,6 +107,16 @@ t.test('bounds', async t => {
       .slice(0, 100)
       .map((shard, i) => (i < 99 ? shard : { ...shard, range: { ...shard.range, end: null } })),
   )
+  const node = { id: nodeId(7n), name: '', peerUrls: [], clientUrls: [], learner: false, serverVersion: '' }
+  const last = LIMITS.shardsPerNodeMax - 2
+  const crowded = createMetaState(
+    [node],
+    many
+      .slice(0, last + 1)
+      .map((shard, i) => (i < last ? shard : { ...shard, range: { ...shard.range, end: null } })),
+  )
+  t.equal(verdict(crowded, split(`${key(5)}x`)), 'splitBegun', 'the last one that the member may hold')
+  t.equal(verdict(crowded, split(`${key(6)}x`)), 'nodeFull', 'that one counts already')
   for (let i = 1; i <= LIMITS.shardOperationsMax; i++)
     t.equal(verdict(some, split(`${key(i)}x`)), 'splitBegun')
   t.equal(verdict(some, split(`${key(90)}x`)), 'tooManyRequests', 'too much under way')

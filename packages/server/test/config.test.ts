@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, chmodSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { LIMITS } from '@kvorum/model'
 import t from 'tap'
 import {
   clusterIdOf,
@@ -81,6 +82,8 @@ t.test('where a new cluster is cut into shards is taken, and shown nowhere', asy
   t.strictSame(run(['--initial-split-keys=h,p']).config.initialSplitKeys, ['h', 'p'])
   t.match(load(['--initial-split-keys=p,h']), { kind: 'refuse', reason: /sorted and name no key twice/ })
   t.match(load(['--initial-split-keys=h,h']), { kind: 'refuse', reason: /sorted and name no key twice/ })
+  const many = Array.from({ length: LIMITS.shardsPerNodeMax }, (_, at) => String(1e6 + at)).join()
+  t.match(load([`--initial-split-keys=${many}`]), { kind: 'refuse', reason: /2048 shards for each member/ })
   t.notMatch(helpText(), 'initial-split-keys')
 })
 

@@ -35,7 +35,7 @@ export class Load {
   readonly #watches: Promise<void>[] = []
   readonly #acknowledged = new Map<string, number>()
   /** What was said of writes that were not acknowledged. */
-  readonly failed: string[] = []
+  readonly failed: { readonly said: string; readonly unknown: boolean }[] = []
   #stopping = false
   #nextClient = 0
   #values = 0
@@ -154,7 +154,7 @@ export class Load {
       this.#nextClient++,
       putStep(anyKey(), this.#nextValue()),
     )
-    if (result === null) throw new Error(`the last write failed: ${this.failed.at(-1)}`)
+    if (result === null) throw new Error(`the last write failed: ${this.failed.at(-1)?.said}`)
     return { history: this.#recorder.history(), revision: result.revision }
   }
 
@@ -201,7 +201,8 @@ export class Load {
       if (step.request.kind === 'write') {
         const { op } = step.request
         const took = Math.round(performance.now() - sent)
-        this.failed.push(`${op.kind} through ${name} after ${took} ms: ${error.message}`)
+        const said = `${op.kind} through ${name} after ${took} ms: ${error.message}`
+        this.failed.push({ said, unknown: error.indeterminate })
       }
       if (!error.indeterminate) this.#recorder.fail(call)
       return { result: null, certain: !error.indeterminate }

@@ -1,9 +1,9 @@
-import { LIMITS } from '@kvorum/model'
 import { parseAutoCompaction } from './autoCompaction.js'
 import { parseAuthToken } from './authToken.js'
 import type { InitialMember, ServerConfig } from './config.js'
 import { accepted, rejected, type Parsed } from './flag.js'
 import type { FlagValues } from './flags.js'
+import { splitKeysProblem } from './splitKeys.js'
 import { plainPeers, validateTls } from './validateTls.js'
 import { namesHost, parseAdvertisedUrl, parseListenUrl, type NodeUrl } from './urls.js'
 
@@ -48,13 +48,8 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
   const listenMetrics = moreUrls('--listen-metrics-urls', values['listen-metrics-urls'])
   if (!listenMetrics.ok) return listenMetrics
   const splitKeys = values['initial-split-keys']
-  const unsorted = splitKeys.find(
-    (key, at) => at > 0 && Buffer.compare(Buffer.from(splitKeys[at - 1]!), Buffer.from(key)) >= 0,
-  )
-  if (unsorted !== undefined)
-    return rejected(`--initial-split-keys must be sorted and name no key twice; "${unsorted}" does not fit.`)
-  if (splitKeys.length >= LIMITS.shardsMax)
-    return rejected(`--initial-split-keys makes more than ${LIMITS.shardsMax} shards.`)
+  const misplaced = splitKeysProblem(splitKeys, initialCluster.value.length, values.replicas)
+  if (misplaced !== null) return rejected(misplaced)
   const tls = validateTls(
     values,
     [...listenClient.value, ...listenHttp.value, ...listenMetrics.value],
