@@ -18,13 +18,7 @@ import {
   type Applied,
   type OverlaySnapshot,
 } from '@kvorum/machine'
-import {
-  applyMetaCommand,
-  decodeMetaCommand,
-  encodeMetaState,
-  META_ROW,
-  metaAuthRevision,
-} from '@kvorum/placement'
+import { applyMetaCommand, decodeMetaCommand, metaWrites, metaAuthRevision } from '@kvorum/placement'
 import { committedEntries, decodeConfig } from '@kvorum/raft'
 import { pendingOf, resetApplying, type Pending } from './applying.js'
 import { applyShardEntry, NOTHING_CAME, type ShardOutcome } from './shardApply.js'
@@ -252,7 +246,7 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
     meta.configIndex = entry.index
   }
   const alarms = meta.alarms.version
-  const map = meta.shards
+  const { shards: map, auth } = meta
   const command = entry.kind === 'normal' ? decodeMetaCommand(entry.data) : null
   const outcome = command === null ? DONE : applyMetaCommand(meta, command, metaAuthRevision(entry.data))
   oracleEntryApplied(turn, group, entry, command)
@@ -261,8 +255,7 @@ function applyToMeta(turn: Turn, group: Group, entry: Entry): Applied {
     mapApplied(turn.state, meta.shards)
   }
   rosterApplied(turn, meta)
-  const value = encodeMetaState(meta, group.machine.encodedAuth)
-  overlayPut(turn.state.overlay, { key: META_ROW, value })
+  for (const write of metaWrites(meta, auth)) overlayPut(turn.state.overlay, write)
   if (meta.alarms.version !== alarms) alarmsChanged(turn)
   const result = outcome.ok ? ok(encodeReply(outcome.value)) : outcome
   return { result, revision: 0, changed: false, events: null }

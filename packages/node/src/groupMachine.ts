@@ -15,16 +15,13 @@ import {
   type Machine,
 } from '@kvorum/machine'
 import {
-  createEncodedAuth,
   createMetaState,
-  decodeMetaState,
   decodeRevisions,
   encodeRevisions,
   FIRST_REVISION,
-  META_ROW,
+  loadMetaState,
   ORACLE_REVISIONS,
   PLAIN_REVISIONS,
-  type EncodedAuth,
   type MetaState,
   type ShardRevisions,
 } from '@kvorum/placement'
@@ -39,8 +36,6 @@ export interface GroupMachine {
   /** Of a shard: where its revisions come from, and transactions over several shards. Replicated. */
   revisions: ShardRevisions
   meta: MetaState | null
-  /** Of the meta group: what need not be encoded again for its row. */
-  readonly encodedAuth: EncodedAuth
   applied: Index
   appliedTerm: Term
   /** The configuration in force at `applied`, and where it came from; null until loaded. */
@@ -54,7 +49,6 @@ export const createGroupMachine = (kind: GroupMachine['kind']): GroupMachine => 
   shard: null,
   revisions: PLAIN_REVISIONS,
   meta: null,
-  encodedAuth: createEncodedAuth(),
   applied: 0,
   appliedTerm: 0,
   config: null,
@@ -75,20 +69,19 @@ export function* loadGroup(
 }
 
 function* loadMeta(machine: GroupMachine, bootstrap: Bootstrap): Generator<StoreNeed, void, StoreAnswer> {
-  const { values } = yield { gets: [META_ROW], scans: [] }
-  const row = values[0] ?? null
-  if (row === null && bootstrap.joined !== null) {
+  const loaded = yield* loadMetaState()
+  if (loaded === null && bootstrap.joined !== null) {
     waitForSnapshot(machine)
     return
   }
-  if (row === null) {
+  if (loaded === null) {
     machine.meta = createMetaState(bootstrap.nodes, bootstrap.shards, {
       replicas: bootstrap.replicas ?? 0,
       members: bootstrap.metaConfig.replicas,
     })
     if (bootstrap.oracle === true) machine.meta.ceiling = FIRST_REVISION
     machine.meta.config = encodeConfig(bootstrap.metaConfig)
-  } else machine.meta = decodeMetaState(row)
+  } else machine.meta = loaded
   machine.applied = machine.meta.applied
   machine.appliedTerm = machine.meta.appliedTerm
   machine.config = configOr(machine.meta.config, machine.meta.configIndex, bootstrap.metaConfig)

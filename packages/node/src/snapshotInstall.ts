@@ -8,6 +8,8 @@ import {
   type NodeId,
   type ReplicaId,
   type SnapshotMeta,
+  type StoreRow,
+  toKeyString,
 } from '@kvorum/model'
 import {
   beginInstall as markInstalling,
@@ -15,7 +17,7 @@ import {
   overlayBytes,
   overlayPut,
 } from '@kvorum/machine'
-import { routeRanges } from '@kvorum/placement'
+import { loadMetaKeys, routeRanges } from '@kvorum/placement'
 import { resetApplying } from './applying.js'
 import { failCall } from './calls.js'
 import { clearRows } from './clearRows.js'
@@ -49,6 +51,8 @@ export interface Installing {
   /** What the state that it replaces had; null: there was none. */
   readonly before: KeyRange | null
   meta: SnapshotMeta | null
+  /** Of the meta group, whose state is replaced in one step: it is a few megabytes at most, and has no mark. */
+  readonly rows: StoreRow[]
   /** A pull is out. */
   asked: boolean
   askedAt: number
@@ -80,6 +84,7 @@ export function beginInstall(
     chunk: 0,
     before: group.machine.shard?.range ?? null,
     meta: null,
+    rows: [],
     asked: false,
     askedAt: 0,
     lastHeardAt: turn.now,
@@ -211,16 +216,41 @@ export function receiveChunk(
   installing.stream = chunk.stream
   installing.meta = chunk.meta
   installing.lastHeardAt = turn.now
-  for (const row of chunk.rows) overlayPut(turn.state.overlay, row)
+  if (group.machine.kind === 'meta') installing.rows.push(...chunk.rows)
+  else for (const row of chunk.rows) overlayPut(turn.state.overlay, row)
   if (!chunk.done) {
     driveInstall(turn, group)
     return
   }
   installing.phase = 'syncing'
-  if (group.machine.kind === 'shard') {
-    for (const row of unmarkInstalling(group.id)) overlayPut(turn.state.overlay, row)
+  if (group.machine.kind === 'meta') {
+    replaceMeta(turn, group, installing, chunk.meta)
+    return
   }
+  for (const row of unmarkInstalling(group.id)) overlayPut(turn.state.overlay, row)
   afterNextSync(turn, later => loadInstalled(later, group, installing, chunk.meta!))
+}
+
+/**
+ * A turn's rows reach the store in one batch, so a crash finds the old state or the new one. Nothing of the old one is
+ * still in front of the store: it was synced before the first pull.
+ */
+function replaceMeta(turn: Turn, group: Group, installing: Installing, meta: SnapshotMeta): void {
+  runTask(turn, {
+    group: group.id,
+    view: null,
+    step: loadMetaKeys(),
+    done: (later, keys) => {
+      if (group.installing !== installing) return
+      const stays = new Set(installing.rows.map(({ key }) => toKeyString(key)))
+      for (const key of keys)
+        if (!stays.has(toKeyString(key))) overlayPut(later.state.overlay, { key, value: null })
+      for (const row of installing.rows) overlayPut(later.state.overlay, row)
+      afterNextSync(later, synced => loadInstalled(synced, group, installing, meta))
+    },
+    failed: later => giveUp(later, group),
+    holdsLayers: false,
+  })
 }
 
 function loadInstalled(turn: Turn, group: Group, installing: Installing, meta: SnapshotMeta): void {

@@ -10,7 +10,7 @@ import {
   type StoreScan,
 } from '@kvorum/model'
 import { inSnapshot, loadMachine, snapshotScans } from '@kvorum/machine'
-import { decodeMetaState, META_ROW } from '@kvorum/placement'
+import { decodeMetaRow, META_ROW, META_ROWS } from '@kvorum/placement'
 import { decodeConfig } from '@kvorum/raft'
 import { isUnchecked } from './checking.js'
 import { stepGroup } from './consensus.js'
@@ -161,14 +161,14 @@ function* openSource(
     const { values } = yield { gets: [META_ROW], scans: [] }
     const row = values[0] ?? null
     if (row === null) return null
-    const { applied, appliedTerm, config } = decodeMetaState(row)
+    const { applied, appliedTerm, config } = decodeMetaRow(row)
     const meta = {
       group: group.id,
       index: applied,
       term: appliedTerm,
       config: config.length > 0 ? decodeConfig(config) : group.machine.config!.value,
     }
-    return { view, meta, scans: [rowScan(META_ROW)], keeps: () => true, last: null }
+    return { view, meta, scans: [META_SCAN], keeps: () => true, last: null }
   }
   const range = group.range ?? ALL_KEYS
   const machine = yield* loadMachine({ group: group.id, range, checksum })
@@ -183,14 +183,8 @@ function* openSource(
   return { view, meta, scans: snapshotScans(machine), keeps: row => inSnapshot(machine, row.key), last: null }
 }
 
-export const rowScan = (key: Uint8Array): StoreScan => ({
-  gte: key,
-  lt: Buffer.concat([key, Buffer.of(0)]),
-  reverse: false,
-  values: true,
-  rowsMax: 1,
-  bytesMax: 1,
-})
+/** How many rows it gives at a time is said where it is used. */
+const META_SCAN: StoreScan = { ...META_ROWS, reverse: false, values: true, rowsMax: 1, bytesMax: 1 }
 
 function readAndSend(turn: Turn, stream: SnapshotStream, source: Source, pull: number): void {
   const { limits } = turn.state.options

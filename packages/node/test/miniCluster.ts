@@ -41,7 +41,7 @@ import {
   type RecoveredGroup,
 } from '@kvorum/node'
 
-import { decodeMetaState, FIRST_MAP, META_ROW } from '@kvorum/placement'
+import { decodeMetaRow, FIRST_MAP, META_ROW } from '@kvorum/placement'
 
 export interface MiniOptions {
   readonly nodes?: number
@@ -246,7 +246,7 @@ export class MiniNode {
   /** A new process begins with what the last one left. */
   restart(): void {
     const row = this.rows.get(toKeyString(META_ROW))
-    const meta = row === undefined ? null : decodeMetaState(row.value)
+    const meta = row === undefined ? null : decodeMetaRow(row.value)
     const bootstrap =
       meta === null
         ? this.bootstrap

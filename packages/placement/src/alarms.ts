@@ -59,7 +59,7 @@ export function encodeAlarms({ alarms }: MetaState): Uint8Array | null {
   return out.finish()
 }
 
-export function decodeAlarms(state: MetaState, bytes: Uint8Array): void {
+export function decodeAlarms(state: Pick<MetaState, 'alarms'>, bytes: Uint8Array): void {
   const input = new ByteReader(bytes)
   const format = input.u8()
   if (format !== ALARMS_FORMAT) throw new MalformedError(`format ${format} of alarms is not known`)

@@ -11,6 +11,7 @@ export type { HeldLeader, HoldCommand } from './heldLeaders.js'
 export * from './members.js'
 export { NO_ALARMS, restoredAlarms, type Alarms } from './alarms.js'
 export * from './metaCommand.js'
+export type { MetaRow } from './metaSections.js'
 export * from './metaState.js'
 export {
   initialPlacement,

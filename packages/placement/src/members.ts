@@ -88,11 +88,13 @@ export function foundingMembership(
   return { nextReplica: next, seats, removed: [] }
 }
 
-export const seatOf = ({ membership }: MetaState, node: NodeId): Seat | undefined =>
+export const seatOf = ({ membership }: Pick<MetaState, 'membership'>, node: NodeId): Seat | undefined =>
   membership.seats.find(seat => seat.node === node)
 
-export const formerMember = ({ membership }: MetaState, node: NodeId): FormerMember | undefined =>
-  membership.removed.find(former => former.node === node)
+export const formerMember = (
+  { membership }: Pick<MetaState, 'membership'>,
+  node: NodeId,
+): FormerMember | undefined => membership.removed.find(former => former.node === node)
 
 export const isTaken = ({ incarnation }: Seat): boolean => incarnation !== NO_INCARNATION
 

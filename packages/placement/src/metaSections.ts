@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter, MalformedError } from '@kvorum/model'
-import { decodeAuthState, encodeAuthState, type EncodedAuth } from './auth/authState.js'
+import { decodeAuthHead, encodeAuthHead, type AuthHead } from './auth/authState.js'
 import { MEMBERSHIP_SECTION } from './members.js'
 import { decodeAlarms, encodeAlarms } from './alarms.js'
 import { OPERATIONS_SECTION } from './shardOperations.js'
@@ -15,9 +15,14 @@ import { PLACEMENT_SECTION } from './placing.js'
 export interface MetaSection {
   /** On disk; never given to another part. */
   readonly tag: number
-  /** Null: nothing to remember. `encoded` is what was encoded before. */
-  readonly encode: (state: MetaState, encoded: EncodedAuth) => Uint8Array | null
-  readonly decode: (state: MetaState, bytes: Uint8Array) => void
+  /** Null: nothing to remember. */
+  readonly encode: (state: MetaState) => Uint8Array | null
+  readonly decode: (state: MetaRow, bytes: Uint8Array) => void
+}
+
+/** What one row says: of users, roles and tokens only how many there are. */
+export interface MetaRow extends Omit<MetaState, 'auth'> {
+  auth: AuthHead
 }
 
 /** Ascending by tag. */
@@ -25,9 +30,9 @@ const SECTIONS: readonly MetaSection[] = [
   MEMBERSHIP_SECTION,
   {
     tag: 2,
-    encode: (state, encoded) => encodeAuthState(state.auth, encoded),
+    encode: ({ auth }) => encodeAuthHead(auth),
     decode: (state, bytes) => {
-      state.auth = decodeAuthState(bytes)
+      state.auth = decodeAuthHead(bytes)
     },
   },
   { tag: 3, encode: encodeAlarms, decode: decodeAlarms },
@@ -54,8 +59,8 @@ const SECTIONS: readonly MetaSection[] = [
   HELD_LEADERS_SECTION,
 ]
 
-export function writeSections(out: ByteWriter, state: MetaState, encoded: EncodedAuth): void {
-  const present = SECTIONS.map(({ tag, encode }) => ({ tag, bytes: encode(state, encoded) })).filter(
+export function writeSections(out: ByteWriter, state: MetaState): void {
+  const present = SECTIONS.map(({ tag, encode }) => ({ tag, bytes: encode(state) })).filter(
     (section): section is { tag: number; bytes: Uint8Array } => section.bytes !== null,
   )
   out.varint(present.length)
@@ -63,7 +68,7 @@ export function writeSections(out: ByteWriter, state: MetaState, encoded: Encode
 }
 
 /** A part that is not known is not skipped: what it means may matter. */
-export function readSections(input: ByteReader, state: MetaState): void {
+export function readSections(input: ByteReader, state: MetaRow): void {
   const count = input.varint()
   let last = -1
   for (let i = 0; i < count; i++) {

@@ -4,6 +4,7 @@ import {
   ByteWriter,
   EMPTY,
   groupId,
+  LIMITS,
   MalformedError,
   nodeId,
   readRange,
@@ -13,13 +14,19 @@ import {
   type NodeId,
   type Revision,
   type Replica,
+  type StoreAnswer,
+  type StoreNeed,
+  type StoreRow,
+  type StoreScan,
+  type StoreWrite,
   type Term,
 } from '@kvorum/model'
-import { createEncodedAuth, EMPTY_AUTH, type EncodedAuth } from './auth/authState.js'
+import { authWrites, withAuthRows } from './auth/authRows.js'
+import { EMPTY_AUTH, EMPTY_HEAD } from './auth/authState.js'
 import { foundingMembership, type Membership } from './members.js'
 import { NO_ALARMS, type Alarms } from './alarms.js'
 import type { HeldLeader } from './heldLeaders.js'
-import { readSections, writeSections } from './metaSections.js'
+import { readSections, writeSections, type MetaRow } from './metaSections.js'
 import type { ShardOperation } from './shardOperations.js'
 import { initialPlacement, NO_PLACEMENT, type Placement } from './placing.js'
 import { checkShardMap, FIRST_MAP, shardMapProblem, type ShardDescriptor, type ShardMap } from './shardMap.js'
@@ -38,7 +45,7 @@ export interface NodeRecord {
 
 /**
  * State of the meta group's machine: what the cluster knows as a whole. Small (it names nodes and shards, not
- * keys), so it is one record and one row of the state store.
+ * keys), so it is one record, and one row of the state store but for users, roles and tokens.
  */
 export interface MetaState {
   applied: Index
@@ -69,6 +76,9 @@ export interface MetaState {
 const META_FORMAT = 1
 /** Table prefix in the state store, apart from every table of the shards. */
 export const META_ROW = Uint8Array.of(0x4d)
+/** That row and those of users, roles and tokens behind it. */
+export const META_ROWS = { gte: META_ROW, lt: Uint8Array.of(0x4e) } as const
+const AUTH_ROWS = { gte: Uint8Array.of(0x4d, 0), lt: META_ROWS.lt } as const
 
 /**
  * The state that a cluster begins with. `replicas`: how many each shard should have, which then begins where its
@@ -102,8 +112,8 @@ export function createMetaState(
   }
 }
 
-/** `encoded`: of whoever encodes the same state again and again. */
-export function encodeMetaState(state: MetaState, encoded: EncodedAuth = createEncodedAuth()): Uint8Array {
+/** The meta group's own row. Users, roles and tokens have rows of their own, of which it says how many there are. */
+export function encodeMetaState(state: MetaState): Uint8Array {
   const out = new ByteWriter()
   out.u8(META_FORMAT).varint(state.applied).varint(state.appliedTerm)
   out.bytes(state.config).varint(state.configIndex)
@@ -121,15 +131,28 @@ export function encodeMetaState(state: MetaState, encoded: EncodedAuth = createE
     out.varint(shard.replicas.length)
     for (const replica of shard.replicas) out.varint(replica.id).u64(replica.node)
   }
-  writeSections(out, state, encoded)
+  writeSections(out, state)
   return out.finish()
 }
 
-export function decodeMetaState(bytes: Uint8Array): MetaState {
+/** All that a change of the state writes; `before` is what it knew of users, roles and tokens. */
+export const metaWrites = (state: MetaState, before: AuthState): StoreWrite[] => [
+  { key: META_ROW, value: encodeMetaState(state) },
+  ...authWrites(before, state.auth),
+]
+
+/** The state as its rows say it. Malformed where some of them are missing. */
+export function decodeMetaState(bytes: Uint8Array, authRows: readonly StoreRow[] = []): MetaState {
+  const row = decodeMetaRow(bytes)
+  return { ...row, auth: withAuthRows(row.auth, authRows) }
+}
+
+/** For those who want to know nothing of users. */
+export function decodeMetaRow(bytes: Uint8Array): MetaRow {
   const input = new ByteReader(bytes)
   const format = input.u8()
   if (format !== META_FORMAT) throw new MalformedError(`meta state format ${format} is not known`)
-  const state: MetaState = {
+  const state: MetaRow = {
     applied: input.varint(),
     appliedTerm: input.varint(),
     config: Buffer.from(input.bytes()),
@@ -138,7 +161,7 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
     nextGroup: input.varint(),
     nodes: readMany(input, () => readNode(input)),
     shards: { version: input.varint(), shards: readMany(input, () => readShard(input)) },
-    auth: EMPTY_AUTH,
+    auth: EMPTY_HEAD,
     membership: { nextReplica: 0, seats: [], removed: [] },
     alarms: NO_ALARMS,
     operations: [],
@@ -153,6 +176,35 @@ export function decodeMetaState(bytes: Uint8Array): MetaState {
   const problem = shardMapProblem(state.shards)
   if (problem !== null) throw new MalformedError(problem)
   return state
+}
+
+type Loading<Value> = Generator<StoreNeed, Value, StoreAnswer>
+
+/** Reads it from the store, whose rows must be those of one moment; null: there is none. */
+export function* loadMetaState(): Loading<MetaState | null> {
+  const row = (yield { gets: [META_ROW], scans: [] }).values[0] ?? null
+  if (row === null) return null
+  const { users, roles, tokens } = decodeMetaRow(row).auth
+  return decodeMetaState(row, users + roles + tokens === 0 ? [] : yield* loadRows(AUTH_ROWS, true))
+}
+
+/** Keys of all rows that the store has of it. */
+export function* loadMetaKeys(): Loading<Uint8Array[]> {
+  return (yield* loadRows(META_ROWS, false)).map(({ key }) => key)
+}
+
+function* loadRows(range: Pick<StoreScan, 'gte' | 'lt'>, values: boolean): Loading<StoreRow[]> {
+  const rows: StoreRow[] = []
+  let { gte } = range
+  const bounds = { rowsMax: LIMITS.pageRowsMax, bytesMax: LIMITS.pageBytesMax }
+  for (;;) {
+    const page = (yield { gets: [], scans: [{ ...bounds, gte, lt: range.lt, reverse: false, values }] })
+      .pages[0]!
+    for (const row of page.rows) rows.push(row)
+    const last = page.rows.at(-1)
+    if (!page.more || last === undefined) return rows
+    gte = Buffer.concat([last.key, Buffer.of(0)])
+  }
 }
 
 function readNode(input: ByteReader): NodeRecord {

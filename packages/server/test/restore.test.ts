@@ -11,7 +11,7 @@ import {
   SILENT,
   snapshotStatus,
 } from '@kvorum/server'
-import { decodeMetaState, META_ROW } from '@kvorum/placement'
+import { loadMetaState } from '@kvorum/placement'
 import {
   addEntry,
   closeBucket,
@@ -138,9 +138,11 @@ t.test('a file as etcd 3.5 and 3.6 write it: users and alarms, and nothing of th
   const { restore, dataDir } = rig(t)
   t.same(await restore(database(ofEtcd35())), { revision: 4, compactRevision: 2, leases: 0 })
   const engine = await LevelEngine.open(join(dataDir, 'store-0', 'state'))
-  const row = (await engine.fetch({ gets: [META_ROW], scans: [] })).values[0]
+  const step = loadMetaState()
+  let loaded = step.next()
+  while (loaded.done !== true) loaded = step.next(await engine.fetch(loaded.value))
   await engine.close()
-  const meta = decodeMetaState(row!)
+  const meta = loaded.value!
   t.strictSame(meta.alarms, {
     version: 1,
     active: [

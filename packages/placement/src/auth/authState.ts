@@ -2,7 +2,6 @@ import {
   ByteReader,
   ByteWriter,
   compareBytes,
-  EMPTY,
   MalformedError,
   type AuthRole,
   type AuthState,
@@ -29,100 +28,71 @@ export const EMPTY_AUTH: AuthState = {
 const isUntouched = ({ enabled, revision, fence, users, roles, tokens }: AuthState): boolean =>
   !enabled && revision === 1 && fence === 0 && users.size + roles.size + tokens.size === 0
 
-export const AUTH_FORMAT = 1
+export const AUTH_FORMAT = 2
 /** Numbers on disk, and etcd's. */
 const TYPES: readonly PermissionType[] = ['read', 'write', 'readwrite']
 const HASH_BYTES = 32
 
-/**
- * The bytes of the parts as they were last encoded, each with the map it came from. A change makes a new map of its
- * part only, so that a login among ten thousand users does not encode the users again.
- */
-export interface EncodedAuth {
-  users: EncodedPart
-  roles: EncodedPart
-  tokens: EncodedPart
+/** What the row of the meta group says of users, roles and tokens: how many there are. They have rows of their own. */
+export interface AuthHead extends Pick<AuthState, 'enabled' | 'revision' | 'fence'> {
+  readonly users: number
+  readonly roles: number
+  readonly tokens: number
 }
 
-interface EncodedPart {
-  readonly of: ReadonlyMap<string, unknown> | null
-  readonly bytes: Uint8Array
-}
+export const EMPTY_HEAD: AuthHead = { ...EMPTY_AUTH, users: 0, roles: 0, tokens: 0 }
 
-const NOTHING: EncodedPart = { of: null, bytes: EMPTY }
-
-export const createEncodedAuth = (): EncodedAuth => ({ users: NOTHING, roles: NOTHING, tokens: NOTHING })
-
-/** Null where there is nothing to remember. `encoded` is brought up to date. */
-export function encodeAuthState(
-  state: AuthState,
-  encoded: EncodedAuth = createEncodedAuth(),
-): Uint8Array | null {
+/** Null where there is nothing to remember. */
+export function encodeAuthHead(state: AuthState): Uint8Array | null {
   if (isUntouched(state)) return null
-  encoded.users = partOf(encoded.users, state.users, writeUser)
-  encoded.roles = partOf(encoded.roles, state.roles, writeRole)
-  encoded.tokens = partOf(encoded.tokens, state.tokens, writeToken)
   const out = new ByteWriter()
   out.u8(AUTH_FORMAT).bool(state.enabled).varint(state.revision).varint(state.fence)
-  for (const { bytes } of [encoded.users, encoded.roles, encoded.tokens]) out.raw(bytes)
-  return out.finish()
+  return out.varint(state.users.size).varint(state.roles.size).varint(state.tokens.size).finish()
 }
 
-function partOf<Value>(
-  last: EncodedPart,
-  map: ReadonlyMap<string, Value>,
-  write: (out: ByteWriter, name: string, value: Value) => void,
-): EncodedPart {
-  if (last.of === map) return last
-  const out = new ByteWriter().varint(map.size)
-  for (const [name, value] of map) write(out, name, value)
-  return { of: map, bytes: out.finish() }
-}
-
-function writeUser(out: ByteWriter, name: string, { password, credentialRevision, roles }: AuthUser): void {
-  out.text(name).bytes(password).varint(credentialRevision).varint(roles.length)
-  for (const role of roles) out.text(role)
-}
-
-function writeRole(out: ByteWriter, name: string, { permissions }: AuthRole): void {
-  out.text(name).varint(permissions.length)
-  for (const permission of permissions) writePermission(out, permission)
-}
-
-function writeToken(out: ByteWriter, hash: string, { user, index, expires }: IssuedToken): void {
-  writeTokenHash(out, hash)
-  out.text(user).varint(index).varint(expires)
-}
-
-export function decodeAuthState(bytes: Uint8Array): AuthState {
+export function decodeAuthHead(bytes: Uint8Array): AuthHead {
   const input = new ByteReader(bytes)
   const format = input.u8()
   if (format !== AUTH_FORMAT) throw new MalformedError(`users and roles in format ${format} are not known`)
   const [enabled, revision, fence] = [input.bool(), input.varint(), input.varint()]
-  const users = readMap(input, () => readUser(input))
-  const roles = readMap(input, () => readRole(input))
-  const tokens = readMap(input, () => readToken(input))
+  const [users, roles, tokens] = [input.varint(), input.varint(), input.varint()]
   input.end()
   return { enabled, revision, fence, users, roles, tokens }
 }
 
-function readUser(input: ByteReader): [string, AuthUser] {
-  const name = input.text()
+const newRow = (): ByteWriter => new ByteWriter().u8(AUTH_FORMAT)
+
+export function encodeUser({ password, credentialRevision, roles }: AuthUser): Uint8Array {
+  const out = newRow().bytes(password).varint(credentialRevision).varint(roles.length)
+  for (const role of roles) out.text(role)
+  return out.finish()
+}
+
+export function encodeRole({ permissions }: AuthRole): Uint8Array {
+  const out = newRow().varint(permissions.length)
+  for (const permission of permissions) writePermission(out, permission)
+  return out.finish()
+}
+
+export const encodeToken = ({ user, index, expires }: IssuedToken): Uint8Array =>
+  newRow().text(user).varint(index).varint(expires).finish()
+
+export function readUser(input: ByteReader, name: string): AuthUser {
   const password = Buffer.from(input.bytes())
   const credentialRevision = input.varint()
-  const roles = readMany(input, () => input.text())
-  return [name, { name, password, credentialRevision, roles }]
+  return { name, password, credentialRevision, roles: readMany(input, () => input.text()) }
 }
 
-function readRole(input: ByteReader): [string, AuthRole] {
-  const name = input.text()
-  return [name, { name, permissions: readMany(input, () => readPermission(input)) }]
-}
+export const readRole = (input: ByteReader, name: string): AuthRole => ({
+  name,
+  permissions: readMany(input, () => readPermission(input)),
+})
 
-function readToken(input: ByteReader): [string, IssuedToken] {
-  const hash = readTokenHash(input)
-  return [hash, { user: input.text(), index: input.varint(), expires: input.varint() }]
-}
+export const readToken = (input: ByteReader): IssuedToken => ({
+  user: input.text(),
+  index: input.varint(),
+  expires: input.varint(),
+})
 
 export function writePermission(out: ByteWriter, { type, key, rangeEnd }: Permission): void {
   out.u8(TYPES.indexOf(type)).bytes(key).bytes(rangeEnd)
@@ -154,11 +124,4 @@ export function readMany<Item>(input: ByteReader, read: () => Item): Item[] {
   if (count > input.remaining)
     throw new MalformedError(`${count} items cannot be in ${input.remaining} bytes`)
   return Array.from({ length: count }, read)
-}
-
-function readMap<Value>(input: ByteReader, read: () => [string, Value]): Map<string, Value> {
-  const entries = readMany(input, read)
-  const map = new Map(entries)
-  if (map.size !== entries.length) throw new MalformedError('a name comes twice')
-  return map
 }

@@ -1,12 +1,5 @@
 export * from './applyAuth.js'
 export type { AuthCommand } from './authCommand.js'
-export {
-  createEncodedAuth,
-  decodeAuthState,
-  EMPTY_AUTH,
-  encodeAuthState,
-  ROOT,
-  type EncodedAuth,
-} from './authState.js'
+export { EMPTY_AUTH, ROOT } from './authState.js'
 export * from './authorise.js'
 export * from './rangeSet.js'

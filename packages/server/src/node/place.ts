@@ -10,12 +10,12 @@ import {
 import { REFUSAL_SENTENCES, votersOf, type Bootstrap } from '@kvorum/node'
 import { askToJoin } from '@kvorum/peer'
 import {
-  decodeMetaState,
+  decodeMetaRow,
   FIRST_MAP,
   formerMember,
   META_ROW,
   seatOf,
-  type MetaState,
+  type MetaRow,
   type NodeRecord,
 } from '@kvorum/placement'
 import type { LevelEngine } from '@kvorum/storage'
@@ -50,7 +50,7 @@ export async function findPlace(
   directory: DirectoryIdentity | null,
 ): Promise<Place> {
   const { cluster, self, config } = setup
-  const meta = await metaStateIn(engine)
+  const meta = await metaRowIn(engine)
   const founded = directory?.nodeId === self ? foundedWith(setup, directory) : null
   if (founded !== null) {
     tellOfReplicas(setup, meta?.placement.replicas ?? founded)
@@ -86,7 +86,7 @@ function tellOfReplicas({ config, logger }: NodeSetup, replicas: number): void {
   )
 }
 
-function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
+function hereBefore(meta: MetaRow, directory: DirectoryIdentity): Place {
   const self = directory.nodeId as NodeId
   const seat = seatOf(meta, self) ?? formerSeat(meta, self)
   const isPlaced = meta.placement.shards.length > 0
@@ -109,7 +109,7 @@ function hereBefore(meta: MetaState, directory: DirectoryIdentity): Place {
 }
 
 /** One who was removed starts all the same: the groups may need it to let it go, and the others tell it when not. */
-function formerSeat(meta: MetaState, self: NodeId): { replica: ReplicaId; founder: boolean } {
+function formerSeat(meta: MetaRow, self: NodeId): { replica: ReplicaId; founder: boolean } {
   const former = formerMember(meta, self)
   if (former === undefined) throw new StartError(REFUSAL_SENTENCES.unknownMember)
   if (former.replica === 0) throw new StartError(REFUSAL_SENTENCES.removedMember)
@@ -117,11 +117,11 @@ function formerSeat(meta: MetaState, self: NodeId): { replica: ReplicaId; founde
 }
 
 /** What this node has applied of the meta group's log; null: nothing that can be read. */
-async function metaStateIn(engine: LevelEngine): Promise<MetaState | null> {
+async function metaRowIn(engine: LevelEngine): Promise<MetaRow | null> {
   const { values } = await engine.fetch({ gets: [META_ROW], scans: [] })
   const row = values[0] ?? null
   try {
-    return row === null ? null : decodeMetaState(row)
+    return row === null ? null : decodeMetaRow(row)
   } catch (error) {
     if (error instanceof MalformedError) return null
     throw error
@@ -129,7 +129,7 @@ async function metaStateIn(engine: LevelEngine): Promise<MetaState | null> {
 }
 
 /** The groups begin as --initial-cluster says; of the members this node may know more by now. */
-function foundersBootstrap(setup: NodeSetup, meta: MetaState | null): Bootstrap {
+function foundersBootstrap(setup: NodeSetup, meta: MetaRow | null): Bootstrap {
   const bootstrap = bootstrapOf(setup)
   if (meta === null) return bootstrap
   return {
@@ -142,7 +142,7 @@ function foundersBootstrap(setup: NodeSetup, meta: MetaState | null): Bootstrap 
 }
 
 /** Whether there are shards by now that did not begin with the cluster. */
-const isChanged = ({ shards }: MetaState): boolean => shards.version > FIRST_MAP
+const isChanged = ({ shards }: MetaRow): boolean => shards.version > FIRST_MAP
 
 const notStarted = (id: NodeId, peerUrls: readonly string[]): NodeRecord => ({
   id,

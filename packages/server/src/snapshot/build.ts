@@ -24,7 +24,7 @@ import {
   type Reader,
   type Step,
 } from '@kvorum/machine'
-import { decodeMetaState, META_ROW, type MetaState } from '@kvorum/placement'
+import { loadMetaState, type MetaState } from '@kvorum/placement'
 import { codec } from '@kvorum/protocol'
 import { addEntry, closeBucket, openBucket } from '@kvorum/storage'
 import { alarmEntries } from './alarmBucket.js'
@@ -142,9 +142,9 @@ function addAll({ writer }: SnapshotFile, entries: readonly BucketEntry[]): void
 }
 
 function* loadMeta(): Generator<StoreNeed, MetaState, StoreAnswer> {
-  const row = (yield { gets: [META_ROW], scans: [] }).values[0] ?? null
-  assert(row !== null, () => 'the held state has a row of the meta group')
-  return decodeMetaState(row)
+  const meta = yield* loadMetaState()
+  assert(meta !== null, () => 'the held state has a row of the meta group')
+  return meta
 }
 
 const KEY_VALUE = codec('mvccpb.KeyValue')

@@ -10,7 +10,7 @@ import {
   type AlarmKind,
   type Guard,
 } from '@kvorum/model'
-import { createMetaState, encodeMetaState, META_ROW, type Alarms, type MetaState } from '@kvorum/placement'
+import { createMetaState, EMPTY_AUTH, metaWrites, type Alarms, type MetaState } from '@kvorum/placement'
 import { encodeConfig } from '@kvorum/raft'
 import { BboltError, createStore, FileDisk, LevelEngine } from '@kvorum/storage'
 import type { ServerConfig } from '../config/config.js'
@@ -119,7 +119,7 @@ async function build(
       },
       bumpRevision,
       at: { ...BASE, config },
-      others: [{ key: META_ROW, value: encodeMetaState(meta) }],
+      others: metaWrites(meta, EMPTY_AUTH),
     })
     await writeLog(setup, logDirectory, [groupId(0), shard.group])
     const { revision, compactRevision, leases } = machine

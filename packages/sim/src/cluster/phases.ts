@@ -1,7 +1,7 @@
-import { META_GROUP, toHex, toKeyString, type GroupId, type KeyValue } from '@kvorum/model'
+import { META_GROUP, toHex, toKeyString, type GroupId, type KeyValue, type StoreWrite } from '@kvorum/model'
 import { createReader, hashKv, overlaySnapshot, readRange, runStep } from '@kvorum/machine'
 import type { Group } from '@kvorum/node'
-import { encodeMetaState } from '@kvorum/placement'
+import { EMPTY_AUTH, metaWrites } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { AccessWorkload } from './accessWorkload.js'
 import { Client } from './client.js'
@@ -195,7 +195,9 @@ function converged(cluster: Cluster): boolean {
 }
 
 const metaText = (meta: Group['machine']['meta']): string =>
-  meta === null ? '' : Buffer.from(encodeMetaState(meta)).toString('base64')
+  meta === null ? '' : JSON.stringify(metaWrites(meta, EMPTY_AUTH).map(textOf).sort())
+
+const textOf = ({ key, value }: StoreWrite): string => `${toHex(key)} ${toHex(value ?? key)}`
 
 const askedAt = new WeakMap<Watchers, Micros>()
 

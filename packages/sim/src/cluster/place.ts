@@ -8,7 +8,7 @@ import {
   type NodeId,
 } from '@kvorum/model'
 import { isSettled, joinAnswer, votersOf, type Bootstrap, type NodeState } from '@kvorum/node'
-import { decodeMetaState, FIRST_MAP, formerMember, META_ROW, seatOf, type MetaState } from '@kvorum/placement'
+import { decodeMetaRow, FIRST_MAP, formerMember, META_ROW, seatOf, type MetaRow } from '@kvorum/placement'
 import type { MemoryEngine, Recovered } from '@kvorum/storage'
 import { MILLISECOND, type Schedule } from '../schedule.js'
 import type { Answered, Joins, NodeConfig } from './nodeConfig.js'
@@ -24,7 +24,7 @@ export function placeOf(
   engine: MemoryEngine,
   directory: Incarnation | null,
 ): Place {
-  const meta = metaStateIn(engine)
+  const meta = metaRowIn(engine)
   if (joins === null) {
     const known =
       meta === null
@@ -49,11 +49,11 @@ export function placeOf(
   }
 }
 
-const isChanged = ({ shards }: MetaState): boolean => shards.version > FIRST_MAP
+const isChanged = ({ shards }: MetaRow): boolean => shards.version > FIRST_MAP
 
-function metaStateIn(engine: MemoryEngine): MetaState | null {
+function metaRowIn(engine: MemoryEngine): MetaRow | null {
   const row = engine.fetchSync({ gets: [META_ROW], scans: [] }).values[0] ?? null
-  return row === null ? null : decodeMetaState(row)
+  return row === null ? null : decodeMetaRow(row)
 }
 
 export const placeByAnswer = (answer: Extract<JoinAnswer, { kind: 'member' }>): Bootstrap => ({

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { META_GROUP, type GroupId, type Index, type KeyRange, type Term } from '@kvorum/model'
 import { loadMachine, runStep } from '@kvorum/machine'
-import { decodeMetaState, META_ROW } from '@kvorum/placement'
+import { decodeMetaRow, META_ROW } from '@kvorum/placement'
 import type { MemoryEngine } from '@kvorum/storage'
 
 /** What a state store says about one group, read from its rows and from nowhere else. */
@@ -28,7 +28,7 @@ export function storedState(engine: MemoryEngine, group: GroupId, range: KeyRang
   if (group === META_GROUP || range === null) {
     const row = engine.fetchSync({ gets: [META_ROW], scans: [] }).values[0] ?? null
     if (row === null) return NOTHING_STORED
-    const { applied, appliedTerm } = decodeMetaState(row)
+    const { applied, appliedTerm } = decodeMetaRow(row)
     return { ...NOTHING_STORED, applied, appliedTerm }
   }
   const machine = runStep(loadMachine({ group, range, checksum }), need => engine.fetchSync(need))
