@@ -43,6 +43,7 @@ import { splitHere } from './splitHere.js'
 import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
+import { answerFence, fenceHere, releaseFences } from './transactions/fencing.js'
 import { proposeAgain, waitForLocks } from './transactions/proposing.js'
 import { placeCall } from './writes.js'
 import { publish } from './watch/publish.js'
@@ -288,12 +289,17 @@ function entryApplied(
   if (pending.endsLease !== null) leaseApplied(turn, group, pending.endsLease)
   if (command?.kind === 'endDense') driveSwitch(turn, group)
   // This may be what an answer about users and roles waits for.
-  if (command?.kind === 'authFence') driveAuthChanges(turn)
+  if (command?.kind === 'authFence') fenceHere(group)
+  if (command?.kind === 'authFence' || (endsTransaction(command) && releaseFences(turn, group)))
+    driveAuthChanges(turn)
   if (command?.kind === 'split') splitEntryApplied(turn, group, entry.term)
   if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
   if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)
   answerProposal(turn, group, entry, applied, outcome)
 }
+
+const endsTransaction = (command: Pending['command']): boolean =>
+  command?.kind === 'decide' || command?.kind === 'end'
 
 /** What the entry was proposed with, or the transaction commits at that it ends here. */
 function stampIn({ command, header }: Pending): Revision | null {
@@ -338,6 +344,8 @@ function answerProposal(
   if (applied === null) answerCall(turn, call, header, encodeReply({ kind: 'done' }))
   else if (applied.result.ok && call.request.kind === 'compact' && call.request.physical) {
     group.compacting.waiting.push({ call, revision: applied.revision })
+  } else if (applied.result.ok && call.request.kind === 'authFence') {
+    answerFence(turn, group, call, header, applied.result.value)
   } else if (applied.result.ok && call.request.kind === 'meta') {
     answerWhenFenced(turn, { call, header, body: applied.result.value })
   } else if (applied.result.ok && call.request.kind === 'alarm') {

@@ -2,6 +2,7 @@ import { META_GROUP, type AuthState, type ReplyHeader } from '@kvorum/model'
 import { answerCall, openCall, type Call } from './calls.js'
 import { leads, metaOf } from './membership.js'
 import type { Group, NodeState, Turn } from './state.js'
+import { fenceHere } from './transactions/fencing.js'
 import { routeCall } from './writes.js'
 
 /** An answer about users or roles that waits until every shard holds what it acknowledges. */
@@ -50,7 +51,8 @@ function sendFences(turn: Turn, auth: AuthState): void {
 
 /** By its own replica, if it has one, or by what the shard's leader answered. */
 function appliedFence(state: NodeState, group: Group['id']): number {
-  const own = state.groups.get(group)?.machine.shard?.authFence.revision ?? 0
+  const here = state.groups.get(group)
+  const own = here === undefined ? 0 : fenceHere(here)
   return Math.max(own, state.authFences.applied.get(group) ?? 0)
 }
 

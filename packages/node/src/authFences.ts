@@ -2,7 +2,8 @@ import type { ClientRequest, GroupId, Millis } from '@kvorum/model'
 
 /**
  * What this node knows of the shards' fences. A change of users or roles is acknowledged when every shard's log
- * holds it: from then on no shard carries out what was allowed by something older, whichever node allowed it.
+ * holds it, and what was prepared before it came is over: from then on no shard carries out what was allowed by
+ * something older, whichever node allowed it.
  *
  *     meta group applies a change --> an entry into every shard's log --> all of them applied --> the answer
  */

@@ -6,6 +6,7 @@ import { createDemand } from './demand.js'
 import { createGroupMachine } from './groupMachine.js'
 import { createLeaseClock } from './leases.js'
 import { createStamping } from './leaderRevisions.js'
+import { createFencing } from './transactions/fencing.js'
 import { createOrphans } from './transactions/orphanState.js'
 import { createLogBytes } from './logBytes.js'
 import { createReads } from './reads.js'
@@ -40,6 +41,7 @@ export const emptyGroup = (
   lockWaits: [],
   orphans: createOrphans(),
   demand: createDemand(),
+  fencing: createFencing(),
   oracle: null,
   marks: createProgressMarks(),
   own: { guard: null, reclaim: null, compact: null, endDense: null, ceiling: null },

@@ -47,6 +47,7 @@ import type { Standing } from './standing.js'
 import type { ProgressMarks } from './stages.js'
 import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
+import type { Fencing } from './transactions/fencing.js'
 import type { Orphans } from './transactions/orphanState.js'
 import type { TransactionDuty } from './transactions/state.js'
 import type { Hub } from './watch/hub.js'
@@ -183,6 +184,7 @@ export interface Group {
   orphans: Orphans
   /** Of a shard, while this node leads it. */
   demand: Demand
+  readonly fencing: Fencing
   /** Wait for a leader they can go to. */
   waiting: Call[]
   /** Of other nodes that follow this shard; see follows.ts. */
