@@ -1,4 +1,4 @@
-import { compareBytes } from '@kvorum/model'
+import { compareBytes, LIMITS } from '@kvorum/model'
 import { keyOf } from './hash.js'
 import { versionCharge } from './quota.js'
 import type { Reader } from './reader.js'
@@ -9,7 +9,10 @@ import { openCursor, pagesOfBoth } from './visible.js'
 /** What a shard's versions take, as the quota counts them, and how that lies along its keys. */
 export interface Measured {
   readonly bytes: number
-  /** Some of the keys, ascending, with the bytes of all versions of all keys before. At most POINTS_MAX. */
+  /**
+   * Some of the keys, ascending and cut off where they are long, with the bytes of all versions of all keys before. At most
+   * POINTS_MAX.
+   */
   readonly points: readonly { readonly key: Uint8Array; readonly before: number }[]
 }
 
@@ -27,7 +30,8 @@ export function* measureShard({ range, checksum, compactRevision, view, revision
   const count = (key: Uint8Array, valueBytes: number): void => {
     if (last === null || compareBytes(last, key) !== 0) {
       last = Buffer.from(key)
-      if (bytes - (points.at(-1)?.before ?? 0) >= stride) points.push({ key: last, before: bytes })
+      if (bytes - (points.at(-1)?.before ?? 0) >= stride)
+        points.push({ key: Buffer.from(key.subarray(0, LIMITS.middleKeyBytesMax)), before: bytes })
       if (points.length > POINTS_MAX) {
         points = points.filter((_, at) => at % 2 === 1)
         stride *= 2

@@ -25,5 +25,6 @@ export function noteDemand({ demand, revisions }: Group, request: ClientRequest)
     demand.keys = demand.keys.filter((_, at) => at % 2 === 0)
     demand.stride *= 2
   }
-  demand.keys.push(range.start)
+  // A copy: the key is a part of a request that may be large.
+  demand.keys.push(Buffer.from(range.start.subarray(0, LIMITS.middleKeyBytesMax)))
 }

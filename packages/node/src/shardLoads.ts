@@ -1,4 +1,4 @@
-import { compareBytes, LIMITS, type GroupId, type Millis, type ShardLoad } from '@kvorum/model'
+import { LIMITS, type GroupId, type Millis, type ShardLoad } from '@kvorum/model'
 import { heatsAfter, middleOf, pointsOf, type Heats, type MetaState } from '@kvorum/placement'
 import { createDemand } from './demand.js'
 import { leads } from './membership.js'
@@ -76,25 +76,18 @@ function loadOf({ state }: Turn, group: Group, bytesMax: number): ShardLoad[] {
   const { bytes, middle } = bytesOf(state.loads.measuring, shard, bytesMax)
   const { requests, keys } = demand
   group.demand = createDemand()
-  const { start } = shard.range
   return [
     {
       group: group.id,
       epoch: shard.epoch,
       bytes,
-      bytesMiddle: shortened(middle, start),
+      bytesMiddle: middle,
       requests,
-      requestsMiddle: shortened(
-        middleOf(pointsOf(keys), { total: keys.length, start, leastShare: LEAST_SHARE_OF_REQUESTS }),
-        start,
-      ),
+      requestsMiddle: middleOf(pointsOf(keys), {
+        total: keys.length,
+        start: shard.range.start,
+        leastShare: LEAST_SHARE_OF_REQUESTS,
+      }),
     },
   ]
-}
-
-/** Any key inside the shard will do, and a long one is as good without its end. */
-function shortened(key: Uint8Array | null, start: Uint8Array): Uint8Array | null {
-  if (key === null || key.length <= LIMITS.middleKeyBytesMax) return key
-  const short = key.subarray(0, LIMITS.middleKeyBytesMax)
-  return compareBytes(short, start) > 0 ? short : null
 }
