@@ -59,6 +59,7 @@ function noteApplied(context: Context, agent: Agent, entry: Entry, applied: Appl
     case 'vote':
       return leader
     case 'nothing':
+      if (entry.kind === 'compact') return rules.revisionApplied(leader, entry.revision)
       if (entry.kind !== 'split') return leader
       if (plan.breach === 'splitBeforeTheSwitchNotCounted' && leader.splitting === 0) return leader
       return rules.splitApplied(leader, entry.term)

@@ -3,6 +3,7 @@ import type { OracleAnswer } from '@kvorum/placement'
 import { holds, POINTS } from './keys.js'
 import { askOracle, askStaleOracles, withoutAnswer, type Emit } from './oracleSteps.js'
 import { must, tell } from './properties.js'
+import type { Replica } from './replica.js'
 import type { Context } from './rules.js'
 import { append, askFor, isLeader, nameOf, openLeaderOf, setAgent } from './shardSteps.js'
 import { deliverRevision } from './transactionSteps.js'
@@ -155,8 +156,9 @@ function resolveSteps(context: Context, world: World, r: number, emit: Emit): vo
   }
 }
 
-/** The number that a watch's resolves go by. */
+/** The numbers that a watch's resolves go by, and a compaction's. */
 export const WATCH_RESOLVE = 100
+export const COMPACT_RESOLVE = 101
 
 export function askLeaders(
   context: Context,
@@ -199,9 +201,20 @@ export function askLeaders(
 export function readAtLeader(context: Context, world: World, s: number, i: number, r: number): World {
   const op = world.reads[r]!
   const { replica } = world.shards[s]!.agents[i]!
+  if (isCompacted(context, replica, op)) return setRead(world, r, { ...op, stage: 'done' })
   const keys = context.plan.reads[r]!.keys.filter(key => holds(replica.range, key))
   const told = tell(world, keys, op.at, () => replica)
   return shardAnswered(context, told, r, s)
+}
+
+/** A read whose revision is compacted under way begins again, as another one. */
+function isCompacted({ plan }: Context, { compacted }: Replica, { at }: ReadOp): boolean {
+  if (compacted <= at) return false
+  must(
+    plan.breach !== 'compactedReadServed',
+    () => `Compaction: read at ${at} where ${compacted} is compacted`,
+  )
+  return true
 }
 
 function shardAnswered(context: Context, world: World, r: number, s: number): World {
@@ -223,6 +236,7 @@ function followerReads(context: Context, world: World, r: number, emit: Emit): v
     if (op.answered.includes(s) || (streamOf(watch, group)?.resolved ?? -1) < op.at) continue
     emit(`read ${r + 1} reads shard ${s + 1} at a follower`, () => {
       const replica = replicaOf(watch, group)
+      if (isCompacted(context, replica, op)) return setRead(world, r, { ...op, stage: 'done' })
       const keys = context.plan.reads[r]!.keys.filter(key => holds(replica.range, key))
       return shardAnswered(
         context,

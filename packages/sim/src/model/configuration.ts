@@ -24,6 +24,10 @@ export interface Configuration {
   /** Commands that a deposed leader had not proposed are routed again. */
   readonly handBack: boolean
   readonly coordinatorCrash: boolean
+  /** The newest revision that was handed out is compacted, at any time. */
+  readonly compact: boolean
+  /** Replicas of the watcher's node that are replaced by a snapshot. */
+  readonly snapshots: number
   /** Deliveries of each prepare and of each outcome. */
   readonly prepareCopies: number
   readonly endCopies: number
@@ -81,6 +85,10 @@ export type Breach =
   | 'orphanToldAbort'
   | 'oracleStartsAtProposal'
   | 'splitBeforeTheSwitchNotCounted'
+  | 'compactedUnresolved'
+  | 'compactedReadServed'
+  | 'snapshotTakenForEvents'
+  | 'restOfASplitNotWaitedFor'
 
 const NOTHING: Omit<Configuration, 'name'> = {
   writes: [],
@@ -96,6 +104,8 @@ const NOTHING: Omit<Configuration, 'name'> = {
   tails: false,
   handBack: false,
   coordinatorCrash: false,
+  compact: false,
+  snapshots: 0,
   prepareCopies: 1,
   endCopies: 1,
   splits: [],

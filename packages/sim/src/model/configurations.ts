@@ -140,6 +140,40 @@ export const CLOSED: readonly Configuration[] = [
     coordinatorCrash: true,
     successors: true,
   }),
+  configuration('two writes, a compaction', { writes: ['a', 'x'], compact: true, mustFinish: true }),
+  configuration('a write, a read, a compaction', { writes: ['x'], reads: [snapshot('a')], compact: true }),
+  configuration('a write, a compaction, a deposed leader', { writes: ['a'], compact: true, terms: [2, 1] }),
+  configuration('two writes, a watcher whose replica is replaced by a snapshot', {
+    writes: ['a', 'x'],
+    watch: true,
+    watchByLog: true,
+    snapshots: 1,
+  }),
+  configuration('a write, a split, a watcher whose replica is replaced by a snapshot', {
+    writes: ['c'],
+    splits: [split('b')],
+    watch: true,
+    watchByLog: true,
+    snapshots: 1,
+  }),
+  configuration('a transaction, tails that are lost', {
+    transactions: [BOTH],
+    tails: true,
+    terms: [2, 1],
+  }),
+  configuration('a write, a watcher that trusts its log, tails that are lost', {
+    writes: ['a'],
+    watch: true,
+    watchByLog: true,
+    tails: true,
+    terms: [2, 1],
+  }),
+  configuration('a transaction, a split, a compaction', {
+    transactions: [transaction(['c', 'x'])],
+    splits: [split('b')],
+    compact: true,
+    mustFinish: true,
+  }),
   configuration('dense mode ends, two writes, a dense read', {
     writes: ['a', 'x'],
     reads: [{ kind: 'dense', keys: ['a'] }],
@@ -149,6 +183,23 @@ export const CLOSED: readonly Configuration[] = [
 
 /** Up to millions of states each: `npm run model`. */
 export const LARGE: readonly Configuration[] = [
+  configuration('a transaction, a split, a read at a follower', {
+    transactions: [transaction(['c', 'x'])],
+    splits: [split('b')],
+    reads: [follower('c')],
+  }),
+  configuration('a transaction, a split, a watcher whose replicas are replaced by snapshots', {
+    transactions: [transaction(['c', 'x'])],
+    splits: [split('b')],
+    watch: true,
+    watchByLog: true,
+    snapshots: 2,
+  }),
+  configuration('two writes, a read, a compaction', {
+    writes: ['a', 'x'],
+    reads: [snapshot('a')],
+    compact: true,
+  }),
   configuration('a write, two splits of a shard and copies of them, a watcher', {
     writes: ['c'],
     watch: true,

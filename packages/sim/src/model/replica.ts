@@ -20,6 +20,8 @@ export interface Replica {
   readonly written: readonly (readonly Revision[])[]
   /** The greatest revision applied. */
   readonly highest: Revision
+  /** Of older states, histories are gone. */
+  readonly compacted: Revision
   readonly mode: RevisionMode
   readonly transactions: Transactions
 }
@@ -32,6 +34,7 @@ export type Entry =
   | { readonly kind: 'forget'; readonly term: Term; readonly id: TransactionId }
   | Split
   | { readonly kind: 'switch'; readonly term: Term }
+  | { readonly kind: 'compact'; readonly term: Term; readonly revision: Revision }
 
 export interface Split {
   readonly kind: 'split'
@@ -91,6 +94,7 @@ export const emptyReplica = (rules: Rules, range: KeyRange, dense: boolean): Rep
   epoch: 1,
   written: KEYS.map(() => []),
   highest: 0,
+  compacted: 0,
   mode: dense ? rules.DENSE : rules.endDenseMode(rules.DENSE, 0),
   transactions: rules.NO_TRANSACTIONS,
 })
@@ -142,6 +146,11 @@ export function applyEntry(
       const range = leftOf(replica.range, entry.at)
       return { replica: { ...replica, range, epoch: entry.epoch, transactions: left }, applied: NOTHING }
     }
+    case 'compact':
+      return {
+        replica: { ...replica, compacted: Math.max(replica.compacted, entry.revision) },
+        applied: NOTHING,
+      }
     case 'switch':
       return {
         replica: { ...replica, mode: rules.endDenseMode(replica.mode, replica.highest) },

@@ -1,6 +1,7 @@
 import { InvariantError } from '@kvorum/model'
 import { applySteps } from './applySteps.js'
 import { answerSteps, readSteps, writeSteps } from './clientSteps.js'
+import { compactSteps } from './compactSteps.js'
 import type { Configuration } from './configuration.js'
 import { Violated, type Model, type Step } from './explore.js'
 import { oracleSteps, type Emit } from './oracleSteps.js'
@@ -39,6 +40,7 @@ const STEPS = [
   transactionSteps,
   watchSteps,
   switchSteps,
+  compactSteps,
 ] as const
 
 function stepsOf(context: Context, world: World): Step<World>[] {
@@ -72,6 +74,8 @@ function judgeEnd(plan: Configuration, world: World): Violated | null {
   if (locked >= 0 && (plan.coordinatorCrash || plan.mustFinish))
     return new Violated(`End: shard ${locked + 1} is locked and nothing more happens`)
   if (!plan.mustFinish) return null
+  const compacted = world.shards.findIndex(({ end }) => end.compacted < (world.compaction?.at ?? 0))
+  if (compacted >= 0) return new Violated(`End: shard ${compacted + 1} is not compacted`)
   const open = [...world.writes, ...world.reads, ...world.transactions].filter(
     ({ stage }) => stage !== 'done' && stage !== 'over',
   )

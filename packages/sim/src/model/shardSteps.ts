@@ -1,6 +1,6 @@
 import { groupId } from '@kvorum/model'
 import { askOracle, askStaleOracles, handOne, type Emit } from './oracleSteps.js'
-import { judgeOrder, judgeWrite, must } from './properties.js'
+import { judgeOrder, judgeWrite, must, tellAll } from './properties.js'
 import { applyEntry, rightHalf, splits, type AppliedEntry, type Entry, type Replica } from './replica.js'
 import type { Context } from './rules.js'
 import { holds, KEYS, POINTS, type Key } from './keys.js'
@@ -67,6 +67,8 @@ function judge(context: Context, world: World, shard: Shard, entry: Entry, { app
   const before = shard.end
   switch (applied.kind) {
     case 'nothing':
+      // What is compacted is told to be all there is, by replicas that forget it each at its own pace.
+      return entry.kind === 'compact' ? tellAll(world, before, entry.revision) : world
     case 'refused':
     case 'moved':
       return world

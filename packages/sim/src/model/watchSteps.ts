@@ -1,7 +1,8 @@
 import { ALL_KEYS, type GroupId } from '@kvorum/model'
 import type { MergedWatch } from '@kvorum/placement'
-import { askLeaders, readAtLeader, readDrained, WATCH_RESOLVE } from './clientSteps.js'
-import { keysIn } from './keys.js'
+import { askLeaders, COMPACT_RESOLVE, readAtLeader, readDrained, WATCH_RESOLVE } from './clientSteps.js'
+import { compactionResolved } from './compactSteps.js'
+import { holds, KEYS, keysIn } from './keys.js'
 import type { Emit } from './oracleSteps.js'
 import { must, tellAll, upTo } from './properties.js'
 import { applyEntry, rightHalf, splits } from './replica.js'
@@ -52,6 +53,7 @@ function promised(
   revision: number,
   index: number,
 ): World {
+  if (id === COMPACT_RESOLVE) return compactionResolved(world, s)
   if (id !== WATCH_RESOLVE && context.plan.reads[id]!.kind === 'snapshot')
     return readAtLeader(context, world, s, i, id)
   const watch = world.watch!
@@ -81,8 +83,10 @@ export function watchSteps(context: Context, world: World, emit: Emit): void {
   for (const { group, applied } of watch.replicas)
     if (applied < shardOfGroup(world, group).committed)
       emit(`the watcher's replica of group ${group} applies`, () => applyAtWatcher(context, world, group))
+  if (plan.snapshots > 0) snapshotSteps(context, world, watch, emit)
   if (!plan.watch) return
-  for (const { group, revision } of rules.watchWants(watch.watch)) {
+  if (watch.stranded) return
+  for (const { group, revision } of rules.watchWants(watch.watch, watch.lostUpTo)) {
     const s = world.shards.findIndex(shard => shard.group === group)
     const wanted = plan.breach === 'futureResolved' ? revision + 1 : revision
     if (watch.inbox.some(other => other.group === group && other.promised.revision >= wanted)) continue
@@ -102,6 +106,45 @@ export function watchSteps(context: Context, world: World, emit: Emit): void {
 const shardOfGroup = (world: World, group: GroupId): Shard =>
   world.shards.find(shard => shard.group === group)!
 
+/** Replicas of the watcher's node that are behind are replaced, and one that is not there yet comes like this. */
+function snapshotSteps(context: Context, world: World, watch: WatchWorld, emit: Emit): void {
+  for (const { group, committed, end } of world.shards) {
+    const here = watch.replicas.find(other => other.group === group)
+    // No two replicas of a node have rows of one key.
+    const isTaken = watch.replicas.some(
+      other => other.group !== group && keysIn(end.range).some(key => holds(other.replica.range, key)),
+    )
+    const isBehind = here === undefined || (world.snapshots > 0 && here.applied < committed)
+    if (isTaken || !isBehind) continue
+    emit(`the watcher's replica of group ${group} comes by a snapshot`, () => {
+      const others = watch.replicas.filter(other => other !== here)
+      const replicas = [...others, { group, applied: committed, replica: end }]
+      replicas.sort((a, b) => a.group - b.group)
+      const snapshots = here === undefined ? world.snapshots : world.snapshots - 1
+      const next = placed(context, { ...watch, replicas, stranded: true })
+      return come(context, { ...world, snapshots }, next)
+    })
+  }
+}
+
+/** As soon as all keys are here, those who wait go on at a hub that begins anew. */
+function placed({ rules, plan }: Context, watch: WatchWorld): WatchWorld {
+  const { replicas } = watch
+  if (!watch.stranded) return watch
+  const areThere = KEYS.every(key => replicas.some(({ replica }) => holds(replica.range, key)))
+  if (!areThere && plan.breach !== 'restOfASplitNotWaitedFor')
+    return { ...watch, watch: { ...watch.watch, streams: [] } }
+  const shards = replicas.map(({ group, replica: { epoch } }) => ({ group, epoch }))
+  const fresh = rules.newMergedWatch<WatchEvent>(shards, 0)
+  const begun = replicas.reduce(
+    (hub, { group, applied }) => rules.watchApplied(hub, group, applied, []),
+    fresh,
+  )
+  const seen = Math.max(...replicas.map(({ replica }) => replica.highest))
+  const lostUpTo = plan.breach === 'snapshotTakenForEvents' ? 0 : seen
+  return { ...watch, watch: begun, lostUpTo, stranded: false }
+}
+
 /** One committed entry at the watcher's replica of a shard. */
 function applyAtWatcher(context: Context, world: World, group: GroupId): World {
   const { rules, plan } = context
@@ -117,9 +160,9 @@ function applyAtWatcher(context: Context, world: World, group: GroupId): World {
   if (entry.kind === 'split' && splits(before.replica, entry)) {
     const right = { group: entry.heir, applied: 0, replica: rightHalf(rules, before.replica, entry) }
     const split = { group, index, epoch: replica.epoch, right: entry.heir }
-    const joined = rules.watchSplit(watch.watch, split)
+    const joined = watch.stranded ? watch.watch : rules.watchSplit(watch.watch, split)
     const all = [...replicas, right].sort((a, b) => a.group - b.group)
-    return come(context, world, { ...watch, replicas: all, watch: joined })
+    return come(context, world, placed(context, { ...watch, replicas: all, watch: joined }))
   }
   const events: WatchEvent[] = []
   if (applied.kind === 'written' && entry.kind === 'write')
@@ -139,15 +182,20 @@ function come(context: Context, world: World, next: WatchWorld): World {
   for (const { group, stream } of next.watch.streams)
     if (stream.resolved > (streamOf(world.watch!, group)?.resolved ?? 0))
       told = tellAll(told, replicaOf(next, group), stream.resolved)
+  if (next.stranded) return { ...told, watch: next }
   const { watch, emitted } = context.rules.emitMerged(next.watch)
-  const count = judgeEmitted(world.watch!.watch, emitted)
+  if (watch.emitted <= next.told) return { ...told, watch: { ...next, watch } }
+  const isLost = next.watch.emitted < next.lostUpTo
+  const count = isLost ? inHistory(next, watch.emitted) : judgeEmitted(next.watch, emitted)
   const delivered = next.delivered + count
-  if (watch.emitted > next.watch.emitted) {
-    const there = world.shards.reduce((sum, { end }) => sum + countUpTo(end, watch.emitted), 0)
-    must(delivered === there, () => `Watch: ${delivered} events up to ${watch.emitted}, there are ${there}`)
-  }
-  return { ...told, watch: { ...next, watch, delivered } }
+  const there = world.shards.reduce((sum, { end }) => sum + countUpTo(end, watch.emitted), 0)
+  must(delivered === there, () => `Watch: ${delivered} events up to ${watch.emitted}, there are ${there}`)
+  return { ...told, watch: { ...next, watch, delivered, told: watch.emitted } }
 }
+
+/** Events behind what was told, in the history of the replicas here. */
+const inHistory = ({ replicas, told }: WatchWorld, upTo: number): number =>
+  replicas.reduce((sum, { replica }) => sum + countUpTo(replica, upTo) - countUpTo(replica, told), 0)
 
 function judgeEmitted(
   before: MergedWatch<WatchEvent>,

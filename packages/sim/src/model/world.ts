@@ -125,6 +125,12 @@ export interface WatchWorld {
   readonly replicas: readonly WatcherReplica[]
   readonly inbox: readonly { readonly group: GroupId; readonly promised: Omit<Promised, 'epoch'> }[]
   readonly delivered: number
+  /** The client knows everything up to this. */
+  readonly told: Revision
+  /** Up to this events have not come by way of the log here: they are read from the history. */
+  readonly lostUpTo: Revision
+  /** Not all keys are here at the moment. */
+  readonly stranded: boolean
 }
 
 /** In the order of their groups. */
@@ -146,9 +152,12 @@ export interface World {
   readonly acked: Revision
   /** Per key: somebody was told that everything at or below this is there. */
   readonly guards: readonly Revision[]
+  /** Decided in the meta group's log; `ready`: groups that have promised the revision, and are to be told. */
+  readonly compaction: { readonly at: Revision; readonly ready: readonly GroupId[] } | null
   /** Left to happen: proposals of each split, the end of dense mode. */
   readonly splits: readonly number[]
   readonly switches: number
+  readonly snapshots: number
 }
 
 /** Undefined: the watcher knows of no such shard yet. */
@@ -203,8 +212,10 @@ export function initialWorld(rules: Rules, configuration: Configuration): World 
         : null,
     acked: 0,
     guards: KEYS.map(() => 0),
+    compaction: null,
     splits: configuration.splits.map(() => configuration.splitCopies),
     switches: dense ? 1 : 0,
+    snapshots: configuration.snapshots,
   }
 }
 
@@ -232,5 +243,8 @@ function initialWatch(rules: Rules, shards: readonly Shard[]): WatchWorld {
     replicas: shards.map(({ group, end }) => ({ group, applied: 0, replica: end })),
     inbox: [],
     delivered: 0,
+    told: 0,
+    lostUpTo: 0,
+    stranded: false,
   }
 }

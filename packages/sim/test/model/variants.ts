@@ -298,6 +298,31 @@ const SHAPES: readonly Variant[] = [
     },
     patch('transactions.js', 'sequence >= below || heirs.length > 0', 'sequence >= below'),
   ),
+  breached(
+    'what a snapshot brought is not looked up in the history',
+    { writes: ['a', 'x'], watch: true, watchByLog: true, snapshots: 1 },
+    'snapshotTakenForEvents',
+  ),
+  breached(
+    'a watcher goes on without the rest of a shard that a snapshot brought from behind a split',
+    { writes: ['c', 'x'], splits: [split('b')], watch: true, watchByLog: true, snapshots: 1 },
+    'restOfASplitNotWaitedFor',
+  ),
+  breached(
+    'a shard compacts what it has not resolved',
+    { writes: ['a', 'x'], compact: true },
+    'compactedUnresolved',
+  ),
+  breached(
+    'a shard with a prepared transaction compacts what it has not resolved',
+    { transactions: [BOTH], compact: true },
+    'compactedUnresolved',
+  ),
+  breached(
+    'a read goes on at a revision that is compacted',
+    { writes: ['x'], reads: [snapshot('a')], compact: true },
+    'compactedReadServed',
+  ),
   patched(
     'unstamped writes are applied behind the end of dense mode',
     { writes: ['a', 'x'], dense: true },
