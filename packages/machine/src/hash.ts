@@ -24,14 +24,17 @@ export interface KvHash {
   readonly compactRevision: Revision
 }
 
-/** Hashes what a reader can see at any revision from the compacted one to `revision` (0: the latest). */
-export function* hashKv(reader: Reader, revision: Revision): Step<Result<KvHash>> {
+/**
+ * Hashes what a reader can see at any revision from the compacted one to `revision` (0: the latest). `before`: the hash
+ * of all keys below the reader's range, where a store is hashed shard by shard.
+ */
+export function* hashKv(reader: Reader, revision: Revision, before = 0): Step<Result<KvHash>> {
   const { checksum, compactRevision } = reader
   const at = revision > 0 ? revision : reader.revision
   if (at > reader.revision) return refuse('futureRevision')
   if (at < compactRevision) return refuse('compacted', { compactRevision })
   const cursor = openCursor(reader.range, at)
-  let hash = 0
+  let hash = before
   while (!cursor.done) {
     const { current, past } = yield* pagesOfBoth(reader.view, cursor)
     let p = 0

@@ -79,6 +79,7 @@ export {
   type ShardRows,
   snapshotScans,
 } from './snapshot.js'
+export { readShardRows } from './shardRows.js'
 export { ownsCommand, ownsOp } from './ownership.js'
 export { applySplit, isSplit, SPLIT_BASE, type SplitApplied, type SplitAt, type SplitOwner } from './split.js'
 export { createOperationCounts, type OperationCounts } from './operationCounts.js'

@@ -2,7 +2,7 @@ import type { MemberAlarm } from './alarm.js'
 import type { StageTimes } from './stages.js'
 import type { StoreAnswer, StoreNeed } from './store.js'
 import type { AuthState } from './auth.js'
-import type { ClusterId, Index, Millis, NodeId, Revision, Term } from './ids.js'
+import type { ClusterId, GroupId, Index, Millis, NodeId, Revision, Term } from './ids.js'
 import type {
   ClientRequest,
   ClientResult,
@@ -11,6 +11,7 @@ import type {
   WatchRequest,
   WatchResponse,
 } from './request.js'
+import type { KeyRange } from './range.js'
 import type { ShardPlan, ShardsView } from './shards.js'
 
 /**
@@ -56,9 +57,28 @@ export interface KvNode {
 export interface HeldState {
   /** What was written above it is to be left out: not all of it is here. Null: all of the state is whole. */
   readonly revision: Revision | null
+  /**
+   * Each shard, in the order of their keys, where some of them are elsewhere: rows of a shard are then asked for through
+   * it. Absent: all shards are here.
+   */
+  readonly shards?: readonly HeldShard[]
   /** Rejects when the store cannot be read, or has been closed. */
   fetch(need: StoreNeed): Promise<StoreAnswer>
   close(): void
+}
+
+/** Nothing pins a shard that is elsewhere: what is read of it is what was held, or nothing. */
+export interface HeldShard {
+  readonly group: GroupId
+  readonly range: KeyRange
+  readonly here: boolean
+  /** Of rows of this shard; scans go forward. Rejects with HeldStateLost where they are not to be had any more. */
+  fetch(need: StoreNeed): Promise<StoreAnswer>
+}
+
+/** A shard that is elsewhere was cut, compacted or out of reach while its rows were read: another try may do. */
+export class HeldStateLost extends Error {
+  override readonly name = 'HeldStateLost'
 }
 
 export interface RequestOptions {

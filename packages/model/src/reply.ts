@@ -19,6 +19,7 @@ import {
 } from './ids.js'
 import { TXN_DEPTH_MAX } from './command.js'
 import type { KeyValue, OpReply } from './ops.js'
+import type { StoreRow } from './store.js'
 import {
   readGroups,
   readOutcome,
@@ -72,11 +73,24 @@ export type Reply =
     }
   /** A page of a shard's history; `next`: the first revision that is not in it. */
   | { readonly kind: 'history'; readonly events: readonly PlacedEvents[]; readonly next: Revision }
+  | ({ readonly kind: 'rows' } & ShardRowsRead)
   /** One shard's part of a transaction was prepared, or was not. */
   | { readonly kind: 'voted'; readonly vote: TransactionVote }
   | TransactionEnded
   /** A shard's part of the answer to an operation: of each that is carried out, null where it has no part in it. */
   | { readonly kind: 'part'; readonly answers: readonly (OpReply | null)[] }
+
+/** Rows of a shard that were asked for from elsewhere, in the order of the need. */
+export interface ShardRowsRead {
+  /** What the shard has compacted by then: rows of before may be gone. */
+  readonly compactRevision: Revision
+  readonly values: readonly (Uint8Array | null)[]
+  readonly pages: readonly {
+    readonly rows: readonly StoreRow[]
+    /** Where the scan goes on, also behind a page without rows; null: it is at its end. */
+    readonly next: Uint8Array | null
+  }[]
+}
 
 /** A decision or an end is applied. */
 export interface TransactionEnded {
@@ -116,6 +130,7 @@ const REPLIES = {
   resolved: 23,
   followed: 24,
   history: 25,
+  rows: 26,
   splitBegun: 40,
   voted: 50,
   ended: 51,
@@ -179,6 +194,9 @@ export function encodeReply(reply: Reply): Uint8Array {
     case 'history':
       writeHistory(out, reply.events)
       out.varint(reply.next)
+      break
+    case 'rows':
+      writeRows(out, reply)
       break
     case 'voted':
       writeVote(out, reply.vote)
@@ -264,6 +282,8 @@ function readReply(input: ByteReader): Reply {
       }
     case REPLIES.history:
       return { kind: 'history', events: readHistory(input), next: input.varint() }
+    case REPLIES.rows:
+      return { kind: 'rows', ...readRows(input) }
     case REPLIES.voted:
       return { kind: 'voted', vote: readVote(input) }
     case REPLIES.ended:
@@ -342,6 +362,33 @@ function readOpReply(input: ByteReader, depth: number): OpReply {
       throw new MalformedError(`reply operation ${kind} is not known`)
   }
 }
+
+function writeOptional(out: ByteWriter, value: Uint8Array | null): void {
+  out.bool(value !== null)
+  if (value !== null) out.bytes(value)
+}
+
+const readOptional = (input: ByteReader): Uint8Array | null => (input.bool() ? input.bytes() : null)
+
+function writeRows(out: ByteWriter, { compactRevision, values, pages }: ShardRowsRead): void {
+  out.varint(compactRevision).varint(values.length)
+  for (const value of values) writeOptional(out, value)
+  out.varint(pages.length)
+  for (const { rows, next } of pages) {
+    out.varint(rows.length)
+    for (const { key, value } of rows) out.bytes(key).bytes(value)
+    writeOptional(out, next)
+  }
+}
+
+const readRows = (input: ByteReader): ShardRowsRead => ({
+  compactRevision: input.varint(),
+  values: readMany(input, () => readOptional(input)),
+  pages: readMany(input, () => ({
+    rows: readMany(input, () => ({ key: input.bytes(), value: input.bytes() })),
+    next: readOptional(input),
+  })),
+})
 
 function writeHistory(out: ByteWriter, history: readonly PlacedEvents[]): void {
   out.varint(history.length)

@@ -5,6 +5,7 @@ import type { GroupId, Index, LeaseId, NodeId, Revision, Term } from './ids.js'
 import type { RangeOp, TxnOp } from './ops.js'
 import type { KeyRange } from './range.js'
 import type { WatchEvent } from './event.js'
+import type { StoreNeed } from './store.js'
 
 /**
  * The seam between an edge (gRPC, HTTP, an embedding program) and the node. Requests go in as a header record
@@ -99,6 +100,18 @@ export type RequestBody =
       /** Whether events carry the version they replaced. */
       readonly prev: boolean
       readonly bytesMax: number
+    }
+  /**
+   * To a shard's leader, from nodes only: rows of the shard, all of one moment at which `index` is applied. Of others'
+   * rows there are none in the answer. `range`: the keys that the shard is taken to have, all of them.
+   */
+  | {
+      readonly kind: 'rows'
+      readonly group: GroupId
+      readonly range: KeyRange
+      readonly index: Index
+      /** Scans go forward. */
+      readonly need: StoreNeed
     }
   /** To a shard's leader, from nodes only: a command of a transaction over several shards. */
   | {

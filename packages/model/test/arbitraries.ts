@@ -237,6 +237,18 @@ export const reply: fc.Arbitrary<Reply> = fc.oneof(
     events: fc.array(placedEvents, { maxLength: 3 }),
     next: revision,
   }),
+  fc.record({
+    kind: fc.constant('rows'),
+    compactRevision: revision,
+    values: fc.array(fc.option(value), { maxLength: 3 }),
+    pages: fc.array(
+      fc.record({
+        rows: fc.array(fc.record({ key, value }), { maxLength: 2 }),
+        next: fc.option(key),
+      }),
+      { maxLength: 2 },
+    ),
+  }),
   fc.record({ kind: fc.constant('voted'), vote }),
   fc.record({
     kind: fc.constant('ended'),

@@ -299,6 +299,15 @@ const REPLIES: Record<string, Reply> = {
     ],
     next: 301,
   },
+  'reply.rows': {
+    kind: 'rows',
+    compactRevision: 7,
+    values: [null, utf8('row')],
+    pages: [
+      { rows: [{ key: utf8('k'), value: utf8('v') }], next: utf8('k2') },
+      { rows: [], next: null },
+    ],
+  },
   'reply.voted.prepared': {
     kind: 'voted',
     vote: {

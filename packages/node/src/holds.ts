@@ -1,7 +1,7 @@
 import { LIMITS, type GroupId, type Index, type Millis, type Revision } from '@kvorum/model'
 import { hasUnchecked } from './checking.js'
 import { inOracleMode } from './membership.js'
-import { standAtCurrent } from './standing.js'
+import { isReadElsewhere, standAtCurrent, type StandingShard } from './standing.js'
 import { takeId, type Group, type Turn } from './state.js'
 
 /**
@@ -15,31 +15,34 @@ export interface Hold {
   readonly wanted: ReadonlyMap<GroupId, Index>
   /** Of the state only what was written up to here is whole; null: there is one shard, and all of it is. */
   readonly revision: Revision | null
+  /** Where some shards have no state here: all of them, with what the others are to be asked for. */
+  readonly shards: readonly StandingShard[] | null
   /** Who asks is told by then that it cannot be had. */
   readonly due: Millis
 }
 
 export function holdState(turn: Turn, id: number): void {
   if (!inOracleMode(turn.state)) {
-    hold(turn, id, null)
+    hold(turn, id, null, [])
     return
   }
-  standAtCurrent(turn, turn.now + LIMITS.standMsMax, (later, at) => {
-    if (at === null) later.out.holds.push({ id, view: null, revision: null })
-    else hold(later, id, at.revision)
+  standAtCurrent(turn, turn.now + LIMITS.standMsMax, (later, at, shards) => {
+    if (at === null) later.out.holds.push({ id, view: null, revision: null, shards: null })
+    else hold(later, id, at.revision, shards)
   })
 }
 
-function hold(turn: Turn, id: number, revision: Revision | null): void {
+function hold(turn: Turn, id: number, revision: Revision | null, all: readonly StandingShard[]): void {
   const { state } = turn
-  const groups = [...state.groups.values()]
+  const shards = all.some(({ group }) => isReadElsewhere(state, group)) ? all : null
+  const groups = [...state.groups.values()].filter(group => !isReadElsewhere(state, group.id))
   if (groups.length === 0 || !groups.every(isUsable) || hasUnchecked(state)) {
-    turn.out.holds.push({ id, view: null, revision })
+    turn.out.holds.push({ id, view: null, revision, shards: null })
     return
   }
   const wanted = new Map(groups.map(group => [group.id, group.machine.applied]))
   const due = turn.now + LIMITS.standMsMax
-  state.holds = [...state.holds, { id, wanted, revision, due }]
+  state.holds = [...state.holds, { id, wanted, revision, shards, due }]
 }
 
 const isUsable = ({ raft, quarantined, machine }: Group): boolean =>
@@ -50,18 +53,19 @@ export function openHolds(turn: Turn): void {
   const { state } = turn
   if (state.holds.length === 0) return
   for (const { id, revision, due } of state.holds)
-    if (turn.now >= due) turn.out.holds.push({ id, view: null, revision })
+    if (turn.now >= due) turn.out.holds.push({ id, view: null, revision, shards: null })
   state.holds = state.holds.filter(({ due }) => turn.now < due)
   if (state.flushing.out !== null) return
   const [open, waiting]: [Hold[], Hold[]] = [[], []]
   for (const hold of state.holds) (isReached(turn, hold) ? open : waiting).push(hold)
   state.holds = waiting
-  for (const { id, wanted, revision } of open) {
+  for (const { id, wanted, revision, shards } of open) {
     const usable = [...wanted.keys()].every(group => {
       const found = state.groups.get(group)
       return found !== undefined && isUsable(found)
     })
-    turn.out.holds.push({ id, view: usable ? takeId(state) : null, revision })
+    const places = shards?.map(shard => ({ ...shard, here: wanted.has(shard.group) })) ?? null
+    turn.out.holds.push({ id, view: usable ? takeId(state) : null, revision, shards: places })
   }
 }
 

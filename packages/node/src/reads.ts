@@ -14,6 +14,7 @@ import { hasKeysOf } from './routing.js'
 import { awaitLeader, enterStage } from './stages.js'
 import { takeId, type Group, type Turn } from './state.js'
 import { timeToLive } from './timeToLive.js'
+import { serveRows } from './shardRows.js'
 import { serveTransactionRead } from './transactions/parts.js'
 
 /**
@@ -130,6 +131,10 @@ function serve(turn: Turn, group: Group, call: Call): void {
   // The node that asks looks after the rights of its watches.
   if (call.request.kind === 'history') {
     serveHistory(turn, group, call, call.request)
+    return
+  }
+  if (call.request.kind === 'rows') {
+    serveRows(turn, group, call, call.request)
     return
   }
   // What the part of a transaction is read for was allowed when it was prepared.

@@ -57,6 +57,7 @@ export function hasKeysOf(group: Group, request: ClientRequest): boolean {
       return request.part?.ranges.every(each => rangeCovers(range, each)) ?? true
     case 'follow':
     case 'history':
+    case 'rows':
       return rangeCovers(range, request.range)
     case 'transactionRead':
       return request.ranges.every(each => rangeCovers(range, each))

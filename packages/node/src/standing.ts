@@ -4,12 +4,14 @@ import {
   type ClientResult,
   type GroupId,
   type Index,
+  type KeyRange,
   type Millis,
   type Revision,
   type Term,
 } from '@kvorum/model'
 import { openCall } from './calls.js'
 import { noteOracleTerm } from './membership.js'
+import { isElsewhere } from './remotes.js'
 import { learnRoute } from './routing.js'
 import type { NodeState, Turn } from './state.js'
 
@@ -25,7 +27,7 @@ import type { NodeState, Turn } from './state.js'
  */
 export interface Standing {
   readonly at: StandsAt
-  readonly indices: ReadonlyMap<GroupId, Index>
+  readonly shards: readonly StandingShard[]
   readonly due: Millis
   readonly reached: Reached
 }
@@ -35,14 +37,22 @@ export interface StandsAt {
   readonly term: Term
 }
 
-/** Null: not in time, or a shard has no replica here. */
-export type Reached = (turn: Turn, at: StandsAt | null) => void
+/** With the range it had when its leader was asked: whoever reads it elsewhere asks for this one. */
+export interface StandingShard {
+  readonly group: GroupId
+  readonly range: KeyRange
+  /** By which everything up to the revision is applied. */
+  readonly index: Index
+}
+
+/** Null: not in time, or a shard was cut meanwhile. Of shards that are placed elsewhere nothing is here. */
+export type Reached = (turn: Turn, at: StandsAt | null, shards: readonly StandingShard[]) => void
 
 /** Those who ask see to it that they are few. */
 export function standAtCurrent(turn: Turn, due: Millis, reached: Reached): void {
   ask(turn, { kind: 'oracle', ask: { kind: 'current' } }, due, (later, result) => {
     if (!result.ok) {
-      reached(later, null)
+      reached(later, null, [])
       return
     }
     const { revision, term } = result.value.header
@@ -53,7 +63,7 @@ export function standAtCurrent(turn: Turn, due: Millis, reached: Reached): void 
 
 function resolveAll(turn: Turn, at: StandsAt, due: Millis, reached: Reached): void {
   const { shards } = turn.state.shards
-  const indices = new Map<GroupId, Index>()
+  const standing = new Map<GroupId, StandingShard>()
   let isOver = false
   for (const { group, range } of shards) {
     const request = { kind: 'resolve', group, revision: at.revision, ranges: [range] } as const
@@ -68,11 +78,13 @@ function resolveAll(turn: Turn, at: StandsAt, due: Millis, reached: Reached): vo
       const reply = result.ok ? decodeReply(result.value.body) : null
       if (reply?.kind !== 'resolved') {
         isOver = true
-        reached(later, null)
+        reached(later, null, [])
         return
       }
-      indices.set(group, reply.index)
-      if (indices.size === shards.length) later.state.standings.push({ at, indices, due, reached })
+      standing.set(group, { group, range, index: reply.index })
+      if (standing.size < shards.length) return
+      const all = shards.map(shard => standing.get(shard.group)!)
+      later.state.standings.push({ at, shards: all, due, reached })
     })
   }
 }
@@ -94,19 +106,26 @@ export function driveStandings(turn: Turn): void {
   const standings = state.standings
   state.standings = []
   for (const standing of standings) {
-    if (isThere(state, standing)) standing.reached(turn, standing.at)
-    else if (turn.now >= standing.due || isLost(state, standing)) standing.reached(turn, null)
+    if (isThere(state, standing)) standing.reached(turn, standing.at, standing.shards)
+    else if (turn.now >= standing.due || isLost(state, standing)) standing.reached(turn, null, [])
     else state.standings.push(standing)
   }
 }
 
-function isThere({ groups }: NodeState, { indices }: Standing): boolean {
-  return [...indices].every(([id, index]) => {
-    const machine = groups.get(id)?.machine
+/** What has no state here, and need not have one, is read elsewhere. */
+export const isReadElsewhere = (state: NodeState, id: GroupId): boolean => {
+  const machine = state.groups.get(id)?.machine
+  return (machine === undefined || machine.installing) && isElsewhere(state, id)
+}
+
+function isThere(state: NodeState, { shards }: Standing): boolean {
+  return shards.every(({ group, index }) => {
+    if (isReadElsewhere(state, group)) return true
+    const machine = state.groups.get(group)?.machine
     return machine !== undefined && !machine.installing && machine.applied >= index
   })
 }
 
 /** No waiting brings it here. */
-const isLost = ({ groups }: NodeState, { indices }: Standing): boolean =>
-  [...indices.keys()].some(id => groups.get(id)?.quarantined !== null)
+const isLost = (state: NodeState, { shards }: Standing): boolean =>
+  shards.some(({ group }) => !isReadElsewhere(state, group) && state.groups.get(group)?.quarantined !== null)

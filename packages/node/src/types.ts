@@ -10,6 +10,7 @@ import type {
   HardState,
   Incarnation,
   Index,
+  KeyRange,
   LogBase,
   Millis,
   NodeId,
@@ -103,7 +104,13 @@ export interface Orders {
   fetch: FetchOrder[]
   closeViews: number[]
   /** Views to be opened now, before the next store order, and handed to whoever asked; null: there is no state. */
-  holds: { id: number; view: number | null; revision: Revision | null }[]
+  holds: {
+    id: number
+    view: number | null
+    revision: Revision | null
+    /** Absent: all shards are in the view. */
+    shards: readonly PlacedPart[] | null
+  }[]
   /** At most one is out; answered by `stored`. `sync`: and everything before it is on disk. */
   store: { id: number; writes: readonly StoreWrite[]; sync: boolean } | null
   readLog: { group: GroupId; from: Index; to: Index; bytesMax: number }[]
@@ -131,6 +138,14 @@ export interface PeerPlace {
   readonly node: NodeId
   readonly urls: readonly string[]
   readonly alsoAt: readonly string[]
+}
+
+/** A shard of which all rows up to a held view's revision are in the view, or where `index` is applied. */
+export interface PlacedPart {
+  readonly group: GroupId
+  readonly range: KeyRange
+  readonly index: Index
+  readonly here: boolean
 }
 
 /** Something an operator should know; the driver logs it. Never keys, values or secrets. */

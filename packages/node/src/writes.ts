@@ -173,7 +173,9 @@ function placeAt(turn: Turn, id: GroupId, call: Call): void {
 
 /** The shard's replicas are elsewhere, or the map knows of a shard that is still to come here. */
 function notHere(turn: Turn, id: GroupId, call: Call): void {
-  if (isElsewhere(turn.state, id)) placeElsewhere(turn, id, call)
+  // A hash is of the asked node's own rows; see hashing.ts.
+  if (call.request.kind === 'hashKv') failCall(turn, call, 'unhealthy')
+  else if (isElsewhere(turn.state, id)) placeElsewhere(turn, id, call)
   else if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
   else turn.state.unplaced.push(call)
 }
@@ -206,6 +208,7 @@ function groupOf(turn: Turn, call: Call): GroupId | null {
     case 'transactionRead':
     case 'follow':
     case 'history':
+    case 'rows':
     case 'authFence':
       id = request.group
       break
@@ -261,7 +264,7 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
   else if (request.kind === 'leaseKeepAlive' || request.kind === 'leaseTimeToLive')
     queueRead(turn, group, call)
   else if (request.kind === 'oracle') queueForOracle(turn, group, call, request.ask)
-  else if (request.kind === 'transactionRead' || request.kind === 'history')
+  else if (request.kind === 'transactionRead' || request.kind === 'history' || request.kind === 'rows')
     readAt(turn, group, call, request.index)
   else if (request.kind === 'follow') queueFollow(turn, group, call)
   else {
@@ -359,6 +362,7 @@ function isIdempotent(request: ClientRequest): boolean {
     case 'resolve':
     case 'follow':
     case 'history':
+    case 'rows':
     case 'transaction':
     case 'transactionRead':
       return true

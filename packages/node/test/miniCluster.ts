@@ -354,6 +354,11 @@ export class MiniNode {
     this.#wakeAt = orders.again ? this.cluster.now : orders.wakeAt
   }
 
+  /** What its store holds now. */
+  fetchNow(need: StoreNeed): StoreAnswer {
+    return this.#fetch(need)
+  }
+
   #persist(order: NonNullable<Orders['persist']>): void {
     if (order.admitted) this.#admitted = true
     for (const peer of order.peers) this.#peers.set(peer.node, peer)

@@ -13,6 +13,7 @@ import {
   type ClientRequest,
   type ClientResult,
   type KvError,
+  type StoreScan,
 } from '@kvorum/model'
 import { isErrorCode, isOutcome } from './errorNames.js'
 import {
@@ -51,6 +52,7 @@ const REQUESTS = {
   resolve: 33,
   follow: 34,
   history: 35,
+  rows: 36,
 } as const
 /** Around a request that says by what it was allowed. */
 const WITH_AUTHORITY = 21
@@ -131,6 +133,17 @@ function bodyToWire(request: ClientRequest): Wire {
     case 'history': {
       const { group, range, index, from, to, prev, bytesMax } = request
       return [kind, group, rangeToWire(range), index, from, to, prev, bytesMax]
+    }
+    case 'rows': {
+      const { group, range, index, need } = request
+      const scans = need.scans.map(({ gte, lt, values, rowsMax, bytesMax }) => [
+        gte,
+        lt,
+        values,
+        rowsMax,
+        bytesMax,
+      ])
+      return [kind, group, rangeToWire(range), index, need.gets, scans]
     }
     default:
       return unreachable(request)
@@ -237,8 +250,28 @@ function bodyFromWire(wire: Wire): ClientRequest {
         prev: bool(wire[6]),
         bytesMax: number(wire[7]),
       }
+    case REQUESTS.rows:
+      return {
+        kind: 'rows',
+        group: groupId(number(wire[1])),
+        range: rangeFromWire(wire[2]),
+        index: number(wire[3]),
+        need: { gets: list(wire[4]).map(bytes), scans: list(wire[5]).map(scanFromWire) },
+      }
     default:
       throw new MalformedError(`request kind ${String(wire[0])} is not known`)
+  }
+}
+
+function scanFromWire(wire: unknown): StoreScan {
+  const [gte, lt, values, rowsMax, bytesMax] = list(wire)
+  return {
+    gte: bytes(gte),
+    lt: bytes(lt),
+    reverse: false,
+    values: bool(values),
+    rowsMax: number(rowsMax),
+    bytesMax: number(bytesMax),
   }
 }
 

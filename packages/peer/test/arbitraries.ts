@@ -236,6 +236,26 @@ export const REQUESTS: {
     prev: flag,
     bytesMax: position,
   }),
+  rows: fc.record({
+    kind: kind('rows'),
+    group: position.map(groupId),
+    range,
+    index: position,
+    need: fc.record({
+      gets: fc.array(bytes, { maxLength: 2 }),
+      scans: fc.array(
+        fc.record({
+          gte: bytes,
+          lt: bytes,
+          reverse: fc.constant(false),
+          values: flag,
+          rowsMax: position,
+          bytesMax: position,
+        }),
+        { maxLength: 2 },
+      ),
+    }),
+  }),
 }
 
 const code: Arbitrary<ErrorCode> = fc.constantFrom(

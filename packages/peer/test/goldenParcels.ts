@@ -166,6 +166,25 @@ export const GOLDEN_PARCELS: Record<string, readonly Parcel[]> = {
       },
     },
   ],
+  rows: [
+    {
+      kind: 'request',
+      id: 1,
+      group: groupId(2),
+      request: {
+        kind: 'rows',
+        group: groupId(2),
+        range: { start: utf8('k'), end: null },
+        index: 400,
+        need: {
+          gets: [utf8('row')],
+          scans: [
+            { gte: utf8('a'), lt: utf8('b'), reverse: false, values: true, rowsMax: 64, bytesMax: 65_536 },
+          ],
+        },
+      },
+    },
+  ],
   requests: [
     {
       kind: 'request',

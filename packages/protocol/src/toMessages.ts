@@ -51,6 +51,7 @@ export function toResponse(header: HeaderMessage, reply: Reply): Init<ResponseMe
     case 'resolved':
     case 'followed':
     case 'history':
+    case 'rows':
     // Among nodes.
     case 'voted':
     case 'ended':

@@ -167,6 +167,7 @@ export class FakeNode implements KvNode {
       case 'resolve':
       case 'follow':
       case 'history':
+      case 'rows':
       case 'transaction':
       case 'transactionRead':
       case 'barrier':

@@ -6,6 +6,8 @@ import {
   compareBytes,
   encodeShardCommand,
   groupId,
+  HeldStateLost,
+  type GroupId,
   leaseId,
   NO_LEASE,
   nodeId,
@@ -24,10 +26,11 @@ import {
   type StoreNeed,
   type StoreWrite,
 } from '@kvorum/model'
-import { applyCommand, createMachine, createOverlay, runStep, type Machine } from '@kvorum/machine'
+import { applyCommand, createMachine, createOverlay, runStep, userKeyOf, type Machine } from '@kvorum/machine'
 import { createMetaState, encodeMetaState, META_ROW, rangesBetween } from '@kvorum/placement'
 import t, { type Test } from 'tap'
 import { buildSnapshot } from '#src/snapshot/build.js'
+import { hashHeld } from '#src/snapshot/heldHash.js'
 import { entriesOf, openSource } from '#src/snapshot/sourceFile.js'
 
 /** A snapshot file of several shards is that of one shard with the same versions. */
@@ -40,12 +43,14 @@ interface Step {
 }
 
 const LEASE = leaseId(7n)
+const NEVER = new AbortController().signal
 
 /** What a node would hold after these steps, on shards with these ranges. */
 function heldAfter(
   ranges: readonly KeyRange[],
   steps: readonly Step[],
   revision: Revision | null,
+  apart = false,
 ): HeldState {
   const overlay = createOverlay()
   const machines = ranges.map((range, i) =>
@@ -78,7 +83,29 @@ function heldAfter(
   const rows = [...overlay.active.values(), meta]
     .filter(row => row.value !== null)
     .sort((a, b) => compareBytes(a.key, b.key))
-  return { revision, fetch: need => Promise.resolve(read(rows, need)), close: () => undefined }
+  const fetch = (need: StoreNeed): Promise<StoreAnswer> => Promise.resolve(read(rows, need))
+  const held = { revision, fetch, close: () => undefined }
+  if (!apart) return held
+  const parts = machines.map(({ group, range }) => ({
+    group,
+    range,
+    here: false,
+    fetch: (need: StoreNeed): Promise<StoreAnswer> =>
+      Promise.resolve(
+        read(
+          rows.filter(row => isRowOf(row.key, group, range)),
+          need,
+        ),
+      ),
+  }))
+  return { ...held, shards: parts }
+}
+
+/** Of a shard that is elsewhere nobody sees more. */
+function isRowOf(row: Uint8Array, group: GroupId, range: KeyRange): boolean {
+  const key = userKeyOf(row)
+  if (key !== null) return rangeContains(range, key)
+  return row.length >= 5 && Buffer.from(row).readUInt32BE(1) === group
 }
 
 function write(kind: 'put' | 'delete', key: string, revision: Revision): ShardCommand {
@@ -148,8 +175,23 @@ t.test('several shards make the file that one shard makes', async t => {
       const expected = await bucketOf(t, whole, bucket)
       t.ok(expected.length > 0)
       t.strictSame(await bucketOf(t, sharded, bucket), expected, `${bucket}, ${steps.length} steps`)
+      const apart = heldAfter(SHARDS, steps, 12, true)
+      t.strictSame(await bucketOf(t, apart, bucket), expected, `${bucket} from elsewhere`)
     }
+    const hashes = [heldAfter([ALL_KEYS], steps, 12, true), heldAfter(SHARDS, steps, 12, true)]
+    for (const at of [0, 10]) {
+      const [one, several] = await Promise.all(hashes.map(held => hashHeld(held, at, NEVER)))
+      t.match(one, { ok: true, value: { revision: at === 0 ? 12 : 10 } })
+      t.strictSame(several, one)
+    }
+    t.match(await hashHeld(hashes[1]!, 13, NEVER), { ok: false, error: { code: 'futureRevision' } })
   }
+})
+
+t.test('a shard that was cut while it was read is not taken for whole', async t => {
+  const held = heldAfter(SHARDS, STEPS, 12, true)
+  const cut = { ...held, shards: held.shards!.slice(0, 2) }
+  await t.rejects(hashHeld(cut, 0, NEVER), HeldStateLost)
 })
 
 t.test('what came behind the revision at which all shards stand is left out', async t => {

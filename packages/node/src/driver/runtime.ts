@@ -16,6 +16,8 @@ import {
   type RequestOptions,
   type ShardPlan,
   type ShardsView,
+  type StoreAnswer,
+  type StoreNeed,
   type WatchResponse,
   type WatchStream,
 } from '@kvorum/model'
@@ -28,6 +30,7 @@ import { shardPlanOf, shardsViewOf } from '../shardsView.js'
 import { statusOf } from '../status.js'
 import { firstTurn, turn } from '../turn.js'
 import type { Input, NodeInitial, NodeOptions, Orders, Parcel, TurnInput } from '../types.js'
+import { heldShard } from './heldShards.js'
 import { Inbox } from './inbox.js'
 import { addTimes, type Reply } from './stageTimes.js'
 import type { ClockPort, LogPort, NodeLogger, StorePort, TransportPort } from './ports.js'
@@ -306,7 +309,7 @@ export class NodeRuntime implements KvNode {
     else this.#await(this.#views.fetch(need, view), answer => this.#put({ kind: 'fetched', id, answer }))
   }
 
-  #hold({ id, view, revision }: Orders['holds'][number]): void {
+  #hold({ id, view, revision, shards }: Orders['holds'][number]): void {
     const resolve = this.#holds.get(id)
     this.#holds.delete(id)
     if (view === null) {
@@ -315,12 +318,15 @@ export class NodeRuntime implements KvNode {
     }
     this.#views.open(view)
     let closed = false
+    const fetch = async (need: StoreNeed): Promise<StoreAnswer> => {
+      if (closed) throw new Error('the view has been closed')
+      return this.#views.fetch(need, view)
+    }
+    const parts = shards?.map(shard => heldShard(shard, fetch, request => this.request(request)))
     resolve?.({
       revision,
-      fetch: async need => {
-        if (closed) throw new Error('the view has been closed')
-        return this.#views.fetch(need, view)
-      },
+      ...(parts === undefined ? {} : { shards: parts }),
+      fetch,
       close: () => {
         closed = true
         this.#views.close(view)

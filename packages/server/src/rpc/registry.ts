@@ -31,6 +31,7 @@ import { rangeStream } from './rangeStream.js'
 import { reflection } from './reflection.js'
 import { memberAdd, memberPromote, memberRemove, memberUpdate, moveLeader } from './members.js'
 import { shardDrain, shardList, shardMove, shardPlan, shardSplit, shardTransfer } from './shards.js'
+import { hash, hashKv } from './hashes.js'
 import { watch } from './watch.js'
 
 const KV = 'etcdserverpb.KV'
@@ -61,8 +62,8 @@ const HANDLERS: { readonly [Name in RpcName]: Handler<Name> } = {
   [`${MAINTENANCE}/Alarm`]: { kind: 'unary', handle: alarm },
   [`${MAINTENANCE}/Status`]: { kind: 'unary', handle: status },
   [`${MAINTENANCE}/Defragment`]: { kind: 'unary', handle: defragment },
-  [`${MAINTENANCE}/Hash`]: { kind: 'unary', handle: forward(`${MAINTENANCE}/Hash`) },
-  [`${MAINTENANCE}/HashKV`]: { kind: 'unary', handle: forward(`${MAINTENANCE}/HashKV`) },
+  [`${MAINTENANCE}/Hash`]: { kind: 'unary', handle: hash },
+  [`${MAINTENANCE}/HashKV`]: { kind: 'unary', handle: hashKv },
   [`${MAINTENANCE}/Snapshot`]: { kind: 'stream', open: snapshot },
   [`${MAINTENANCE}/MoveLeader`]: { kind: 'unary', handle: moveLeader },
   [`${MAINTENANCE}/Downgrade`]: { kind: 'unary', handle: downgrade },

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import {
   ALL_KEYS,
   assert,
@@ -13,16 +12,10 @@ import {
 import {
   createOverlay,
   createReader,
-  loadMachine,
-  loadOldVersions,
   type Machine,
-  nextChanges,
   nextOldVersions,
-  openChanges,
   openOldVersions,
   overlaySnapshot,
-  type Reader,
-  type Step,
 } from '@kvorum/machine'
 import { loadMetaState, type MetaState } from '@kvorum/placement'
 import { codec } from '@kvorum/protocol'
@@ -39,6 +32,7 @@ import {
   type RevisionKey,
 } from './etcdBuckets.js'
 import { SnapshotFile } from './snapshotFile.js'
+import { changesOf, loadEach, openShards, runOn, type OpenShard, type ShardReader } from './shardSources.js'
 import { VersionOrder } from './versionOrder.js'
 
 /**
@@ -54,15 +48,10 @@ export async function buildSnapshot(
   directory: string,
   signal: AbortSignal,
 ): Promise<SnapshotFile> {
-  const run = <Value>(step: Step<Value>): Promise<Value> => runOn(held, step, signal)
+  const run = runOn(need => held.fetch(need), signal)
   const meta = await run(loadMeta())
-  const machines: Machine[] = []
-  for (const shard of meta.shards.shards) {
-    const machine = await run(loadMachine({ ...shard, checksum: (bytes, seed) => crc32(bytes, seed) }))
-    assert(machine !== null && machine.applying === 0, () => 'the held state has whole shards')
-    machines.push(machine)
-  }
-  const source: Source = { meta, ...asOne(machines, held.revision), run, directory }
+  const shards = await openShards(held, meta, run, signal)
+  const source: Source = { meta, ...asOne(shards, held), directory }
   const file = await SnapshotFile.create(join(directory, 'database'))
   try {
     for (const name of BUCKETS) {
@@ -80,32 +69,36 @@ export async function buildSnapshot(
 }
 
 /**
- * The shards as if they were one: their rows lie among each other in the order that the file has. What was written
- * above `revision` is left out, since not every shard need have all of it.
+ * The shards as if they were one. Where all are here, their rows lie among each other in the order that the file has, and
+ * they are read as one; otherwise each by itself. What was written above the revision at which they are held is left out,
+ * since not every shard need have all of it.
  */
 function asOne(
-  machines: readonly Machine[],
-  revision: Revision | null,
-): Pick<Source, 'machine' | 'revision'> {
-  const [first, ...others] = machines
+  shards: readonly OpenShard[],
+  { revision, shards: apart }: HeldState,
+): Pick<Source, 'machine' | 'revision' | 'shards'> {
+  const [first] = shards
   assert(first !== undefined, () => 'the held state has a shard')
-  if (others.length === 0) return { machine: first, revision: revision ?? first.revision }
+  if (shards.length === 1 && apart === undefined)
+    return { machine: first.machine, revision: revision ?? first.machine.revision, shards }
   assert(revision !== null, () => 'several shards are held at one revision')
+  const machines = shards.map(({ machine }) => machine)
   const machine: Machine = {
-    ...first,
+    ...first.machine,
     range: ALL_KEYS,
     compactRevision: Math.max(...machines.map(({ compactRevision }) => compactRevision)),
     leases: new Map(machines.flatMap(({ leases }) => [...leases])),
   }
-  return { machine, revision }
+  return { machine, revision, shards: apart === undefined ? [{ machine, run: first.run }] : shards }
 }
 
 interface Source {
   readonly meta: MetaState
   readonly machine: Machine
+  /** What to read rows of, in the order of the keys. */
+  readonly shards: readonly OpenShard[]
   /** Up to here, inclusive. */
   readonly revision: Revision
-  readonly run: <Value>(step: Step<Value>) => Promise<Value>
   readonly directory: string
 }
 
@@ -157,12 +150,13 @@ const VERSIONS_MAX = 64
 
 async function fillKeys(file: SnapshotFile, source: Source): Promise<void> {
   const { revision } = source
-  const reader = createReader(source.machine, overlaySnapshot(createOverlay()), revision)
-  let last = await fillOldVersions(file, source, reader)
-  const changes = openChanges(reader)
-  for (;;) {
-    const page = await source.run(nextChanges(changes))
-    if (page === null) break
+  const { compactRevision } = source.machine
+  const readers = source.shards.map(({ machine, run }) => ({
+    reader: createReader({ ...machine, compactRevision }, overlaySnapshot(createOverlay()), revision),
+    run,
+  }))
+  let last = await fillOldVersions(file, source, readers)
+  for await (const page of changesOf(readers)) {
     for (const { sub, kind, kv, ...at } of page) {
       const tombstone = kind === 'delete'
       const value = tombstone ? KEY_VALUE.encode({ key: kv.key }) : encodeKeyValue(kv)
@@ -171,7 +165,6 @@ async function fillKeys(file: SnapshotFile, source: Source): Promise<void> {
     await file.drain()
   }
   // etcd takes its revision from here; so do its own tools where they raise it without a change.
-  const { compactRevision } = source.machine
   if (revision > Math.max(last, compactRevision) && revision > 1)
     addVersion(file, { revision, sub: 0, tombstone: false }, Buffer.alloc(0))
 }
@@ -182,20 +175,26 @@ function addVersion(file: SnapshotFile, at: RevisionKey, value: Uint8Array): num
 }
 
 /** Those from before the compact revision, in the order in which they were written. */
-async function fillOldVersions(file: SnapshotFile, source: Source, reader: Reader): Promise<number> {
-  if (reader.compactRevision === 0) return 0
+async function fillOldVersions(
+  file: SnapshotFile,
+  source: Source,
+  readers: readonly ShardReader[],
+): Promise<number> {
+  if (source.machine.compactRevision === 0) return 0
   const order = await VersionOrder.create(join(source.directory, 'order'))
   let last: RevisionKey = { revision: 0, sub: 0, tombstone: false }
   try {
-    const old = openOldVersions(reader)
-    for (;;) {
-      const page = await source.run(nextOldVersions(old))
-      if (page === null) break
-      await order.add(page)
+    for (const { reader, run } of readers) {
+      const old = openOldVersions(reader)
+      for (;;) {
+        const page = await run(nextOldVersions(old))
+        if (page === null) break
+        await order.add(page)
+      }
     }
     for await (const page of order.sorted(VERSIONS_MAX)) {
       const rows = page.map(({ row }) => row)
-      const versions = await source.run(loadOldVersions(reader, rows))
+      const versions = await loadEach(readers, rows)
       versions.forEach((kv, i) => {
         const { revision, sub } = page[i]!
         // Numbers count within a shard; those of a transaction over several must differ in the file.
@@ -244,13 +243,4 @@ function memberJson(node: {
     ...(node.clientUrls.length === 0 ? {} : { clientURLs: node.clientUrls }),
   }
   return `{"id":${node.id},${JSON.stringify(fields).slice(1)}`
-}
-
-async function runOn<Value>(held: HeldState, step: Step<Value>, signal: AbortSignal): Promise<Value> {
-  let state = step.next()
-  while (state.done !== true) {
-    signal.throwIfAborted()
-    state = step.next(await held.fetch(state.value))
-  }
-  return state.value
 }
