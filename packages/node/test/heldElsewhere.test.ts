@@ -40,9 +40,9 @@ function held(cluster: MiniCluster, node: MiniNode): { revision: number; shards:
   return { revision, shards: parts ?? null }
 }
 
-async function run<Value>({ fetch }: HeldShard, step: Step<Value>): Promise<Value> {
+async function run<Value>(shard: HeldShard, step: Step<Value>): Promise<Value> {
   let state = step.next()
-  while (state.done !== true) state = step.next(await fetch(state.value))
+  while (state.done !== true) state = step.next(await shard.fetch(state.value))
   return state.value
 }
 
@@ -114,6 +114,10 @@ t.test('what is compacted while it is read elsewhere is lost, and so is a shard 
   const again = loadMachine({ ...away, checksum: (bytes, seed) => crc32(bytes, seed) })
   await t.rejects(run(away, again), HeldStateLost)
   const wider = { ...away, index: 0, here: false, range: { start: away.range.start, end: null } }
-  const cut = heldShard(wider, away.fetch, request => Promise.resolve(cluster.ask(node, request)))
+  const cut = heldShard(
+    wider,
+    need => away.fetch(need),
+    request => Promise.resolve(cluster.ask(node, request)),
+  )
   await t.rejects(cut.fetch({ gets: [utf8('x')], scans: [] }), HeldStateLost)
 })

@@ -37,10 +37,10 @@ const hashElsewhere = (edge: Edge, revision: Revision, call: Call): Promise<Resu
 const headerOf = (edge: Edge, { newest }: HeldHash) =>
   responseHeader(edge, { revision: newest, term: edge.node.status().header.term })
 
-/** As far as this node knows the map. */
+/** As far as this node knows the map. Without --replicas every member has all of them. */
 function hasAllShards(node: KvNode): boolean {
   const map = node.shards()
-  if (map === null) return true
+  if (map === null || map.replicas === 0) return true
   const here = new Set(node.status().groups.map(({ group }) => group))
   return map.shards.every(({ group }) => here.has(group))
 }

@@ -70,8 +70,9 @@ export async function openShards(
     return shards
   }
   const shards: OpenShard[] = []
-  for (const { group, range, here, fetch } of apart) {
-    const runThere = runOn(fetch, signal)
+  for (const shard of apart) {
+    const { group, range, here } = shard
+    const runThere = runOn(need => shard.fetch(need), signal)
     const machine = await runThere(loadMachine({ group, range, checksum }))
     if (machine === null || machine.installing)
       throw new HeldStateLost(`shard ${group} is not there any more`)
