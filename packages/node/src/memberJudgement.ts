@@ -43,7 +43,15 @@ function judgeRemoval(
   const voters = votersIn(meta)
   if (!voters.includes(node) || !isPresent(state, node) || voters.length === 1) return null
   const present = voters.filter(id => isPresent(state, id)).length - 1
-  return present < 1 + Math.floor((voters.length - 1) / 2) ? 'unhealthy' : null
+  if (present < 1 + Math.floor((voters.length - 1) / 2)) return 'unhealthy'
+  return meta.placement.shards.every(shard => goesOnWithout(state, shard.nodes, node)) ? null : 'unhealthy'
+}
+
+/** Of a shard that it has a replica of, those that stay are a majority of what is left until another one is made. */
+function goesOnWithout(state: NodeState, replicas: readonly NodeId[], node: NodeId): boolean {
+  const left = replicas.filter(id => id !== node)
+  if (left.length === replicas.length) return true
+  return left.filter(id => isPresent(state, id)).length >= 1 + Math.floor(left.length / 2)
 }
 
 function judgeDrain(

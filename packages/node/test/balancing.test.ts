@@ -149,6 +149,42 @@ t.test('a node is drained: nothing is led there, nothing is held', async t => {
   t.equal(reply(cluster.ask(leaving, put('a', 'through it'))).kind, 'op')
 })
 
+t.test('a member that is removed with its replicas is replaced, if its shards go on without it', async t => {
+  const cluster = running()
+  cluster.nodesMayEnd = true
+  cluster.run(1_000)
+  const [leaving, dead] = cluster.nodes.filter(node => node !== cluster.leaderOf(0))
+  const request = {
+    kind: 'meta',
+    command: encodeMetaCommand({ kind: 'removeMember', node: leaving!.id, strict: true }),
+  } as const
+  const holdsWith = (group: number): boolean =>
+    [leaving!, dead!].every(({ id: node }) =>
+      wantedNodes(metaOf(informed(cluster)), groupId(group)).includes(node),
+    )
+  t.ok(groups.some(holdsWith), 'of some shard both have a replica')
+  connect(cluster, dead!, false)
+  const others = cluster.nodes.filter(node => node !== dead && node !== leaving)
+  const isLed = (group: number): boolean =>
+    cluster.nodes.some(
+      node => node !== dead && node.state.groups.get(groupId(group))?.raft?.role === 'leader',
+    )
+  cluster.until(() => [0, ...groups].every(isLed), 10_000)
+  const refused = cluster.ask(others[0]!, request)
+  t.equal(refused.ok ? 'done' : refused.error.code, 'unhealthy')
+  connect(cluster, dead!, true)
+  cluster.until(() => others.every(({ state }) => state.peers.get(dead!.id)?.trusted === true))
+  cluster.run(500)
+  t.equal(reply(cluster.ask(others[0]!, request)).kind, 'members')
+  cluster.until(() => {
+    const meta = metaOf(informed(cluster))
+    const places = groups.map(group => wantedNodes(meta, group))
+    return isQuiet(cluster) && places.every(nodes => nodes.length === 3 && !nodes.includes(leaving!.id))
+  }, 120_000)
+  for (const key of ['a', 'e', 'i', 'n', 'r', 'v'])
+    t.equal(reply(cluster.ask(others[0]!, put(key, '1'))).kind, 'op')
+})
+
 t.test('the last replicas have nowhere to go', async t => {
   const cluster = running()
   cluster.run(1_000)

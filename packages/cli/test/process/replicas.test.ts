@@ -116,7 +116,9 @@ t.test(
     t.strictSame([report.failed, report.wrongSums, report.wrongWatches], [[], [], []])
     t.comment(`${report.transfers} transfers, ${report.repeated} made again, ${report.conflicts} conflicts`)
 
-    const removed = await ask(others, 'member', 'remove', 'n1')
+    const id = drained.nodes.find(({ name }) => name === 'n1')!.node_id
+    leaving.expectEnd()
+    const removed = await ask(others, 'member', 'remove', BigInt(String(id)).toString(16))
     t.equal(removed.status, 0, removed.stderr)
     const left = await settled(others, 'four members', view => view.nodes.length === 4)
     t.ok(left.shards.every(({ replica_ids: ids }) => ids.length === 3))
