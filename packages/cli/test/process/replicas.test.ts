@@ -83,20 +83,20 @@ t.test(
     t.ok(begun.shards.every(({ replica_ids: ids }) => ids.length === 3))
     const bank = await Bank.open(cluster.endpoints, { names: 'abcdefgh'.split(''), workers: 3 })
     for (const { plan } of nodes) bank.watch(plan.name, [plan.clientUrl])
-    await bank.progress(30)
+    await bank.progress(15)
 
     await succeeds(t, ask(nodes, 'shard', 'split', '--at', 'account/g'), 'kvorum shard split')
     await settled(nodes, 'three shards', ({ shards }) => shards.length === 3)
     await moveOne(nodes)
-    await bank.progress(20)
+    await bank.progress(10)
 
     const killed = nodes[1]!
     t.equal(await killed.stop('SIGKILL'), 'SIGKILL')
-    await bank.progress(20)
+    await bank.progress(10)
     // The flag is for a cluster that begins; this one knows its number.
     killed.start()
     await killed.healthy()
-    await bank.progress(20)
+    await bank.progress(10)
 
     await sameEverywhere(t, nodes)
 
@@ -111,7 +111,7 @@ t.test(
       view.nodes.every(({ name, shards = 0 }) => name !== 'n1' || shards === 0)
     const drained = await settled(others, 'n1 to hold nothing', isEmpty)
     t.ok(drained.shards.every(({ replica_ids: ids }) => ids.length === 3))
-    await bank.progress(20)
+    await bank.progress(10)
     const report = await bank.close()
     t.strictSame([report.failed, report.wrongSums, report.wrongWatches], [[], [], []])
     t.comment(`${report.transfers} transfers, ${report.repeated} made again, ${report.conflicts} conflicts`)
