@@ -1,6 +1,5 @@
 import {
   ALL_KEYS,
-  isEmptyRange,
   type GroupId,
   type KeyRange,
   rangeCovers,
@@ -17,21 +16,20 @@ import {
   overlayBytes,
   overlayPut,
 } from '@kvorum/machine'
-import { loadMetaKeys, routeRanges } from '@kvorum/placement'
+import { loadMetaKeys } from '@kvorum/placement'
 import { resetApplying } from './applying.js'
 import { failCall } from './calls.js'
 import { clearRows } from './clearRows.js'
 import { stepGroup } from './consensus.js'
 import { afterNextSync } from './flush.js'
 import { forgetState, keepFoundings, loadGroup } from './groupMachine.js'
-import { isTaken, NO_KEYS } from './claims.js'
+import { isTaken } from './claims.js'
 import { nodeOfReplica } from './membership.js'
 import { rosterApplied } from './roster.js'
 import { mapApplied } from './routing.js'
 import { note, sendTo, takeId, type Group, type NodeState, type Turn } from './state.js'
 import { dropTasks, runTask } from './tasks.js'
 import type { Parcel } from './types.js'
-import { splitMerged } from './watch/merged.js'
 import { restartWatchers, suspendWatchers } from './watch/watchers.js'
 
 /**
@@ -48,8 +46,6 @@ export interface Installing {
   stream: number
   /** The chunk that is wanted next. */
   chunk: number
-  /** What the state that it replaces had; null: there was none. */
-  readonly before: KeyRange | null
   meta: SnapshotMeta | null
   /** Of the meta group, whose state is replaced in one step: it is a few megabytes at most, and has no mark. */
   readonly rows: StoreRow[]
@@ -82,7 +78,6 @@ export function beginInstall(
     phase: 'clearing',
     stream: 0,
     chunk: 0,
-    before: group.machine.shard?.range ?? null,
     meta: null,
     rows: [],
     asked: false,
@@ -117,17 +112,6 @@ function clearOldRows(turn: Turn, group: Group, installing: Installing): void {
 /** The map says who has what the shard has no more: those who watch it here have to be told. */
 const isMapped = ({ shards }: NodeState, id: GroupId, range: KeyRange): boolean =>
   shards.shards.every(shard => shard.group !== id || rangeCovers(range, shard.range))
-
-/** A split that this replica has not applied itself: whoever watches the left half watches the right ones, too. */
-function tellOfSplits(turn: Turn, group: Group, before: KeyRange | null): void {
-  const { shard } = group.machine
-  if (shard === null || before === null) return
-  const gone = { start: shard.range.end ?? NO_KEYS.start, end: before.end }
-  if (shard.range.end === null || isEmptyRange(gone)) return
-  const split = { group: group.id, index: shard.applied, epoch: shard.epoch }
-  for (const part of routeRanges(turn.state.shards, [gone]).reverse())
-    splitMerged(turn, { ...split, right: part.shard.group })
-}
 
 /**
  * The snapshot says which keys it is of. They may be more than this replica had: then what lies there is cleared first,
@@ -264,13 +248,13 @@ function loadInstalled(turn: Turn, group: Group, installing: Installing, meta: S
       shards: [],
       joined: null,
     }),
-    done: later => installed(later, group, meta, installing.before),
+    done: later => installed(later, group, meta),
     failed: later => giveUp(later, group),
     holdsLayers: false,
   })
 }
 
-function installed(turn: Turn, group: Group, meta: SnapshotMeta, before: KeyRange | null): void {
+function installed(turn: Turn, group: Group, meta: SnapshotMeta): void {
   const { machine } = group
   group.installing = null
   group.quarantined = null
@@ -294,7 +278,6 @@ function installed(turn: Turn, group: Group, meta: SnapshotMeta, before: KeyRang
     base: { index: machine.applied, term: machine.appliedTerm },
     config: machine.config.value,
   })
-  tellOfSplits(turn, group, before)
   restartWatchers(turn, group)
   note(turn, 'info', 'The snapshot is installed', { group: group.id, index: machine.applied })
 }

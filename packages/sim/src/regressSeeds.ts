@@ -159,4 +159,10 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     draw: 6,
     found: 'a member was compared with one that had not applied a split yet, and ended itself',
   },
+  {
+    seed: 61,
+    profile: 'shards',
+    draw: 6,
+    found: 'a watch missed what a snapshot from behind a split had brought',
+  },
 ]

@@ -35,10 +35,11 @@ export interface SwarmOptions {
  *     4   automatic compaction and checks for corruption
  *     5   writes of sessions in all groups, where there is one order over them
  *     6   in the profile `shards`: splits, the end of dense mode, watches over several shards
+ *     7   there, too: a bank and lists over several shards, leaders of the meta group that fall out
  */
-export const DRAWS = [1, 2, 3, 4, 5, 6] as const
+export const DRAWS = [1, 2, 3, 4, 5, 6, 7] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 6
+export const NEWEST_DRAW: Draw = 7
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -105,6 +106,8 @@ export interface WorkloadOptions {
   readonly safetyTime: Micros
   /** Sessions write to all groups; else to the first. */
   readonly sessionsAcross: boolean
+  /** Lists and accounts of one transaction lie in all groups; else there are no accounts. */
+  readonly listsAcross: boolean
   /** A compaction about this often; 0 is never. */
   readonly compactEvery: Micros
 }
@@ -128,6 +131,8 @@ export interface FaultOptions {
   readonly clock: ClockFaults
   readonly membership: Recurring
   readonly transfer: Recurring
+  /** The leader of the meta group, which gives out the revisions, is killed or stands still. */
+  readonly oracle: Recurring
 }
 
 /** Chances are per operation. */
@@ -229,6 +234,7 @@ function drawWorkload(random: Random): WorkloadOptions {
     requestTimeout: random.int(SECOND, 10 * SECOND),
     safetyTime: random.int(60 * SECOND, 120 * SECOND),
     sessionsAcross: false,
+    listsAcross: false,
     compactEvery: random.chance(0.5) ? random.int(SECOND, 20 * SECOND) : 0,
   }
 }
@@ -259,6 +265,7 @@ function drawFaults(random: Random): FaultOptions {
     clock: drawClock(random.stream('clock'), recurring('freeze', [5 * SECOND, MINUTE], 10 * SECOND)),
     membership: recurring('membership', [SECOND / 2, 8 * SECOND], 10 * SECOND),
     transfer: recurring('transfer', [SECOND, 20 * SECOND], SECOND),
+    oracle: NEVER,
   }
 }
 

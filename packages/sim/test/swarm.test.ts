@@ -76,6 +76,7 @@ void t.test('shards are split from the sixth draw on, in most runs of their prof
   const dense = split.filter(({ bootstrap }) => bootstrap.oracle !== true)
   t.ok(dense.length > 25 && dense.length < split.length, `${dense.length}`)
   t.ok(dense.every(({ bootstrap }) => bootstrap.shards.length === 1))
+  t.ok(plans.every(({ swarm }) => swarm.workload.listsAcross && swarm.faults.oracle.every > 0))
   const before = planRun(split[0]!.seed, { profile: 'shards', draw: 5 })
   t.equal(before.swarm.cluster.splitEvery, 0)
   t.equal(before.bootstrap.shards.length, before.areas.length)

@@ -354,8 +354,16 @@ function answer(turn: Turn, running: Running, committed: boolean): void {
     finishCall(turn, call, { ok: false, error })
     return
   }
+  tryAgain(turn, running)
+}
+
+/** Not before all shards have ended this try: a slow one would get more of them than it can carry out. */
+function tryAgain(turn: Turn, running: Running): void {
+  const { work, coordinator } = running
   after(turn, Math.min(RETRY_MS_MAX, 2 ** work.tries), later => {
-    tryOnce(later, work)
+    if (!work.call.done && later.state.transactions.running.has(coordinator.id.sequence))
+      tryAgain(later, running)
+    else tryOnce(later, work)
   })
 }
 

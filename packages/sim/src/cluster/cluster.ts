@@ -40,7 +40,7 @@ export class Cluster {
   /** That the cluster begins with; the first one always has the first keys. */
   readonly dataGroups: readonly GroupId[]
   readonly areas: readonly Area[]
-  /** By area; one of all together where there is one order over them. */
+  /** By area; one of all together where there is one order over them, or lists of all in one transaction. */
   readonly histories = new Map<Area, Recorder<KvRequest, KvResult>>()
   readonly lists = new Map<Area, Recorder<ListTxn, ListResult>>()
   readonly world: World
@@ -65,9 +65,10 @@ export class Cluster {
     this.dataGroups = plan.groups.filter(group => group !== META_GROUP)
     const whole = plan.swarm.cluster.oracle ? new Recorder<KvRequest, KvResult>(now) : null
     this.areas = plan.areas
+    const lists = plan.swarm.workload.listsAcross ? new Recorder<ListTxn, ListResult>(now) : null
     for (const area of this.areas) {
       this.histories.set(area, whole ?? new Recorder(now))
-      this.lists.set(area, new Recorder(now))
+      this.lists.set(area, lists ?? new Recorder(now))
     }
     this.world = {
       schedule: this.schedule,

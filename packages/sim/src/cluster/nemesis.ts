@@ -1,3 +1,4 @@
+import { META_GROUP } from '@kvorum/model'
 import { recover, type MemoryDisk } from '@kvorum/storage'
 import { CALM_LINK } from '../network/faults.js'
 import { drawCuts, type Station } from '../network/partition.js'
@@ -26,6 +27,7 @@ export class Nemesis {
     this.#every('clog', faults.clog, time => this.#clog(time))
     this.#every('crash', faults.crash, time => this.#crash(time))
     this.#every('pause', faults.pause, time => this.#pause(time))
+    this.#every('oracle', faults.oracle, time => this.#oracle(time))
     this.#every('freeze', faults.clock.freeze, time => this.#freeze(time))
     if (faults.disk.fullChance > 0) {
       const full = { every: 8 * SECOND, lastsMax: 4 * SECOND }
@@ -139,8 +141,16 @@ export class Nemesis {
     coverage.mark('bit rot')
   }
 
-  #pause(time: Micros): void {
-    const node = this.#victim()
+  /** Whoever gives out the revisions falls out, while others go on asking. */
+  #oracle(time: Micros): void {
+    const node = this.#cluster.leaderOf(META_GROUP)
+    if (node === undefined) return
+    this.#cluster.coverage.mark('oracle falls out')
+    if (this.#random.chance(0.5)) this.#take(node, this.#random.chance(0.5), time)
+    else this.#pause(time, node)
+  }
+
+  #pause(time: Micros, node = this.#victim()): void {
     node.pause()
     const { life } = node
     this.#after(time, 'resume', () => {

@@ -51,6 +51,7 @@ const CALM: FaultOptions = {
   clock: { driftMax: 0, wallJumpMax: 0, freeze: NEVER },
   membership: NEVER,
   transfer: NEVER,
+  oracle: NEVER,
 }
 
 /** The others are for one kind of mistake each. */
@@ -147,7 +148,11 @@ export function applyProfile(
           oracle: true,
           ...(draw < 6 ? {} : drawSplits(random.stream('splits'))),
         },
-        workload: { ...swarm.workload, kinds: kindsOverShards(swarm.workload) },
+        workload: {
+          ...swarm.workload,
+          kinds: kindsOverShards(swarm.workload),
+          listsAcross: draw >= 7,
+        },
         faults: {
           ...CALM,
           links: {
@@ -162,6 +167,7 @@ export function applyProfile(
           pause: own.chance(0.5) ? { every: 3 * SECOND, lastsMax: 2 * SECOND } : NEVER,
           transfer: own.chance(0.5) ? { every: 2 * SECOND, lastsMax: SECOND } : NEVER,
           disk: { ...CALM.disk, syncMean: own.int(500, 20_000) },
+          oracle: draw >= 7 ? { every: 4 * SECOND, lastsMax: SECOND } : NEVER,
         },
       }
     case 'elections':

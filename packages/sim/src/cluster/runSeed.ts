@@ -48,6 +48,7 @@ export function runSeed(seed: number, options: PlanOptions = {}): SeedReport {
   try {
     live(cluster, workload)
     judge(cluster)
+    expectNone('I48 bank', META_GROUP, workload.bank.judge())
   } catch (error) {
     failure = describe(error)
   }

@@ -21,6 +21,7 @@ import { Client, SEND_AGAIN_AFTER_MAX, SENDINGS_MAX, type Outcome } from './clie
 import type { Cluster } from './cluster.js'
 import { keyPrefix } from './plan.js'
 import { del, get, modIs, put, range } from './requests.js'
+import { BankWorkload } from './bankWorkload.js'
 import { SessionWorkload } from './sessionWorkload.js'
 
 /** What clients do, in closed loops, until they are told to stop. */
@@ -30,6 +31,7 @@ export class Workload {
   readonly #leases: { readonly id: LeaseId; readonly ttl: number }[] = []
   readonly #keys: number
   readonly #sessions: SessionWorkload
+  readonly bank: BankWorkload
   #stopped = false
   #serial = 0
   #leaseSerial = 0
@@ -42,9 +44,11 @@ export class Workload {
   constructor(cluster: Cluster) {
     this.#cluster = cluster
     const { kinds, keys } = cluster.plan.swarm.workload
-    const drivable = kinds.filter(kind => kind !== 'watches' && kind !== 'bank')
+    const { listsAcross } = cluster.plan.swarm.workload
+    const drivable = kinds.filter(kind => kind !== 'watches' && (kind !== 'bank' || listsAcross))
     this.#kinds = drivable.length > 0 ? drivable : ['registers']
     this.#keys = Math.max(2, Math.ceil(keys / cluster.areas.length))
+    this.bank = new BankWorkload(cluster)
     this.#sessions = new SessionWorkload(cluster, random => this.#sessionWrite(random))
   }
 
@@ -92,6 +96,9 @@ export class Workload {
         return
       case 'sessions':
         this.#sessions.next(client, done)
+        return
+      case 'bank':
+        this.bank.next(client, done)
         return
       case 'transactions':
         this.#ask(client, group, this.#transaction(random, group), done)
@@ -236,7 +243,7 @@ export class Workload {
     const { areas } = this.#cluster
     const key = (): string => this.#key(random, random.pick(areas))
     // Lists are only ever added to.
-    if (random.chance(0.15) && !this.#kinds.includes('lists')) {
+    if (random.chance(0.15) && !this.#kinds.includes('lists') && !this.#kinds.includes('bank')) {
       const [from, to] = [key(), key()].sort()
       return { kind: 'write', op: del({ start: utf8(from!), end: utf8(`${to}x`) }, random.chance(0.5)) }
     }
@@ -300,7 +307,12 @@ export class Workload {
     const { random } = client
     const recorder = this.#cluster.lists.get(group)!
     const names = [
-      ...new Set(Array.from({ length: random.int(1, 3) }, () => `g${group}l/${this.#slot(random)}`)),
+      ...new Set(
+        Array.from(
+          { length: random.int(1, 3) },
+          () => `g${this.#listArea(random, group)}l/${this.#slot(random)}`,
+        ),
+      ),
     ]
     const reads = names.map((key): ListOp => ({ kind: 'read', key }))
     const appends = names
@@ -346,6 +358,10 @@ export class Workload {
         done(end)
       })
     })
+  }
+
+  #listArea(random: Random, group: GroupId): GroupId {
+    return this.#cluster.plan.swarm.workload.listsAcross ? random.pick(this.#cluster.areas) : group
   }
 
   /** Lists grow; after a while others are used. */
