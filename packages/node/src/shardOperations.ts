@@ -49,8 +49,6 @@ function drive(
 function send(turn: Turn, operation: ShardOperation): void {
   const { state } = turn
   const { right } = operation
-  const group = state.groups.get(operation.group)
-  if (group === undefined) return
   const due = turn.now + state.options.electionTimeoutMs * 2
   const done = (later: Turn, result: ClientResult): void =>
     operationEnded(later, right, result.ok ? null : result.error.code)

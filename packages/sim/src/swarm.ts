@@ -50,6 +50,12 @@ export interface ClusterOptions {
   readonly dense: boolean
   /** A split about this often; 0 is never. Then `dataGroups` says how many kinds of keys there are. */
   readonly splitEvery: Micros
+  /** Replicas of a shard; 0: one on every node. */
+  readonly replicas: number
+  /** Replicas are moved about this often; 0 is never. */
+  readonly moveEvery: Micros
+  /** The balancer moves them, too. */
+  readonly balanced: boolean
   /** Watches may be of keys of several shards. */
   readonly wideWatches: boolean
   readonly heartbeatMs: Millis
@@ -190,6 +196,9 @@ function drawCluster(random: Random): ClusterOptions {
     oracle: false,
     dense: false,
     splitEvery: 0,
+    replicas: 0,
+    moveEvery: 0,
+    balanced: false,
     wideWatches: false,
     heartbeatMs,
     electionTimeoutMs: heartbeatMs * random.int(3, 20),

@@ -1,4 +1,5 @@
 import { META_GROUP, type GroupId, type JoinAnswer, type JoinRequest } from '@kvorum/model'
+import type { BalanceOptions } from '@kvorum/node'
 import { Recorder } from '../check/history.js'
 import type { Truth } from '../check/kvView.js'
 import type { ListResult, ListTxn } from '../check/listAppend.js'
@@ -25,6 +26,21 @@ function retentionOf({ upkeep, workload, quota, faults: { clock } }: SwarmOption
   const byTime = clock.driftMax === 0 && clock.freeze.every === 0
   if (upkeep === null || workload.compactEvery > 0 || quota !== null || !byTime) return null
   return upkeep.compactAfterMs * MILLISECOND
+}
+
+/** Much more hurried than a cluster's: runs are short. */
+const BALANCE: BalanceOptions = {
+  deadAfterMs: 5_000,
+  steadyAfterMs: 1_000,
+  everyMs: 500,
+  movesMax: 2,
+  holdLeaderMs: 5_000,
+  transfersMax: 4,
+  // Splits are asked for by the run itself.
+  splitBytes: 0,
+  tellLoadsMs: 1_000,
+  busyRequests: Infinity,
+  hotForMs: 5_000,
 }
 
 /** All nodes of a run with what lies between and around them. */
@@ -111,6 +127,7 @@ export class Cluster {
       maintenance: plan.maintenance,
       log: plan.log,
       recoveredEntriesMax: plan.recoveredEntriesMax,
+      balance: plan.swarm.cluster.balanced ? BALANCE : null,
     }
     return new SimNode(config, this.world, this.random.stream(`node ${station}`))
   }

@@ -8,7 +8,7 @@ import {
   type WatchResponse,
 } from '@kvorum/model'
 import type { LongCommandBound } from '@kvorum/machine'
-import type { Bootstrap, MaintenanceOptions, NodeLimits, NodeOptions } from '@kvorum/node'
+import type { BalanceOptions, Bootstrap, MaintenanceOptions, NodeLimits, NodeOptions } from '@kvorum/node'
 import type { LogOptions } from '@kvorum/storage'
 import type { Station } from '../network/partition.js'
 import type { Addresses } from './addresses.js'
@@ -34,6 +34,7 @@ export interface NodeConfig {
   readonly log: Partial<LogOptions>
   /** Entries of each group handed to it from its recovered log; the others are read from the disk. */
   readonly recoveredEntriesMax: number
+  readonly balance: BalanceOptions | null
 }
 
 export interface Joins {
@@ -67,4 +68,5 @@ export const nodeOptions = (config: NodeConfig, seed: number, addresses: Address
   maintenance: config.maintenance,
   checksum,
   longCommand: config.longCommand,
+  ...(config.balance === null ? {} : { balance: config.balance }),
 })

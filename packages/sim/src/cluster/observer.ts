@@ -207,7 +207,8 @@ export class Observer {
     const logged = own?.base ?? { index: 0, term: 0 }
     const base = isHalf && logged.index === 0 ? raft.base : logged
     const entries = own?.entries ?? []
-    const stored = own?.stored ?? { applied: 0, appliedTerm: 0, digest: '', installing: false, compacted: 0 }
+    // What moved away has left its rows, and is cleared: it comes back without a state.
+    const stored = (raft.lost ? null : own?.stored) ?? { ...NO_STATE, installing: raft.lost }
     const last = base.index + entries.length
     const found_ = new LogShadow(base, entries)
     const within = !stored.installing && found_.termAt(stored.applied) === stored.appliedTerm
@@ -416,6 +417,8 @@ function membersAt(meta: MetaState): MembersAt {
   })
   return { index: meta.applied, members, removed: meta.membership.removed.map(({ node }) => node) }
 }
+
+const NO_STATE: StoredState = { applied: 0, appliedTerm: 0, digest: '', installing: false, compacted: 0 }
 
 const NO_ENTRIES: readonly Entry[] = []
 

@@ -1,6 +1,6 @@
 import { META_GROUP, toHex, toKeyString, type GroupId, type KeyValue, type StoreWrite } from '@kvorum/model'
 import { createReader, hashKv, overlaySnapshot, readRange, runStep } from '@kvorum/machine'
-import type { Group } from '@kvorum/node'
+import type { Group, NodeState } from '@kvorum/node'
 import { EMPTY_AUTH, metaWrites } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { AccessWorkload } from './accessWorkload.js'
@@ -15,6 +15,8 @@ import { get, put, range } from './requests.js'
 import type { SimNode } from './simNode.js'
 import type { Watchers } from './watchers.js'
 import type { Workload } from './workload.js'
+
+type Call = NodeState['calls']['deadlines'][number]
 
 /** What must come true after the faults have ended, each within its time. */
 const FRESH_WRITES = 10
@@ -62,7 +64,9 @@ export function demandProgress(
   // three; then come a few rounds of the log, on disks that stay slow.
   if (cluster.plan.swarm.cluster.oracle)
     demand(cluster, 'transactions end, and leave no lock', 15 * SECOND, () => unlocked(cluster))
-  demand(cluster, 'splits end, and every member has all shards', 40 * SECOND, () => isSplitUp(cluster))
+  demand(cluster, 'splits and moves end, and shards are where the map says', 60 * SECOND, () =>
+    isSettled(cluster),
+  )
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
@@ -100,15 +104,20 @@ function unlocked(cluster: Cluster): boolean {
   return true
 }
 
-/** What was begun is on the map, and all that is on the map is everywhere. */
-function isSplitUp(cluster: Cluster): boolean {
-  if (cluster.plan.swarm.cluster.splitEvery === 0) return true
+/** What was begun is on the map, and all that is on the map is where it says, and nowhere else. */
+function isSettled(cluster: Cluster): boolean {
+  const { splitEvery, moveEvery } = cluster.plan.swarm.cluster
+  if (splitEvery === 0 && moveEvery === 0) return true
   const { shards } = cluster.observer.truths
-  return cluster.nodes.every(({ state }) => {
+  return cluster.nodes.every(({ id, state }) => {
     const meta = state?.groups.get(META_GROUP)?.machine.meta
     if (!state || !meta || meta.operations.length > 0 || meta.shards.shards.length !== shards.length)
       return false
-    return shards.every(({ group }) => state.groups.get(group)?.machine.shard?.applied)
+    if (meta.placement.shards.some(({ settled }) => !settled)) return false
+    return meta.shards.shards.every(({ group, replicas }) => {
+      const machine = state.groups.get(group)?.machine.shard
+      return replicas.some(({ node }) => node === id) ? Boolean(machine?.applied) : machine === undefined
+    })
   })
 }
 
@@ -217,12 +226,21 @@ function quiet(cluster: Cluster): boolean {
   for (const node of cluster.nodes) {
     if (node.state === null) continue
     const { calls, tasks, persisting, streams } = node.state
-    if (calls.open > 0 || calls.forwarded.size > 0 || tasks.size > 0) return false
+    if (isBusy(calls) || tasks.size > 0) return false
     // Who has lost its directory is offered snapshots for as long as it is a member.
     if (streams.size > 0 && !members(cluster).some(({ wiped }) => wiped)) return false
     if (persisting.out !== null) return false
   }
   return true
+}
+
+/** Beside a node that watches a shard elsewhere: it always waits there for what comes. */
+function isBusy({ open, deadlines, forwarded }: NodeState['calls']): boolean {
+  const isFollowing = (call: Call): boolean => !call.done && call.request.kind === 'follow'
+  return (
+    open > deadlines.filter(isFollowing).length ||
+    [...forwarded.values()].some(({ call }) => !isFollowing(call))
+  )
 }
 
 /** Those whose replica of the first shard is sound. */

@@ -29,7 +29,13 @@ export function placeOf(
     const known =
       meta === null
         ? bootstrap
-        : { ...bootstrap, nodes: meta.nodes, shards: meta.shards.shards, mapChanged: isChanged(meta) }
+        : {
+            ...bootstrap,
+            nodes: meta.nodes,
+            shards: meta.shards.shards,
+            mapChanged: isChanged(meta),
+            placed: meta.placement.shards.length > 0,
+          }
     return { kind: 'known', bootstrap: known }
   }
   const seat = meta === null ? undefined : (seatOf(meta, self) ?? formerMember(meta, self))

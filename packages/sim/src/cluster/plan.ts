@@ -2,12 +2,12 @@ import { groupId, LIMITS, META_GROUP, replicaId, utf8, type GroupId, type KeyRan
 import type { LongCommandBound } from '@kvorum/machine'
 import {
   NO_MAINTENANCE,
-  votersOf,
+  foundingMeta,
   type Bootstrap,
   type MaintenanceOptions,
   type NodeLimits,
 } from '@kvorum/node'
-import { rangesBetween } from '@kvorum/placement'
+import { initialPlaces, rangesBetween } from '@kvorum/placement'
 import type { LogOptions } from '@kvorum/storage'
 import { Random } from '../random.js'
 import { SECOND, type Micros } from '../schedule.js'
@@ -142,6 +142,13 @@ function bootstrapOf(swarm: SwarmOptions): Bootstrap {
     id: replicaId(i + 1),
     node: nodeOf(i),
   }))
+  const { cluster } = swarm
+  const shards = shardsOf(swarm)
+  const places = initialPlaces(
+    replicas.map(({ node }) => node),
+    shards.length,
+    cluster.replicas > 0 ? cluster.replicas : replicas.length,
+  )
   return {
     nodes: replicas.map(({ node }, station) => ({
       id: node,
@@ -151,8 +158,14 @@ function bootstrapOf(swarm: SwarmOptions): Bootstrap {
       learner: false,
       serverVersion: '',
     })),
-    metaConfig: votersOf(replicas),
-    shards: shardsOf(swarm).map(({ group, range }) => ({ group, range, epoch: 1, replicas })),
+    metaConfig: foundingMeta(replicas, cluster.replicas > 0),
+    shards: shards.map(({ group, range }, i) => ({
+      group,
+      range,
+      epoch: 1,
+      replicas: replicas.filter(({ node }) => places[i]!.includes(node)),
+    })),
+    ...(cluster.replicas > 0 ? { placed: true, replicas: cluster.replicas } : {}),
     ...(swarm.cluster.oracle && !swarm.cluster.dense ? { oracle: true } : {}),
     joined: null,
   }

@@ -27,6 +27,7 @@ export type ProfileName =
   | 'members'
   | 'beats'
   | 'shards'
+  | 'moves'
   | 'upkeep'
 
 const NEVER = { every: 0, lastsMax: 0 }
@@ -136,6 +137,21 @@ export function applyProfile(
       }
     case 'calm':
       return { ...swarm, faults: CALM }
+    case 'moves': {
+      const shards = applyProfile(drawn, 'shards', random, draw)
+      const moves = random.stream('moves')
+      return {
+        ...shards,
+        cluster: {
+          ...shards.cluster,
+          nodes: moves.pick([4, 5, 5]),
+          replicas: 3,
+          dense: false,
+          moveEvery: moves.int(SECOND, 4 * SECOND),
+          balanced: moves.chance(0.5),
+        },
+      }
+    }
     case 'shards':
       return {
         ...swarm,
@@ -247,5 +263,6 @@ export const PROFILES: readonly ProfileName[] = [
   'members',
   'beats',
   'shards',
+  'moves',
   'upkeep',
 ]

@@ -15,6 +15,7 @@ import { compareStates, crashAll, demand, demandHashes, demandProgress, soundNod
 import { replay } from './replay.js'
 import { demandNobodyNamed, tamper } from './tampering.js'
 import { planRun, type PlanOptions } from './plan.js'
+import { Mover } from './mover.js'
 import { Splitter } from './splitter.js'
 import { Watchers } from './watchers.js'
 import { Workload } from './workload.js'
@@ -76,6 +77,7 @@ function live(cluster: Cluster, workload: Workload): void {
   const nemesis = new Nemesis(cluster)
   const operator = new MembersOperator(cluster)
   const splitter = new Splitter(cluster)
+  const mover = new Mover(cluster)
   for (const node of cluster.nodes) node.start()
   workload.start()
   watchers.start()
@@ -84,16 +86,18 @@ function live(cluster: Cluster, workload: Workload): void {
   nemesis.start()
   operator.start()
   splitter.start()
+  mover.start()
   schedule.runUntil(plan.warmUp + plan.safetyTime)
   operator.finish()
   splitter.stop()
+  mover.stop()
   nemesis.heal()
   demandNobodyNamed(cluster)
   demandProgress(cluster, workload, watchers, access)
   compareStates(cluster)
   crashAll(cluster)
   compareStates(cluster)
-  demandHashes(cluster)
+  if (cluster.plan.swarm.cluster.replicas === 0) demandHashes(cluster)
   replay(cluster)
   demandNobodyNamed(cluster)
   tamper(cluster, soundNodes(cluster), demand)
