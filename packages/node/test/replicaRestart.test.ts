@@ -70,6 +70,20 @@ t.test('replicas that were on their way are found in the store', async t => {
   cluster.until(() => !at(cluster, 1).state.groups.has(FIRST), 60_000)
 })
 
+t.test('a shard is split where the leader of the meta group has no replica of it', async t => {
+  const cluster = five()
+  const leader = (): number => Number(cluster.leaderOf(0)!.id)
+  if (leader() < 4) {
+    const moved = cluster.ask(cluster.leaderOf(0)!, { kind: 'moveLeader', to: id(5) })
+    t.equal(reply(moved).kind, 'done')
+  }
+  t.notOk(cluster.leaderOf(0)!.state.groups.has(FIRST))
+  t.equal(reply(ask(cluster, { kind: 'splitShard', at: utf8('g'), group: FIRST })).kind, 'splitBegun')
+  cluster.until(() => cluster.nodes.every(node => node.state.shards.shards.length === 3), 20_000)
+  t.equal(reply(cluster.ask(at(cluster, 5), put('h', '1'))).kind, 'op')
+  t.match(read(cluster, 4, 'h'), [/^h=1@/])
+})
+
 t.test('of seven founders five decide on the map, and all of them hold shards', async t => {
   const cluster = five(7)
   const { config } = cluster.leaderOf(0)!.state.groups.get(groupId(0))!.raft!
