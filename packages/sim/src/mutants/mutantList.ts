@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'true',
     profile: 'swarm',
     draw: 3,
-    seeds: [3],
+    seeds: [30],
   },
   {
     id: 'M50',
