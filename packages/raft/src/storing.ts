@@ -1,4 +1,4 @@
-import { assert } from '@kvorum/model'
+import { assert, NO_REPLICA } from '@kvorum/model'
 import type { GroupConfig, Index, LogBase } from '@kvorum/model'
 import { cacheReset } from './cache.js'
 import { advanceCommit, commitTo } from './commit.js'
@@ -6,7 +6,7 @@ import { countOwnVote } from './election.js'
 import { dropPrefix, shrinkCache, termAt } from './log.js'
 import { sendIndex } from './outbox.js'
 import type { Raft } from './raft.js'
-import { resetElectionTimer } from './roles.js'
+import { becomeFollower, resetElectionTimer } from './roles.js'
 
 /** What the owner's disk and state machine report, and what it may throw away. */
 
@@ -37,6 +37,8 @@ export function onApplied(raft: Raft, index: Index): void {
  */
 export function onInstalled(raft: Raft, base: LogBase, config: GroupConfig): void {
   if (base.index < raft.base.index) return onStateLost(raft)
+  // The store may have what the log never heard of, not even its term (the right half of a split).
+  if (base.term > raft.term) becomeFollower(raft, base.term, NO_REPLICA)
   const fits = termAt(raft, base.index) === base.term
   // What is on disk after the base is ours only if the base itself was handed to the disk as ours.
   const keep = fits && base.index <= raft.submitted

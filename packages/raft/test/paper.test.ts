@@ -521,6 +521,12 @@ t.test('candidates (5.2)', t => {
     t.match([raft.role, raft.term], ['follower', 1])
     t.end()
   })
+  t.test('what the store has and the log has not brings its term with it, and no vote', t => {
+    const raft = make({ term: 1, vote: 3 })
+    step(raft, { kind: 'installed', base: { index: 5, term: 4 }, config: configOf([1, 2, 3]) })
+    t.match([raft.role, raft.term, raft.vote], ['follower', 4, 0])
+    t.end()
+  })
   t.test('late answers after the election change nothing', t => {
     const raft = leader()
     receive(raft, 3, 1, { kind: 'voteReply', granted: false })

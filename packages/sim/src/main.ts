@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
 import { runSeed, virtualHours, type SeedReport } from './cluster/runSeed.js'
+import { REGRESS_SEEDS } from './regressSeeds.js'
 import { Trace } from './trace.js'
 import { PROFILES, type ProfileName } from './cluster/profiles.js'
 import { SECOND } from './schedule.js'
@@ -10,12 +11,19 @@ import { DRAWS, NEWEST_DRAW, type Draw } from './swarm.js'
  * `npm run sim -- --seeds N [--from S]` runs N seeds, `--seed S` one. A failing seed prints one line with what
  * was violated and one with the command that repeats it; the last line sums up; the status is 1 if any failed.
  */
-const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] | --seed S
+const USAGE = `Usage: npm run sim -- [--seeds N] [--from S] | --seed S | --kept
+  --kept                the seeds that once found a defect, each with its profile and draw
   --virtual-seconds X   length of the phase with faults
   --profile NAME        ${PROFILES.join(', ')}
   --draw N              only what draws up to N knew: a seed stays the run it was (default: ${NEWEST_DRAW})
   --until-failure       stop at the first seed that fails
   --verbose             one line per seed, and the last notes of the nodes of a failing one`
+
+interface Run {
+  readonly seed: number
+  readonly profile: ProfileName
+  readonly draw: Draw
+}
 
 function main(): number {
   const { values } = parseArgs({
@@ -23,6 +31,7 @@ function main(): number {
       seeds: { type: 'string', default: '100' },
       from: { type: 'string', default: '1' },
       seed: { type: 'string' },
+      kept: { type: 'boolean', default: false },
       'virtual-seconds': { type: 'string' },
       profile: { type: 'string', default: 'swarm' },
       draw: { type: 'string', default: String(NEWEST_DRAW) },
@@ -48,18 +57,21 @@ function main(): number {
     console.log(USAGE)
     return values.help ? 0 : 2
   }
-  const options = { profile, draw, ...(seconds === undefined ? {} : { virtualSeconds: Number(seconds) }) }
+  const length = seconds === undefined ? {} : { virtualSeconds: Number(seconds) }
+  const runs: readonly Run[] = values.kept
+    ? REGRESS_SEEDS
+    : Array.from({ length: seeds }, (_, i) => ({ seed: from + i, profile, draw }))
   const trace = new Trace()
   let count = 0
   let passed = 0
   let time = 0
-  for (let seed = from; seed < from + seeds; seed++) {
+  for (const run of runs) {
     count++
-    const report = runSeed(seed, options)
+    const report = runSeed(run.seed, { profile: run.profile, draw: run.draw, ...length })
     trace.label(report.trace)
     time += report.time
     if (report.ok) passed++
-    else tell(report, seconds, profile, draw)
+    else tell(report, seconds, run)
     if (values.verbose) detail(report)
     if (values['until-failure'] && !report.ok) break
   }
@@ -70,7 +82,7 @@ function main(): number {
   return failed === 0 ? 0 : 1
 }
 
-function tell(report: SeedReport, seconds: string | undefined, profile: string, draw: Draw): void {
+function tell(report: SeedReport, seconds: string | undefined, { profile, draw }: Run): void {
   const length = seconds === undefined ? '' : ` --virtual-seconds ${seconds}`
   const kind = profile === 'swarm' ? '' : ` --profile ${profile}`
   const drawn = draw === NEWEST_DRAW ? '' : ` --draw ${draw}`

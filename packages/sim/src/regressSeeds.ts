@@ -165,4 +165,10 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     draw: 6,
     found: 'a watch missed what a snapshot from behind a split had brought',
   },
+  {
+    seed: 49,
+    profile: 'shards',
+    draw: 6,
+    found: 'a right half that was in the store and not in the log began again with a term behind its log',
+  },
 ]

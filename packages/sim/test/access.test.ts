@@ -110,16 +110,19 @@ t.test(
     t.ok(share(({ users }) => users !== null) > 0.2)
     t.ok(share(({ quota }) => quota !== null) > 0.05)
     for (const run of runs) {
+      const fourth = drawSwarm(run.seed, new Random(run.seed), 4)
+      t.same(fourth, { ...run, workload: { ...run.workload, sessionsAcross: false } })
       const second = drawSwarm(run.seed, new Random(run.seed), 2)
       const { membership, wipe } = second.faults
       t.equal(membership.every, 0)
-      t.same(second, { ...run, upkeep: null, faults: { ...run.faults, membership, wipe } })
-      t.same(drawSwarm(run.seed, new Random(run.seed), 3), { ...run, upkeep: null })
+      t.same(second, { ...fourth, upkeep: null, faults: { ...run.faults, membership, wipe } })
+      t.same(drawSwarm(run.seed, new Random(run.seed), 3), { ...fourth, upkeep: null })
       t.same(drawSwarm(run.seed, new Random(run.seed), 1), { ...second, users: null, quota: null })
     }
     t.ok(share(({ faults }) => faults.membership.every > 0) > 0.15)
     t.ok(share(({ upkeep }) => upkeep !== null) > 0.3)
-    t.equal(NEWEST_DRAW, 4)
+    t.ok(share(({ workload }) => workload.sessionsAcross) > 0.5)
+    t.equal(NEWEST_DRAW, 7)
   },
 )
 

@@ -83,7 +83,8 @@ export class AuthService {
     const first = await this.#attempt(node, caller, requirement)
     if (first.ok) return first
     const fresh = await this.refresh(node)
-    return fresh.ok ? this.#attempt(node, caller, requirement) : first
+    // By rights that may be old nobody is refused.
+    return fresh.ok ? this.#attempt(node, caller, requirement) : fresh
   }
 
   async #attempt(node: KvNode, caller: Caller, requirement: Requirement): Promise<Result<Decision>> {

@@ -53,9 +53,9 @@ export function sendAs(
     const first = decision(node, user, request)
     if (first.kind === 'allowed') return carryOut(first.authority)
     return send({ kind: 'barrier' }, fresh => {
-      if (fresh === 'lost') answered(fresh)
+      if (fresh === 'lost' || !fresh.ok) answered(fresh)
       else {
-        const second = fresh.ok ? decision(node, user, request) : first
+        const second = decision(node, user, request)
         if (second.kind === 'denied') answered({ ok: false, error: second.error })
         else if (!carryOut(second.authority)) answered('lost')
       }

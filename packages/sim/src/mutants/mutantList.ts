@@ -76,7 +76,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     profile: 'members',
-    seeds: [8],
+    seeds: [29],
   },
   {
     id: 'M15',
@@ -137,7 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
     profile: 'members',
-    seeds: [3],
+    seeds: [14],
   },
   {
     id: 'M23',
