@@ -16,7 +16,7 @@ const version = etcdVersion()
 const skip = version === null && process.env['CI'] !== 'true' ? 'etcd is not installed' : false
 
 /** Enough for each kind of step and each field; many more are in `npm run test:differential`. */
-const SEEDS = 100
+const SEEDS = 240
 const CLUSTER_SEEDS = 10
 
 t.test('the same operations have the same answers from etcd', { skip }, async t => {
