@@ -1,5 +1,4 @@
 import { createInterface } from 'node:readline'
-import { connect } from './connect.js'
 import type { Io } from './io.js'
 import { run } from './run.js'
 import { readSecret } from './terminal.js'
@@ -32,7 +31,8 @@ const io: Io = {
   readLines: () => createInterface({ input: process.stdin, crlfDelay: Infinity }),
   now: () => performance.now(),
   askSecret: process.stdin.isTTY ? askSecret : null,
-  connect,
+  // A server has no use for the client, and would wait for it to be loaded.
+  connect: async options => (await import('./connect.js')).connect(options),
 }
 
 void run(io, process.argv.slice(2)).then(status => {

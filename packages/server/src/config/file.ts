@@ -1,7 +1,11 @@
-import { parseDocument } from 'yaml'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
 import { accepted, rejected, type Parsed } from './flag.js'
 import { flagNamed, type FlagName } from './flags.js'
 import type { RawSettings } from './argv.js'
+
+/** Most servers have no such file, and would wait for seventy modules to be loaded. */
+const load = createRequire(import.meta.url)
 
 /**
  * The settings of a YAML file: a mapping from flag names to scalars or lists of scalars, and the two sections that
@@ -9,6 +13,7 @@ import type { RawSettings } from './argv.js'
  * author should hear of.
  */
 export function parseConfigFile(source: string): Parsed<RawSettings> {
+  const { parseDocument } = load('yaml') as typeof Yaml
   const document = parseDocument(source, { schema: 'core', prettyErrors: true })
   const problem = document.errors[0]
   if (problem !== undefined) return rejected(`is not valid YAML: ${firstLine(problem.message)}`)

@@ -42,11 +42,16 @@ function attempt(copy: BuiltCopy, mutant: Mutant, from: number, count: number): 
   const line = /^seed (\d+) failed at .*$/m.exec(output)
   if (line === null) return null
   const seed = Number(line[1])
-  // A seed that fails by itself shows nothing about the mutant.
-  const control = simulate(copy, mutant, seed, 1)
-  const counts = !control.includes(' failed at ')
+  const counts = isExpected(mutant, seed, line[0]) || !failsByItself(copy, mutant, seed)
   return { seed: counts ? seed : null, next: seed + 1, verdict: line[0] }
 }
+
+const isExpected = ({ seeds, breaks }: Mutant, seed: number, verdict: string): boolean =>
+  breaks !== undefined && seeds.includes(seed) && verdict.includes(` ${breaks}: `)
+
+/** Then it shows nothing about the mutant. */
+const failsByItself = (copy: BuiltCopy, mutant: Mutant, seed: number): boolean =>
+  simulate(copy, mutant, seed, 1).includes(' failed at ')
 
 function simulate(copy: BuiltCopy, mutant: Mutant, from: number, count: number): string {
   const { profile, draw = NEWEST_DRAW } = mutant

@@ -23,4 +23,6 @@ export interface Mutant extends Patch {
   readonly draw?: Draw
   /** Seeds that were seen to kill it; tried first. */
   readonly seeds: readonly number[]
+  /** What those seeds find broken; another verdict may be the seed's own, and is compared with a run without the mistake. */
+  readonly breaks?: `I${number}`
 }

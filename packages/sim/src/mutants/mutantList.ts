@@ -10,6 +10,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'put(raft, to, body, true);',
     profile: 'elections',
     seeds: [1],
+    breaks: 'I10',
   },
   {
     id: 'M3',
@@ -19,6 +20,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'if (reached <= raft.commit)',
     profile: 'elections',
     seeds: [1],
+    breaks: 'I8',
   },
   {
     id: 'M4',
@@ -28,6 +30,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'raft.durable.term === raft.term',
     profile: 'calm',
     seeds: [1],
+    breaks: 'I10',
   },
   {
     id: 'M6',
@@ -47,6 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'export const majority = (voters) => Math.max(1, voters >> 1);',
     profile: 'elections',
     seeds: [1],
+    breaks: 'I13',
   },
   {
     id: 'M11',
@@ -56,6 +60,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: "if (raft.role !== 'leader')",
     profile: 'elections',
     seeds: [2],
+    breaks: 'I39',
   },
   {
     id: 'M14',
@@ -77,6 +82,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     profile: 'members',
     seeds: [29],
+    breaks: 'I12',
   },
   {
     id: 'M15',
@@ -86,6 +92,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'if (isJoint(raft.config))',
     profile: 'members',
     seeds: [4],
+    breaks: 'I12',
   },
   {
     id: 'M16',
@@ -95,6 +102,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'reachedBy(config.voters, match)',
     profile: 'members',
     seeds: [5],
+    breaks: 'I8',
   },
   {
     id: 'M17',
@@ -138,6 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     profile: 'members',
     seeds: [14],
+    breaks: 'I14',
   },
   {
     id: 'M23',
@@ -149,6 +158,7 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'powerLoss',
     draw: 3,
     seeds: [6],
+    breaks: 'I5',
   },
   {
     id: 'M25',
@@ -158,6 +168,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'if (segment.newest)',
     profile: 'bitRot',
     seeds: [1],
+    breaks: 'I11',
   },
   {
     id: 'M34',
@@ -167,6 +178,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: '',
     profile: 'swarm',
     seeds: [5],
+    breaks: 'I41',
   },
   {
     id: 'M47',
@@ -176,6 +188,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'worked !== null;',
     profile: 'elections',
     seeds: [8],
+    breaks: 'I39',
   },
   {
     id: 'M48',
@@ -185,6 +198,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'return true;',
     profile: 'elections',
     seeds: [2],
+    breaks: 'I39',
   },
   {
     id: 'M49',
@@ -195,6 +209,7 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'swarm',
     draw: 3,
     seeds: [30],
+    breaks: 'I49',
   },
   {
     id: 'M50',
@@ -204,6 +219,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'if (false && !passesFence(',
     profile: 'swarm',
     seeds: [3],
+    breaks: 'I37',
   },
   {
     id: 'M51',
@@ -214,6 +230,7 @@ export const MUTANTS: readonly Mutant[] = [
     profile: 'swarm',
     draw: 3,
     seeds: [24],
+    breaks: 'I50',
   },
   {
     id: 'M52',
@@ -223,6 +240,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'for (const member of []) {',
     profile: 'upkeep',
     seeds: [1],
+    breaks: 'I52',
   },
   {
     id: 'M53',
@@ -232,6 +250,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'if (false) {',
     profile: 'upkeep',
     seeds: [10],
+    breaks: 'I52',
   },
   {
     id: 'M54',
@@ -241,6 +260,7 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'duty.target = Math.max(duty.target, revision);',
     profile: 'upkeep',
     seeds: [1],
+    breaks: 'I53',
   },
   {
     id: 'M55',
@@ -250,5 +270,6 @@ export const MUTANTS: readonly Mutant[] = [
     replacement: 'true',
     profile: 'upkeep',
     seeds: [1],
+    breaks: 'I51',
   },
 ]

@@ -30,12 +30,12 @@ t.test('seeds that found a defect', async t => {
 
 t.test('seeds of every profile', async t => {
   const runs = [
-    ['swarm', 16],
-    ['elections', 4],
-    ['powerLoss', 5],
-    ['partitions', 4],
-    ['bitRot', 4],
-    ['members', 4],
+    ['swarm', 12],
+    ['elections', 3],
+    ['powerLoss', 4],
+    ['partitions', 3],
+    ['bitRot', 3],
+    ['members', 3],
     ['upkeep', 3],
     ['shards', 3],
     ['moves', 3],
