@@ -76,13 +76,13 @@ const isUp = (alarms: Alarms, { member, alarm }: MemberAlarm): boolean =>
 const hasAlarm = ({ active }: Alarms, kind: AlarmKind): boolean => active.some(({ alarm }) => alarm === kind)
 
 /** Tells the shard that this node leads what to refuse, if it does not know yet. */
-export function driveGuard(turn: Turn, group: Group): void {
+function driveGuard(turn: Turn, group: Group, held: number): void {
   const { shard, installing } = group.machine
   const alarms = alarmsOf(turn.state)
   if (shard === null || installing || alarms === null || !leads(group)) return
   const guard: Guard = {
     version: alarms.version,
-    quota: quotaLeft(turn.state, group),
+    quota: quotaLeft(turn.state.options.maintenance.quotaBytes, held, shard),
     noSpace: hasAlarm(alarms, 'noSpace'),
     corrupt: hasAlarm(alarms, 'corrupt'),
   }
@@ -105,7 +105,8 @@ export function driveReclaim(turn: Turn, group: Group): void {
 
 /** The meta group has applied a change of alarms. */
 export function alarmsChanged(turn: Turn): void {
-  for (const group of turn.state.groups.values()) driveGuard(turn, group)
+  const held = bytesHeld(turn.state)
+  for (const group of turn.state.groups.values()) driveGuard(turn, group, held)
 }
 
 const ROOM_MS = 2_000
@@ -142,8 +143,9 @@ const ROOMY = 0.9
 /** Part of the duties. */
 export function tendAlarms(turn: Turn, share: Iterable<Group>): void {
   const { state } = turn
+  const held = bytesHeld(state)
   for (const group of share) {
-    driveGuard(turn, group)
+    driveGuard(turn, group, held)
     driveReclaim(turn, group)
   }
   settleAlarms(turn)

@@ -2,6 +2,7 @@ import { LIMITS, type GroupId, type Millis, type NodeId, type SplitStep } from '
 import {
   canDrain,
   isMoving,
+  operationOn,
   planBalance,
   planLeaders,
   wantedNodes,
@@ -120,22 +121,22 @@ function clusterOf(state: NodeState, meta: MetaState, now: Millis): BalanceClust
       full: meta.alarms.active.some(({ member, alarm }) => member === id && alarm === 'noSpace'),
     }
   })
-  const shards = meta.shards.shards.map(({ group }) => ({
-    group,
-    replicas: wantedNodes(meta, group),
-    settled: !isMoving(meta, group) && !isSplitting(meta, group),
-    leader: leaderOf(state, group),
-    held: isHeld(meta, group, leaderOf(state, group)),
-    bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? state.loads.told.get(group)?.bytes ?? 0,
-  }))
+  const shards = meta.shards.shards.map(({ group }) => {
+    const leader = leaderOf(state, group)
+    return {
+      group,
+      replicas: wantedNodes(meta, group),
+      settled: !isMoving(meta, group) && operationOn(meta, group) === undefined,
+      leader,
+      held: isHeld(meta, group, leader),
+      bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? state.loads.told.get(group)?.bytes ?? 0,
+    }
+  })
   return { nodes, shards }
 }
 
 const isHeld = (meta: MetaState, group: GroupId, leader: NodeId | null): boolean =>
   leader !== null && meta.heldLeaders.some(held => held.group === group && held.node === leader)
-
-const isSplitting = (meta: MetaState, group: GroupId): boolean =>
-  meta.operations.some(operation => operation.group === group)
 
 /** As far as this node knows: it asks nobody for it. */
 export function leaderOf(state: NodeState, id: GroupId): NodeId | null {

@@ -119,8 +119,8 @@ export function* applyShardEntry(
 }
 
 /**
- * Keys of a transaction that is not decided, a lease, or the same write of a session. Which keys a lease has, only carrying out its end would tell: all
- * of them.
+ * Keys of a transaction that is not decided, a lease, or the same write of a session. Which keys a lease has, only carrying
+ * out its end would tell: all of them.
  */
 function meetsLock(
   { revisions }: GroupMachine,

@@ -1,4 +1,5 @@
-import type { Group, NodeState } from './state.js'
+import type { Machine } from '@kvorum/machine'
+import type { NodeState } from './state.js'
 
 /** A shard's part of the quota changes in steps of such a share: each is an entry of its log. */
 const STEPS = 32
@@ -7,10 +8,10 @@ const STEPS = 32
  * What the quota leaves to a shard beside the others that this node has replicas of: the bound is one over all that a
  * member holds, and a shard can only refuse by what is in its own log. 0: no bound. Rounded up to a step, so that logs
  * do not follow every write to other shards: together they may go beyond the quota by about a step.
+ * `held`: what all of them have, this one included; it is asked for of many shards at a time.
  */
-export function quotaLeft(state: NodeState, { machine }: Group): number {
-  const { quotaBytes } = state.options.maintenance
-  const others = bytesHeld(state) - (machine.shard?.logicalBytes ?? 0)
+export function quotaLeft(quotaBytes: number, held: number, { logicalBytes }: Machine): number {
+  const others = held - logicalBytes
   if (quotaBytes === 0 || others === 0) return quotaBytes
   const step = Math.ceil(quotaBytes / STEPS)
   const left = Math.ceil((quotaBytes - others) / step) * step
