@@ -13,8 +13,8 @@ import {
 } from '@kvorum/model'
 
 /**
- * Exactly-once sessions, in their home: the shard with the first keys, as leases. A write that carries a session and a sequence is carried out once, however
- * often it is sent: its answer is kept until the client says that it has it.
+ * Exactly-once sessions, in their home: the shard with the first keys, as leases. A write that carries a session and a
+ * sequence is carried out once, however often it is sent: its answer is kept until the client says that it has it.
  *
  *     opened --> write (sequence n) --> answer kept --> acknowledged --> forgotten
  *                     \--> the same again --> the same answer

@@ -8,6 +8,7 @@ import { judgeHashes } from '#src/hashVerdict.js'
 import { NO_MAINTENANCE } from '#src/maintenance.js'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
 import { get, leader, pairs, put } from './requests.js'
+import { watch } from './watching.js'
 
 const id = (n: number): NodeId => nodeId(BigInt(n))
 const hashed = (hash: number, rest: Partial<StoreHash> = {}): StoreHash => ({
@@ -183,19 +184,7 @@ t.test('at the start: clients wait until most members have the same', async t =>
     other!.state.peers.get(node.id)!.trusted = false
   }
   const read = other!.request(get(ALL_KEYS, true), 60_000)
-  other!.watch(1, {
-    kind: 'create',
-    create: {
-      range: ALL_KEYS,
-      startRevision: 0,
-      progressNotify: false,
-      noPut: false,
-      noDelete: false,
-      prevKv: false,
-      watchId: 0,
-      fragment: false,
-    },
-  })
+  watch(other!, 1)
   cluster.run(3_000)
   t.notOk(other!.results.has(read))
   t.strictSame(other!.watched, [])

@@ -101,8 +101,8 @@ export class PeerTransport {
 
   /**
    * Queues messages to `peer`. What does not fit, or has no connection, is dropped and reported. Snapshot chunks and
-   * large answers have a lane of their own, dialled when it is first needed; a few of them wait for that. A refusal goes back
-   * on the connection that brought what is refused, and ends it.
+   * large answers have a lane of their own, dialled when it is first needed; a few of them wait for that. A refusal
+   * goes back on the connection that brought what is refused, and ends it.
    */
   send(peer: NodeId, parcels: readonly Parcel[]): void {
     for (const parcel of parcels) {
