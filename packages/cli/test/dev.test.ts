@@ -66,6 +66,29 @@ t.test('a directory keeps the shape of its cluster', async t => {
   })
 })
 
+t.test('shards from the start are kept with the shape', async t => {
+  const asked = { nodes: 5, portBase: null, replicas: 3, splitKeys: 'g,n' }
+  const nothing = { nodes: null, portBase: null, replicas: null, splitKeys: null }
+  const shape = { nodes: 5, portBase: 2379, replicas: 3, splitKeys: 'g,n' }
+  t.strictSame(chooseShape(null, asked, 'd'), { ok: true, value: shape })
+  t.strictSame(chooseShape(shape, nothing, 'd'), { ok: true, value: shape })
+  t.match(chooseShape(shape, { ...nothing, replicas: 5 }, 'd'), {
+    ok: false,
+    reason: /begun with --replicas=3 --initial-split-keys=g,n; start it as it is/,
+  })
+  const one = { nodes: 3, portBase: 2379 }
+  t.match(chooseShape(one, { ...nothing, splitKeys: 'm' }, 'd'), { ok: false, reason: /from port 2379 on; / })
+  const plans = planCluster(shape, 'd', ['--log-level=debug'])
+  t.strictSame(plans.ok && plans.value.map(({ argv }) => argv.slice(-3)), [
+    ...Array.from({ length: 5 }, () => ['--replicas=3', '--initial-split-keys=g,n', '--log-level=debug']),
+  ])
+  const path = t.testdir()
+  writeShape(path, shape)
+  t.strictSame(readShape(path), { ok: true, value: shape })
+  writeFileSync(join(path, 'cluster.json'), '{"nodes":3,"portBase":1,"replicas":"3"}')
+  t.match(readShape(path), { ok: false, reason: /is damaged/ })
+})
+
 t.test('the directory is made for its owner, and has one user at a time', async t => {
   const path = join(t.testdir(), 'deep', '.kvorum')
   t.strictSame(claimDirectory(path, process.pid), { ok: true, value: null })

@@ -3,6 +3,7 @@ import { fromUtf8, groupId, utf8 } from '@kvorum/model'
 import { versionCharge } from '@kvorum/machine'
 import { DEFAULT_BALANCE, type BalanceOptions } from '@kvorum/node'
 import { shardPlanOf } from '#src/shardsView.js'
+import { splitBytesOf } from '#src/splitView.js'
 import { shardMapProblem, type MetaState } from '@kvorum/placement'
 import { MiniCluster, type MiniNode } from './miniCluster.js'
 import { ALL, get, pairs, put } from './requests.js'
@@ -22,6 +23,29 @@ const startsIn = (cluster: MiniCluster): string[] =>
 const isQuiet = (cluster: MiniCluster): boolean =>
   cluster.nodes.every(node => metaOf(node).operations.length === 0)
 const keys = Array.from({ length: 40 }, (_, at) => `key-${String(at).padStart(2, '0')}`)
+
+t.test(
+  'by itself nothing is split unless a size is given, or there are more members than replicas',
+  async t => {
+    const cluster = new MiniCluster({ balance })
+    cluster.until(() => cluster.leaderOf(0) !== undefined)
+    const whole = metaOf(cluster.nodes[0]!)
+    const placed = (replicas: number): MetaState => ({
+      ...whole,
+      placement: { ...whole.placement, replicas },
+    })
+    const given = { ...balance, splitBytes: null }
+    t.equal(whole.nodes.length, 3)
+    t.equal(splitBytesOf(whole, given), 0, 'every member has everything')
+    t.equal(splitBytesOf(placed(3), given), 0, 'as many members as replicas')
+    t.equal(splitBytesOf(placed(1), given), 268_435_456)
+    const learner = whole.nodes.map((node, at) => ({ ...node, learner: at > 0 }))
+    t.equal(splitBytesOf({ ...placed(1), nodes: learner }, given), 0, 'learners hold nothing for the others')
+    t.equal(splitBytesOf(placed(1), { ...given, splitBytes: 0 }), 0, 'turned off')
+    t.equal(splitBytesOf(whole, { ...given, splitBytes: 1_048_576 }), 1_048_576)
+    t.equal(splitBytesOf(placed(1), undefined), 0, 'no balancer')
+  },
+)
 
 t.test('a shard that grows too large is split in the middle of its bytes, and then no more', async t => {
   const cluster = new MiniCluster({ balance })

@@ -15,7 +15,6 @@ const MOVE = 'kvorum.v1.Shard/Move'
 const TRANSFER = 'kvorum.v1.Shard/Transfer'
 const PLAN = 'kvorum.v1.Shard/Plan'
 const DRAIN = 'kvorum.v1.Shard/Drain'
-const OPEN = ['--shard-operations']
 
 const refused = async <Name extends RpcName>(
   t: Test,
@@ -96,13 +95,8 @@ t.test('the plan, with its reasons', t =>
   }),
 )
 
-t.test('what shards cannot be asked for yet is refused, and nothing happens', t =>
+t.test('a hand-over is kept by the balancer', t =>
   withServer(t, async (caller, { node }) => {
-    const why = /^kvorum: not supported: shards cannot be split or moved, nor members drained/
-    await refused(t, caller, SPLIT, { at: bytes('m') }, 12, why)
-    await refused(t, caller, MOVE, { shard: 1, from_id: node.self, to_id: OTHER_MEMBER }, 12, why)
-    await refused(t, caller, DRAIN, { node_id: node.self }, 12, why)
-    t.equal(node.seen.length, 0)
     t.match(await caller.call(TRANSFER, { shard: 1, to_id: node.self }), { header: { member_id: node.self } })
     t.match(node.seen.at(-1)?.request, { kind: 'moveLeader', to: node.self, group: 1 })
     t.strictSame(node.meta.heldLeaders, [{ group: 1, node: node.self }], 'the balancer leaves it there')
@@ -110,111 +104,99 @@ t.test('what shards cannot be asked for yet is refused, and nothing happens', t 
 )
 
 t.test('a split, and what is no split', t =>
-  withServer(
-    t,
-    async (caller, { node }) => {
-      const inside = 'kvorum: the key must lie inside the shard, behind its first key'
-      await refused(t, caller, SPLIT, {}, 3, inside)
-      await refused(t, caller, SPLIT, { at: bytes('m'), shard: 7 }, 5, 'kvorum: no such shard')
-      t.match(await caller.call(SPLIT, { at: bytes('m') }), { right: 2 })
-      t.match(node.meta.operations, [{ kind: 'split', group: 1, right: 2, epoch: 2 }])
-      const busy = 'kvorum: an operation on this shard is under way'
-      await refused(t, caller, SPLIT, { at: bytes('t') }, 9, busy)
-      const range = { start: bytes('m'), end: null }
-      node.meta.operations = []
-      node.meta.shards = {
-        version: 2,
-        shards: [
-          { group: groupId(1), range: { start: bytes(''), end: bytes('m') }, epoch: 2, replicas: [] },
-          { group: groupId(2), range, epoch: 2, replicas: [] },
-        ],
-      }
-      await refused(t, caller, SPLIT, { at: bytes('m') }, 3, inside)
-      await refused(t, caller, SPLIT, { at: bytes('z'), shard: 1 }, 3, inside)
-      t.equal(node.meta.operations.length, 0, 'nothing is half done')
-    },
-    OPEN,
-  ),
+  withServer(t, async (caller, { node }) => {
+    const inside = 'kvorum: the key must lie inside the shard, behind its first key'
+    await refused(t, caller, SPLIT, {}, 3, inside)
+    await refused(t, caller, SPLIT, { at: bytes('m'), shard: 7 }, 5, 'kvorum: no such shard')
+    t.match(await caller.call(SPLIT, { at: bytes('m') }), { right: 2 })
+    t.match(node.meta.operations, [{ kind: 'split', group: 1, right: 2, epoch: 2 }])
+    const busy = 'kvorum: an operation on this shard is under way'
+    await refused(t, caller, SPLIT, { at: bytes('t') }, 9, busy)
+    const range = { start: bytes('m'), end: null }
+    node.meta.operations = []
+    node.meta.shards = {
+      version: 2,
+      shards: [
+        { group: groupId(1), range: { start: bytes(''), end: bytes('m') }, epoch: 2, replicas: [] },
+        { group: groupId(2), range, epoch: 2, replicas: [] },
+      ],
+    }
+    await refused(t, caller, SPLIT, { at: bytes('m') }, 3, inside)
+    await refused(t, caller, SPLIT, { at: bytes('z'), shard: 1 }, 3, inside)
+    t.equal(node.meta.operations.length, 0, 'nothing is half done')
+  }),
 )
 
 t.test('moves and hand-overs that cannot be', t =>
-  withServer(
-    t,
-    async (caller, { node }) => {
-      const { self } = node
-      const id = self.toString(16)
-      await refused(t, caller, MOVE, { shard: 9, from_id: self, to_id: 1n }, 5, 'kvorum: no such shard')
-      const nowhere = 'kvorum: the shard cannot have its replicas there: member'
-      const none = `${nowhere} b0b has no replica of shard 1`
-      await refused(t, caller, MOVE, { shard: 1, from_id: OTHER_MEMBER, to_id: self }, 3, none)
-      const already = `${nowhere} ${id} has a replica already of shard 1`
-      await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: self }, 3, already)
-      await refused(t, caller, TRANSFER, { shard: 9, to_id: self }, 5, 'kvorum: no such shard')
-      await refused(t, caller, TRANSFER, { shard: 1, to_id: 5n }, 5, 'etcdserver: member not found')
-      await refused(t, caller, TRANSFER, { shard: 1, to_id: OTHER_MEMBER }, 3, none)
-      t.ok(node.seen.every(({ request }) => request.kind === 'barrier'))
-      for (const [refusal, code, text] of [
-        ['shardNotPlaced', 9, /every member has a replica of every shard/],
-        ['memberNotFound', 5, /member not found/],
-        ['nodeFull', 9, /holds as many shards as it may/],
-        ['nodeDraining', 9, /is being drained/],
-        ['drainNowhere', 9, /have nowhere to go: add a member first/],
-        ['shardBusy', 9, /is under way/],
-        ['shardChanged', 9, /has been changed meanwhile/],
-      ] as const) {
-        node.metaRefusal = refusal
-        if (refusal === 'drainNowhere') await refused(t, caller, DRAIN, { node_id: self }, code, text)
-        else await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER }, code, text)
-      }
-    },
-    OPEN,
-  ),
+  withServer(t, async (caller, { node }) => {
+    const { self } = node
+    const id = self.toString(16)
+    await refused(t, caller, MOVE, { shard: 9, from_id: self, to_id: 1n }, 5, 'kvorum: no such shard')
+    const nowhere = 'kvorum: the shard cannot have its replicas there: member'
+    const none = `${nowhere} b0b has no replica of shard 1`
+    await refused(t, caller, MOVE, { shard: 1, from_id: OTHER_MEMBER, to_id: self }, 3, none)
+    const already = `${nowhere} ${id} has a replica already of shard 1`
+    await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: self }, 3, already)
+    await refused(t, caller, TRANSFER, { shard: 9, to_id: self }, 5, 'kvorum: no such shard')
+    await refused(t, caller, TRANSFER, { shard: 1, to_id: 5n }, 5, 'etcdserver: member not found')
+    await refused(t, caller, TRANSFER, { shard: 1, to_id: OTHER_MEMBER }, 3, none)
+    t.ok(node.seen.every(({ request }) => request.kind === 'barrier'))
+    for (const [refusal, code, text] of [
+      ['shardNotPlaced', 9, /every member has a replica of every shard/],
+      ['memberNotFound', 5, /member not found/],
+      ['nodeFull', 9, /holds as many shards as it may/],
+      ['nodeDraining', 9, /is being drained/],
+      ['drainNowhere', 9, /have nowhere to go: add a member first/],
+      ['shardBusy', 9, /is under way/],
+      ['shardChanged', 9, /has been changed meanwhile/],
+    ] as const) {
+      node.metaRefusal = refusal
+      if (refusal === 'drainNowhere') await refused(t, caller, DRAIN, { node_id: self }, code, text)
+      else await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER }, code, text)
+    }
+  }),
 )
 
 t.test('a move names what it was decided by, and a drain can be taken back', t =>
-  withServer(
-    t,
-    async (caller, { node }) => {
-      const { self } = node
-      node.meta.nodes = [self, OTHER_MEMBER].map(id => ({
-        id,
-        name: '',
-        peerUrls: [],
-        clientUrls: [],
-        learner: false,
-        serverVersion: '',
-      }))
-      node.meta.membership = {
-        ...node.meta.membership,
-        seats: node.meta.nodes.map(({ id }) => ({
-          node: id,
-          replica: 1,
-          founder: true,
-          incarnation: 0n,
-        })) as never,
-      }
-      node.meta.placement = {
-        replicas: 1,
-        draining: [],
-        shards: [{ group: groupId(1), nodes: [self], settled: true, settledAt: 0 }],
-      }
-      await caller.call(DRAIN, { node_id: OTHER_MEMBER })
-      t.strictSame(node.meta.placement.draining, [OTHER_MEMBER])
-      const leaving = 'kvorum: the member is being drained'
-      await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER }, 9, leaving)
-      await caller.call(DRAIN, { node_id: OTHER_MEMBER, undo: true })
-      t.strictSame(node.meta.placement.draining, [])
-      await caller.call(MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER })
-      t.match(node.meta.placement.shards, [{ nodes: [OTHER_MEMBER], settled: false }])
-      node.meta.placement = {
-        ...node.meta.placement,
-        shards: [{ group: groupId(1), nodes: [nodeId(5n)], settled: true, settledAt: 0 }],
-      }
-      const changed = 'kvorum: the shard has been changed meanwhile: look at it again'
-      await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER }, 9, changed)
-    },
-    OPEN,
-  ),
+  withServer(t, async (caller, { node }) => {
+    const { self } = node
+    node.meta.nodes = [self, OTHER_MEMBER].map(id => ({
+      id,
+      name: '',
+      peerUrls: [],
+      clientUrls: [],
+      learner: false,
+      serverVersion: '',
+    }))
+    node.meta.membership = {
+      ...node.meta.membership,
+      seats: node.meta.nodes.map(({ id }) => ({
+        node: id,
+        replica: 1,
+        founder: true,
+        incarnation: 0n,
+      })) as never,
+    }
+    node.meta.placement = {
+      replicas: 1,
+      draining: [],
+      shards: [{ group: groupId(1), nodes: [self], settled: true, settledAt: 0 }],
+    }
+    await caller.call(DRAIN, { node_id: OTHER_MEMBER })
+    t.strictSame(node.meta.placement.draining, [OTHER_MEMBER])
+    const leaving = 'kvorum: the member is being drained'
+    await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER }, 9, leaving)
+    await caller.call(DRAIN, { node_id: OTHER_MEMBER, undo: true })
+    t.strictSame(node.meta.placement.draining, [])
+    await caller.call(MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER })
+    t.match(node.meta.placement.shards, [{ nodes: [OTHER_MEMBER], settled: false }])
+    node.meta.placement = {
+      ...node.meta.placement,
+      shards: [{ group: groupId(1), nodes: [nodeId(5n)], settled: true, settledAt: 0 }],
+    }
+    const changed = 'kvorum: the shard has been changed meanwhile: look at it again'
+    await refused(t, caller, MOVE, { shard: 1, from_id: self, to_id: OTHER_MEMBER }, 9, changed)
+  }),
 )
 
 t.test('the gateway, and the audit log', async t => {
@@ -243,6 +225,6 @@ t.test('the gateway, and the audit log', async t => {
         ],
       )
     },
-    [...OPEN, `--audit-log=${log}`],
+    [`--audit-log=${log}`],
   )
 })

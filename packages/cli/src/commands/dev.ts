@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { LIMITS } from '@kvorum/model'
 import colors from 'picocolors'
 import { defineCommand, DONE, FAILED } from '../command.js'
 import { runCluster } from '../dev/cluster.js'
@@ -19,12 +20,22 @@ const DEV_FLAGS = {
     least: 1,
     most: 65_534,
   }),
+  replicas: optionalCount(
+    'count',
+    'Replicas of each shard, when the cluster begins. Default: one on every node.',
+    {
+      least: 1,
+      most: LIMITS.replicasPerShardMax,
+    },
+  ),
+  'initial-split-keys': text('keys', 'Where the cluster is cut into shards when it begins: b,m,t.'),
   'data-dir': text('dir', 'Where the cluster lives.', '.kvorum'),
   fresh: toggle('Delete the cluster that is there first.'),
   'no-restart': toggle('Leave a node down that ended; without this it starts again after 5 s.'),
 } as const
 
-const DETAILS = `Arguments after -- go to every server: kvorum dev -- --election-timeout=500
+const DETAILS = `The numbers of nodes, ports and replicas, and the split keys, are kept with the data for later starts.
+Arguments after -- go to every server: kvorum dev -- --election-timeout=500
 Clients use the ports 2379, 22379, 32379, ... (+40000, +50000, +60000, +10000 from the first); peers the next.`
 
 interface Prepared {
@@ -66,7 +77,9 @@ async function preparePlans(
   if (flags.fresh) deleteCluster(directory)
   const stored = readShape(directory)
   if (!stored.ok) return stored
-  const shape = chooseShape(stored.value, { nodes: flags.nodes, portBase: flags['port-base'] }, directory)
+  const splitKeys = flags['initial-split-keys'] === '' ? null : flags['initial-split-keys']
+  const asked = { nodes: flags.nodes, portBase: flags['port-base'], replicas: flags.replicas, splitKeys }
+  const shape = chooseShape(stored.value, asked, directory)
   if (!shape.ok) return shape
   const plans = planCluster(shape.value, directory, extra)
   if (!plans.ok) return plans

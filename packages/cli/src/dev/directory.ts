@@ -72,14 +72,23 @@ export function readShape(path: string): Parsed<Shape | null> {
     return accepted(null)
   }
   try {
-    const { nodes, portBase } = JSON.parse(text) as Partial<Shape>
-    if (Number.isSafeInteger(nodes) && Number.isSafeInteger(portBase))
-      return accepted({ nodes: nodes!, portBase: portBase! })
+    const { nodes, portBase, replicas, splitKeys } = JSON.parse(text) as Partial<Shape>
+    const isWhole = Number.isSafeInteger(nodes) && Number.isSafeInteger(portBase)
+    if (isWhole && isAbsentOr('number', replicas) && isAbsentOr('string', splitKeys))
+      return accepted({
+        nodes: nodes!,
+        portBase: portBase!,
+        ...(replicas === undefined ? {} : { replicas }),
+        ...(splitKeys === undefined ? {} : { splitKeys }),
+      })
   } catch {
     // Not JSON: the same sentence.
   }
   return rejected(`${file} is damaged; delete the cluster with --fresh`)
 }
+
+const isAbsentOr = (type: 'number' | 'string', value: unknown): boolean =>
+  value === undefined || typeof value === type
 
 export function writeShape(path: string, shape: Shape): void {
   writeFileSync(join(path, SHAPE), `${JSON.stringify(shape)}\n`, { mode: 0o600 })

@@ -6,6 +6,17 @@ export interface Shape {
   readonly nodes: number
   /** Client port of the first node; all others follow from it. */
   readonly portBase: number
+  /** How the cluster began, as --replicas and --initial-split-keys say it; absent: one shard, on every node. */
+  readonly replicas?: number
+  readonly splitKeys?: string
+}
+
+/** What was asked for; null: nothing. */
+export interface AskedShape {
+  readonly nodes: number | null
+  readonly portBase: number | null
+  readonly replicas?: number | null
+  readonly splitKeys?: string | null
 }
 
 export const DEFAULT_SHAPE: Shape = { nodes: 3, portBase: 2379 }
@@ -47,7 +58,7 @@ export function planCluster(shape: Shape, directory: string, extra: readonly str
         peerPort: ports[i]! + 1,
         dataDir,
         logFile: join(directory, `${name}.log`),
-        argv: [...serverArguments(name, dataDir, ports[i]!, cluster), ...extra],
+        argv: [...serverArguments(name, dataDir, ports[i]!, cluster), ...shardArguments(shape), ...extra],
       }
     }),
   )
@@ -70,20 +81,29 @@ function serverArguments(name: string, dataDir: string, clientPort: number, clus
   return ['server', ...Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)]
 }
 
+const shardArguments = ({ replicas, splitKeys }: Shape): string[] => [
+  ...(replicas === undefined ? [] : [`--replicas=${replicas}`]),
+  ...(splitKeys === undefined ? [] : [`--initial-split-keys=${splitKeys}`]),
+]
+
 /** The shape to start with: what was asked for, what the directory holds, or the default; never a mixture. */
-export function chooseShape(
-  stored: Shape | null,
-  asked: { readonly nodes: number | null; readonly portBase: number | null },
-  directory: string,
-): Parsed<Shape> {
-  const wanted = {
+export function chooseShape(stored: Shape | null, asked: AskedShape, directory: string): Parsed<Shape> {
+  const replicas = asked.replicas ?? stored?.replicas
+  const splitKeys = asked.splitKeys ?? stored?.splitKeys
+  const wanted: Shape = {
     nodes: asked.nodes ?? stored?.nodes ?? DEFAULT_SHAPE.nodes,
     portBase: asked.portBase ?? stored?.portBase ?? DEFAULT_SHAPE.portBase,
+    ...(replicas === undefined ? {} : { replicas }),
+    ...(splitKeys === undefined ? {} : { splitKeys }),
   }
-  if (stored === null || (wanted.nodes === stored.nodes && wanted.portBase === stored.portBase))
-    return accepted(wanted)
+  if (stored === null || isSame(wanted, stored)) return accepted(wanted)
+  const began = shardArguments(stored)
   return rejected(
-    `${directory} holds a cluster of ${stored.nodes} nodes from port ${stored.portBase} on; ` +
+    `${directory} holds a cluster of ${stored.nodes} nodes from port ${stored.portBase} on` +
+      `${began.length === 0 ? '' : `, begun with ${began.join(' ')}`}; ` +
       `start it as it is, delete it with --fresh, or choose another --data-dir`,
   )
 }
+
+const isSame = (a: Shape, b: Shape): boolean =>
+  a.nodes === b.nodes && a.portBase === b.portBase && shardArguments(a).join() === shardArguments(b).join()

@@ -11,7 +11,7 @@ import { until } from '../process/until.js'
  */
 
 const NAMES = 'abcdefghijklmnop'.split('')
-const FLAGS = ['--replicas=3', '--shard-operations', '--dead-node-after=10s']
+const FLAGS = ['--replicas=3', '--dead-node-after=10s']
 
 t.setTimeout(900_000)
 

@@ -12,7 +12,7 @@ import { DEADLINE_MS, until } from './until.js'
 t.setTimeout(600_000)
 
 /** More members than replicas of each shard: five, and three. */
-const FLAGS = ['--replicas=3', '--initial-split-keys=account/e', '--shard-operations']
+const FLAGS = ['--replicas=3', '--initial-split-keys=account/e']
 
 /** As `-w json` prints them: what is 0 is left out. */
 interface ShardsJson {

@@ -39,7 +39,7 @@ const settled = (nodes: readonly ServerProcess[], count: number): Promise<string
 const fromBase64 = (text: string): string => Buffer.from(text, 'base64').toString()
 
 t.test('shards are split through the command under load, and a leader is killed in between', async t => {
-  const cluster = await Cluster.start(t, { flags: ['--shard-operations'] })
+  const cluster = await Cluster.start(t)
   const { nodes } = cluster
   const load = await Load.start(cluster)
   await load.progress(10, nodes)

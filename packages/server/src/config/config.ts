@@ -32,8 +32,6 @@ export interface ServerConfig {
   readonly initialSplitKeys: readonly string[]
   /** Replicas of each shard in a new cluster; 0: one on every member. A cluster that is there knows its own. */
   readonly replicas: number
-  /** Shards may be split and moved by hand, and members drained. */
-  readonly shardOperations: boolean
   /** A member that is missing for so long is taken for dead. */
   readonly deadNodeAfterMs: number
   /** A shard with more bytes is split; 0: none is; null: as it is fit for the cluster. */

@@ -1,4 +1,4 @@
-import { environmentNames, ALL_FLAG_NAMES, type FlagName } from './flags.js'
+import { environmentNames, FLAG_NAMES, type FlagName } from './flags.js'
 import type { RawSettings } from './argv.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -11,7 +11,7 @@ export function readEnvironment(environment: Environment): {
   const settings = new Map<FlagName, string>()
   const known = new Set<string>()
   const warnings: string[] = []
-  for (const name of ALL_FLAG_NAMES) {
+  for (const name of FLAG_NAMES) {
     const variables = environmentNames(name)
     for (const variable of variables) known.add(variable)
     const given = variables.filter(variable => (environment[variable] ?? '') !== '')

@@ -106,8 +106,8 @@ export const FLAGS = {
   ...TLS_FLAGS,
   ...AUTH_FLAGS,
   ...MAINTENANCE_FLAGS,
-  ...ETCD_FLAGS,
   ...SHARD_FLAGS,
+  ...ETCD_FLAGS,
 } as const
 
 /** Those that have no effect here, or are refused. */
@@ -120,6 +120,7 @@ const HELP: readonly (readonly [heading: string, table: Readonly<Record<string, 
   ['TLS:', TLS_FLAGS],
   ['Users:', AUTH_FLAGS],
   ['Maintenance:', MAINTENANCE_FLAGS],
+  ['Shards:', SHARD_FLAGS],
   ["etcd's flags that have no effect here, or are refused:", ETCD_FLAGS],
 ]
 
@@ -138,9 +139,7 @@ export type FlagValues = {
   readonly [Name in FlagName]: (typeof FLAGS)[Name] extends Flag<infer Value> ? Value : never
 }
 
-export const ALL_FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
-/** Those that are shown: what comes of shards does not answer everything yet. */
-export const FLAG_NAMES = ALL_FLAG_NAMES.filter(name => !Object.hasOwn(SHARD_FLAGS, name))
+export const FLAG_NAMES = Object.keys(FLAGS) as FlagName[]
 
 /** The flag that goes by this name or alias. */
 export function flagNamed(name: string): FlagName | null {

@@ -3,7 +3,7 @@ import type { ServerConfig } from './config.js'
 import { readEnvironment, type Environment } from './environment.js'
 import { parseConfigFile } from './file.js'
 import { accepted, rejected, type Flag, type Parsed } from './flag.js'
-import { ALL_FLAG_NAMES, FLAGS, helpText, type FlagName, type FlagValues } from './flags.js'
+import { FLAG_NAMES, FLAGS, helpText, type FlagName, type FlagValues } from './flags.js'
 import { validate } from './validate.js'
 import { ETCD_API_VERSION, KVORUM_VERSION } from '../version.js'
 
@@ -52,12 +52,12 @@ function choose(
 ): Parsed<RawSettings> {
   const path = flags.get('config-file') ?? environment.get('config-file') ?? ''
   if (path === '') {
-    for (const name of ALL_FLAG_NAMES)
+    for (const name of FLAG_NAMES)
       if (flags.has(name) && environment.has(name))
         warnings.push(`The environment's setting of --${name} is ignored because the flag is given.`)
     return accepted(new Map([...environment, ...flags]))
   }
-  const ignored = ALL_FLAG_NAMES.filter(
+  const ignored = FLAG_NAMES.filter(
     name => name !== 'config-file' && (flags.has(name) || environment.has(name)),
   )
   if (ignored.length > 0)
@@ -82,7 +82,7 @@ function readSettings(path: string, readFile: ConfigSources['readFile']): Parsed
 
 function parseValues(settings: RawSettings): Parsed<FlagValues> {
   const values: Partial<Record<FlagName, unknown>> = {}
-  for (const name of ALL_FLAG_NAMES) {
+  for (const name of FLAG_NAMES) {
     const flag: Flag<unknown> = FLAGS[name]
     const value = flag.parse(settings.get(name) ?? flag.fallback)
     if (!value.ok) return rejected(`--${name} ${value.reason}.`)

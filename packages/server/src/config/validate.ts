@@ -84,7 +84,6 @@ export function validate(values: FlagValues): Parsed<ServerConfig> {
     initialClusterToken: values['initial-cluster-token'],
     initialSplitKeys: splitKeys,
     replicas: values.replicas,
-    shardOperations: values['shard-operations'],
     deadNodeAfterMs: values['dead-node-after'],
     shardSplitBytes: values['shard-split-size'],
     strictReconfigCheck: values['strict-reconfig-check'],

@@ -30,8 +30,6 @@ export interface EdgeLimits {
   readonly requestTimeoutMs: number
   /** Changes of the members that would endanger the quorum are refused. */
   readonly strictReconfig: boolean
-  /** Shards may be split and moved by hand, and members drained. */
-  readonly shardOperations: boolean
 }
 
 export function edgeLimits(config: ServerConfig): EdgeLimits {
@@ -48,7 +46,6 @@ export function edgeLimits(config: ServerConfig): EdgeLimits {
     slowRequestMs: config.slowRequestMs,
     requestTimeoutMs: requestTimeoutMs(config),
     strictReconfig: config.strictReconfigCheck,
-    shardOperations: config.shardOperations,
   }
 }
 

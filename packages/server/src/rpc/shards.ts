@@ -34,7 +34,6 @@ export const shardPlan: Unary<'kvorum.v1.Shard/Plan'> = async (edge, _, call) =>
 }
 
 export const shardSplit: Unary<'kvorum.v1.Shard/Split'> = async (edge, request, call) => {
-  if (!edge.limits.shardOperations) return NOT_OPEN
   const group = request.shard === 0 ? null : groupId(request.shard)
   const begun = await command(edge, call, { kind: 'splitShard', at: request.at, group })
   if (!begun.ok) return begun
@@ -43,7 +42,6 @@ export const shardSplit: Unary<'kvorum.v1.Shard/Split'> = async (edge, request, 
 }
 
 export const shardMove: Unary<'kvorum.v1.Shard/Move'> = async (edge, request, call) => {
-  if (!edge.limits.shardOperations) return NOT_OPEN
   const [from, to] = [nodeId(request.from_id), nodeId(request.to_id)]
   const view = await shardsOf(edge, call, true)
   if (!view.ok) return view
@@ -81,7 +79,6 @@ export const shardTransfer: Unary<'kvorum.v1.Shard/Transfer'> = async (edge, req
 }
 
 export const shardDrain: Unary<'kvorum.v1.Shard/Drain'> = async (edge, request, call) => {
-  if (!edge.limits.shardOperations) return NOT_OPEN
   const drained = await command(edge, call, {
     kind: 'drainNode',
     node: nodeId(request.node_id),
@@ -89,11 +86,6 @@ export const shardDrain: Unary<'kvorum.v1.Shard/Drain'> = async (edge, request, 
   })
   return drained.ok ? ok({ header: clusterHeader(edge) }) : drained
 }
-
-/** Until everything works over shards that are cut and moved: see --shard-operations. */
-const NOT_OPEN = refuse('unimplemented', {
-  detail: 'shards cannot be split or moved, nor members drained, in this version',
-})
 
 const command = (edge: Edge, call: Pick<Call, 'signal' | 'stages'>, meta: MetaCommand) =>
   edge.node.request({ kind: 'meta', command: encodeMetaCommand(meta) }, requestOptions(edge, call))
