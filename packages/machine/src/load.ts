@@ -40,7 +40,7 @@ export function* loadMachine(options: MachineOptions): Step<Machine | null> {
   const machine = createMachine(options)
   if (installing) {
     machine.installing = true
-    machine.range = readInstalling(options.checksum, group, installing)
+    ;({ range: machine.range, config: machine.config } = readInstalling(options.checksum, group, installing))
     return machine
   }
   // A first entry that was half written has no meta row yet, but left the mark.

@@ -72,24 +72,38 @@ export function inSnapshot({ range }: ShardRows, rowKey: Uint8Array): boolean {
 
 /**
  * Durable before the first old row is cleared: until `finishInstall` the shard's rows are no state. `range`: the keys
- * that there may be rows of.
+ * that there may be rows of. `config`: the configuration in force where the replica's log begins, which the rows knew
+ * and the snapshot does not say; encoded, and empty where nobody knows it.
  */
-export function beginInstall({ group, range }: ShardRows, checksum: Checksum): StoreWrite[] {
+export function beginInstall(
+  { group, range }: ShardRows,
+  config: Uint8Array,
+  checksum: Checksum,
+): StoreWrite[] {
   const key = groupKey(group, 'installing')
   const all = isAllKeys(range)
-  const out = new ByteWriter(8).varint(all ? 1 : 2)
+  const out = new ByteWriter(64).varint(all ? FORMS.everything : FORMS.some)
   if (!all) writeRange(out, range)
-  return [{ key, value: sealedRow(checksum, key, out.finish()).value }]
+  return [{ key, value: sealedRow(checksum, key, out.bytes(config).finish()).value }]
 }
 
-/** Which keys the mark speaks of. */
-export function readInstalling(checksum: Checksum, group: GroupId, row: Uint8Array): KeyRange {
+const FORMS = { everythingOnly: 1, someOnly: 2, everything: 3, some: 4 } as const
+
+/** Which keys the mark speaks of, and the configuration where the log begins. Marks of the older forms have none. */
+export function readInstalling(
+  checksum: Checksum,
+  group: GroupId,
+  row: Uint8Array,
+): { range: KeyRange; config: Uint8Array } {
   const input = new ByteReader(openRow(checksum, groupKey(group, 'installing'), row))
   const form = input.varint()
-  if (form !== 1 && form !== 2) throw new MalformedError(`mark ${form} of an install is not known`)
-  const { start, end } = form === 1 ? ALL_KEYS : readRange(input)
+  if (form < FORMS.everythingOnly || form > FORMS.some)
+    throw new MalformedError(`mark ${form} of an install is not known`)
+  const all = form === FORMS.everythingOnly || form === FORMS.everything
+  const { start, end } = all ? ALL_KEYS : readRange(input)
+  const config = Buffer.from(form >= FORMS.everything ? input.bytes() : [])
   input.end()
-  return { start: Buffer.from(start), end: end === null ? null : Buffer.from(end) }
+  return { range: { start: Buffer.from(start), end: end === null ? null : Buffer.from(end) }, config }
 }
 
 /** Written after the last row of the snapshot. */

@@ -266,7 +266,8 @@ function readEverything(shard: Shard): void {
 t.test('a snapshot being installed is known after a restart, and cleared', async t => {
   const shard = goldenShard()
   const whole = shard.store.dump()
-  shard.store.write(beginInstall({ group: GROUP, range: ALL_KEYS }, checksum))
+  const config = utf8('where the log begins')
+  shard.store.write(beginInstall({ group: GROUP, range: ALL_KEYS }, config, checksum))
   const clear = (): void => {
     for (const scan of clearScans(shard.machine)) {
       const { rows } = shard.store.page({ ...scan, rowsMax: 1000, bytesMax: 1e6 })
@@ -278,6 +279,7 @@ t.test('a snapshot being installed is known after a restart, and cleared', async
   const source = goldenShard()
   restart(shard)
   t.ok(shard.machine.installing)
+  t.same(shard.machine.config, config)
   t.throws(() => applyNoop(shard.machine, shard.overlay, { index: 1, term: 1 }), { name: 'InvariantError' })
   clear()
   t.equal(shard.store.rows.size, 1, 'only the mark is left')

@@ -78,8 +78,10 @@ export interface Calls {
   /** Sent on to another node, by the id that travels with them. */
   readonly forwarded: Map<number, { readonly call: Call; readonly to: NodeId }>
   nextForward: number
-  /** Calls that have not ended, for the bound. */
+  /** Calls that have not ended, ... */
   open: number
+  /** ...and those among them that follow a shard: they stand here all the time, and have a bound of their own. */
+  following: number
 }
 
 export const createCalls = (firstForward: number): Calls => ({
@@ -88,6 +90,7 @@ export const createCalls = (firstForward: number): Calls => ({
   forwarded: new Map(),
   nextForward: firstForward,
   open: 0,
+  following: 0,
 })
 
 /** Takes a request in, or null when the node holds as many as it may (the caller has been answered then). */
@@ -109,15 +112,20 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     parts: [],
     done: false,
   }
-  calls.open++
+  count(calls, call, 1)
   const isForeign = origin.kind === 'client' || origin.kind === 'peer'
-  if (calls.open > options.limits.pendingRequestsMax && isForeign) {
+  if (calls.open - calls.following > options.limits.pendingRequestsMax && isForeign) {
     failCall(turn, call, 'tooManyRequests')
     return null
   }
   if (origin.kind === 'client') calls.byRequest.set(origin.id, call)
   pushHeap(calls.deadlines, call)
   return call
+}
+
+function count(calls: Calls, { request }: Call, by: 1 | -1): void {
+  calls.open += by
+  if (request.kind === 'follow') calls.following += by
 }
 
 export function answerCall(turn: Turn, call: Call, header: ReplyHeader, body: Uint8Array): void {
@@ -139,7 +147,7 @@ export function finishCall(turn: Turn, call: Call, last: ClientResult): void {
   const result = call.sentBefore ? ofAllSendings(last) : last
   call.done = true
   const { calls } = turn.state
-  calls.open--
+  count(calls, call, -1)
   if (call.forward !== null) calls.forwarded.delete(call.forward)
   if (call.parts.length > 0) endParts(turn, call)
   switch (call.origin.kind) {
@@ -182,7 +190,7 @@ function endParts(turn: Turn, { parts }: Call): void {
   for (const part of parts) {
     if (part.done) continue
     part.done = true
-    calls.open--
+    count(calls, part, -1)
     if (part.forward !== null) calls.forwarded.delete(part.forward)
     endParts(turn, part)
   }

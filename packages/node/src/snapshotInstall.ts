@@ -17,6 +17,7 @@ import {
   overlayPut,
 } from '@kvorum/machine'
 import { loadMetaKeys } from '@kvorum/placement'
+import { encodeConfig } from '@kvorum/raft'
 import { resetApplying } from './applying.js'
 import { failCall } from './calls.js'
 import { clearRows } from './clearRows.js'
@@ -95,11 +96,16 @@ export function beginInstall(
   clearOldRows(turn, group, installing)
 }
 
+const NO_BYTES = new Uint8Array(0)
+
 /** Of all keys that this replica has, or may have, rows of. */
 function clearOldRows(turn: Turn, group: Group, installing: Installing): void {
   const { range, id } = group
+  const config = group.raft?.configs[0]?.config
   if (range !== null) {
-    for (const row of markInstalling({ group: id, range }, turn.state.options.checksum))
+    // Without its rows the replica would not know after a restart whom its log speaks of, but where that log changes it.
+    const known = config === undefined ? NO_BYTES : encodeConfig(config)
+    for (const row of markInstalling({ group: id, range }, known, turn.state.options.checksum))
       overlayPut(turn.state.overlay, row)
   }
   // Rows are cleared as the store lists them: what earlier entries, or an earlier attempt, left in front of it

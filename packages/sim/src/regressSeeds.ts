@@ -171,4 +171,18 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     draw: 6,
     found: 'a right half that was in the store and not in the log began again with a term behind its log',
   },
+  {
+    seed: 90018,
+    profile: 'moves',
+    draw: 7,
+    found:
+      'a replica that started in the middle of an install took the members of the map for those where its log begins',
+  },
+  {
+    seed: 90065,
+    profile: 'moves',
+    draw: 7,
+    found:
+      'watches that follow shards elsewhere took the room of requests, and a decided transaction never ended everywhere in one round',
+  },
 ]

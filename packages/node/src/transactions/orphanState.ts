@@ -1,4 +1,4 @@
-import type { Millis } from '@kvorum/model'
+import type { GroupId, Millis } from '@kvorum/model'
 
 /** What a leader watches of its shard's transactions; see orphans.ts. */
 export interface Orphans {
@@ -12,6 +12,10 @@ export interface Orphans {
 export interface Watched {
   since: Millis
   busy: boolean
+  /** Of a record: shards that have ended their part of it, ... */
+  readonly told: Set<GroupId>
+  /** ...and those that are still to be told. */
+  readonly untold: Set<GroupId>
 }
 
 export const createOrphans = (): Orphans => ({ held: new Map(), records: new Map() })

@@ -44,7 +44,8 @@ function watch<Item extends { readonly id: TransactionId }>(
   for (const item of items) {
     const name = nameOf(item.id)
     const watched = known.get(name)
-    if (watched === undefined) known.set(name, { since: now, busy: false })
+    if (watched === undefined)
+      known.set(name, { since: now, busy: false, told: new Set(), untold: new Set() })
     else if (!watched.busy && now - watched.since >= patience) {
       watched.busy = true
       act(item, watched)
@@ -68,12 +69,13 @@ function askPrimary(turn: Turn, group: Group, { id, primary }: Prepared, watched
   })
 }
 
-/** Tells everybody, then forgets. */
+/** Tells everybody, then forgets. Who has ended its part stays told: no round has to reach all of them at once. */
 function finishRecord(turn: Turn, group: Group, record: DecisionRecord, watched: Watched): void {
   const { id, outcome, participants, heirs } = record
-  const told = new Set<GroupId>([group.id])
+  const { told, untold } = watched
+  told.add(group.id)
+  for (const other of [...participants, ...heirs]) if (!told.has(other)) untold.add(other)
   const command = encodeShardCommand({ kind: 'end', id, outcome })
-  const waiting = new Set([...participants, ...heirs].filter(other => other !== group.id))
   const forget = (later: Turn): void => {
     const done = encodeShardCommand({ kind: 'forget', id })
     askShard(later, group.id, done, () => {
@@ -90,15 +92,15 @@ function finishRecord(turn: Turn, group: Group, record: DecisionRecord, watched:
         return
       }
       told.add(to)
-      waiting.delete(to)
+      untold.delete(to)
       for (const heir of reply.heirs) {
-        if (told.has(heir) || waiting.has(heir)) continue
-        waiting.add(heir)
+        if (told.has(heir) || untold.has(heir)) continue
+        untold.add(heir)
         tell(later, heir)
       }
-      if (waiting.size === 0) forget(later)
+      if (untold.size === 0) forget(later)
     })
   }
-  if (waiting.size === 0) forget(turn)
-  for (const to of [...waiting]) tell(turn, to)
+  if (untold.size === 0) forget(turn)
+  for (const to of [...untold]) tell(turn, to)
 }
