@@ -44,7 +44,7 @@ import { awaitLeader, enterApply } from './stages.js'
 import type { Group, Turn } from './state.js'
 import { runTask, type Work } from './tasks.js'
 import { answerFence, fenceHere, releaseFences } from './transactions/fencing.js'
-import { proposeAgain, waitForLocks } from './transactions/proposing.js'
+import { waitForLocks } from './transactions/lockOrder.js'
 import { placeCall } from './writes.js'
 import { publish } from './watch/publish.js'
 
@@ -230,7 +230,7 @@ function entryWorked(turn: Turn, group: Group, pending: Pending, outcome: ShardO
   const applied = shownOf(outcome) ?? meta
   const right = outcome.kind === 'split' ? outcome.right : null
   if (right !== null) splitHere(turn, group, pending.entry.index, right)
-  entryApplied(turn, group, pending, applied, outcome.kind)
+  entryApplied(turn, group, pending, applied, outcome)
 }
 
 function shownOf(outcome: ShardOutcome): Applied | null {
@@ -269,7 +269,7 @@ function entryApplied(
   group: Group,
   pending: Pending,
   applied: Applied | null,
-  outcome: ShardOutcome['kind'],
+  outcome: ShardOutcome,
 ): void {
   const { entry, command } = pending
   const { machine, raft } = group
@@ -279,8 +279,8 @@ function entryApplied(
   turn.state.counters.entriesApplied++
   if (raft !== null && raft.role === 'leader' && entry.term === raft.term) armLeases(turn, group)
   if (machine.kind === 'shard') {
-    revisionEntryApplied(turn, group, entry, stampIn(pending), outcome === 'again')
-    proposeAgain(turn, group)
+    const behind = outcome.kind === 'again' ? outcome.behind : null
+    revisionEntryApplied(turn, group, entry, stampIn(pending), behind)
   }
   if (applied !== null && applied.changed) publish(turn, group, applied.revision, applied.events)
   if (command !== null && (command.kind === 'leaseGrant' || command.kind === 'leaseRevoke')) {
@@ -313,7 +313,7 @@ function answerProposal(
   group: Group,
   entry: Entry,
   applied: Applied | null,
-  outcome: ShardOutcome['kind'],
+  outcome: ShardOutcome,
 ): void {
   const proposal = group.proposals.get(entry.index)
   if (proposal === undefined) return
@@ -324,19 +324,19 @@ function answerProposal(
     proposalLost(turn, group, call)
     return
   }
-  if (outcome === 'again') {
+  if (outcome.kind === 'again') {
     writeAgain(turn, group, call)
     return
   }
-  if (outcome === 'spread') {
+  if (outcome.kind === 'spread') {
     call.stamp = null
     call.mayHaveEffect = false
     if (call.origin.kind === 'self' && !leads(group)) failCall(turn, call, 'leaderChanged')
     else placeCall(turn, group, call)
     return
   }
-  if (outcome === 'wait') {
-    if (!call.done) waitForLocks(turn, group, call)
+  if (outcome.kind === 'wait') {
+    if (!call.done) waitForLocks(turn, group, call, outcome.behind)
     return
   }
   const isOracle = group.machine.revisions.mode.kind === 'oracle'

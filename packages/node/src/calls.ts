@@ -49,6 +49,8 @@ export interface Call {
   sentBefore: boolean
   /** The revision that the oracle gave it, on its way into the log of this leadership; null: none. */
   stamp: Revision | null
+  /** A write that has waited for the locks of a transaction. */
+  metLock: boolean
   /** Calls that were made to answer this one; see gather.ts. */
   parts: Call[]
   done: boolean
@@ -109,6 +111,7 @@ export function openCall(turn: Turn, origin: Origin, request: ClientRequest, due
     mayHaveEffect: false,
     sentBefore: false,
     stamp: null,
+    metLock: false,
     parts: [],
     done: false,
   }

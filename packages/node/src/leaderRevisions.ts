@@ -10,6 +10,7 @@ import {
   type KeyRange,
   type Revision,
   type Term,
+  type TransactionId,
 } from '@kvorum/model'
 import {
   askFailed,
@@ -51,12 +52,15 @@ export interface Stamping {
   readonly resolves: Map<number, Call>
   /** Split entries proposed in this term and not applied, also those proposed before the shard had left dense mode. */
   splits: { readonly term: Term; readonly entries: number }
+  /** Transactions prepared here whose end is proposed and not applied; some of them may be over. */
+  ending: readonly TransactionId[]
 }
 
 export const createStamping = (): Stamping => ({
   writes: new Map(),
   resolves: new Map(),
   splits: { term: 0, entries: 0 },
+  ending: [],
 })
 
 /** This node leads the shard, or the shard that it leads has left dense mode. */
@@ -81,6 +85,7 @@ export function endStamping(turn: Turn, group: Group): void {
   for (const call of stamping.resolves.values()) if (!call.done) awaitLeader(turn, group, call)
   stamping.writes.clear()
   stamping.resolves.clear()
+  stamping.ending = []
 }
 
 /** A write that has no revision yet; it is asked for at the end of the turn, with all others. */
@@ -107,6 +112,7 @@ export function driveStamping(turn: Turn, group: Group): void {
   dropAbandoned(group)
   const { leader, ask } = askRevisions(group.revisions, group.machine.revisions.transactions)
   group.revisions = leader
+  if (leader.open) for (const { write } of leader.queued) waitsForLock(group, write)
   if (ask === null) return
   const request = { kind: 'oracle', ask: { kind: 'alloc', count: ask.count } } as const
   const due = turn.now + turn.state.options.electionTimeoutMs * 2
@@ -116,6 +122,12 @@ export function driveStamping(turn: Turn, group: Group): void {
   }
   const call = openCall(turn, { kind: 'own', done }, request, due)
   if (call !== null) turn.routing.push(call)
+}
+
+/** When the locks are gone it goes first (transactions/lockOrder.ts). */
+function waitsForLock({ stamping }: Group, write: number): void {
+  const call = stamping.writes.get(write)
+  if (call !== undefined) call.metLock = true
 }
 
 /** Nobody waits for these any more: no revision need be asked for them. */
@@ -170,20 +182,24 @@ function forgetWrite(group: Group, stamp: Revision): void {
   if (pending !== undefined) group.stamping.writes.delete(pending.write)
 }
 
-/** An entry of the shard is applied here; `stamp`: what it was proposed with. */
+/**
+ * An entry of the shard is applied here. `stamp`: what it was proposed with. `behind`: it was not carried out, because of
+ * the locks of these; null: it was.
+ */
 export function revisionEntryApplied(
   turn: Turn,
   group: Group,
   entry: Entry,
   stamp: Revision | null,
-  again: boolean,
+  behind: readonly TransactionId[] | null,
 ): void {
   beginStamping(group)
   const { revisions, machine } = group
   if (revisions === null) return
   let leader: LeaderRevisions = revisions
   if (!leader.open && entry.term === leader.term) leader = openLeader(leader, machine.shard?.revision ?? 0)
-  if (stamp !== null) leader = again ? refused(group, leader, stamp) : done(group, leader, stamp)
+  if (stamp !== null)
+    leader = behind === null ? done(group, leader, stamp) : refused(group, leader, stamp, behind)
   group.revisions = leader
   turn.touched.add(group)
 }
@@ -194,10 +210,17 @@ function done(group: Group, leader: LeaderRevisions, stamp: Revision): LeaderRev
 }
 
 /** A command that somebody waits for is queued again under its number. */
-function refused(group: Group, leader: LeaderRevisions, stamp: Revision): LeaderRevisions {
+function refused(
+  group: Group,
+  leader: LeaderRevisions,
+  stamp: Revision,
+  behind: readonly TransactionId[],
+): LeaderRevisions {
   const pending = leader.pending.find(({ revision }) => revision === stamp)
-  if (pending !== undefined && group.stamping.writes.get(pending.write)?.done === false)
-    return writeRefused(leader, stamp)
+  if (pending !== undefined && group.stamping.writes.get(pending.write)?.done === false) {
+    waitsForLock(group, pending.write)
+    return writeRefused(leader, stamp, behind)
+  }
   forgetWrite(group, stamp)
   return writeMoved(leader, stamp)
 }

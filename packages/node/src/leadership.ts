@@ -22,7 +22,7 @@ export function leadershipLost(turn: Turn, group: Group): void {
   endOracle(turn, group)
   for (const call of group.proposing) awaitLeader(turn, group, call)
   group.proposing = []
-  for (const call of group.lockWaits) if (!call.done) awaitLeader(turn, group, call)
+  for (const { call } of group.lockWaits) if (!call.done) awaitLeader(turn, group, call)
   group.lockWaits = []
   group.orphans = createOrphans()
 }

@@ -1,7 +1,8 @@
 import { splitsShard, stamped, takesRevision } from '@kvorum/model'
 import { hasReady, propose, takeReady, type Ready } from '@kvorum/raft'
 import { armGroup } from './arming.js'
-import { prepareForLog, waitForLocks } from './transactions/proposing.js'
+import { firstInLine, lockWaitsOver, mayBeProposed, waitForLocks } from './transactions/lockOrder.js'
+import { prepareForLog } from './transactions/proposing.js'
 import { failCall, type Call } from './calls.js'
 import { commandOf } from './commands.js'
 import { routeMessages } from './consensus.js'
@@ -84,7 +85,9 @@ function leadershipChanged(turn: Turn, group: Group): void {
 
 /** One append for everything that clients asked of this group in this turn. */
 function proposeCalls(turn: Turn, group: Group): void {
-  if (group.proposing.length === 0 || group.raft === null) return
+  if (group.raft === null) return
+  lockWaitsOver(group)
+  if (group.proposing.length === 0) return
   const calls = takeProposing(turn, group)
   if (calls.length === 0) return
   const items = calls.map(call => ({ kind: 'normal' as const, data: entryOf(group, call) }))
@@ -109,9 +112,10 @@ function takeProposing(turn: Turn, group: Group): Call[] {
   const { proposing } = group
   group.proposing = []
   const ready: Call[] = []
+  const first = proposing.some(({ request }) => request.kind === 'transaction') ? firstInLine(group) : []
   for (const call of proposing) {
     if (call.done) stampUnused(group, call)
-    else if (call.request.kind === 'transaction' && group.revisions?.open !== true)
+    else if (call.request.kind === 'transaction' && !mayBeProposed(group, call.request, first))
       waitForLocks(turn, group, call)
     else if (group.revisions !== null && call.stamp === null && takesRevision(commandOf(call.request)))
       queueForRevision(turn, group, call)

@@ -5,6 +5,7 @@ import {
   type ShardCommand,
   type StoreAnswer,
   type StoreNeed,
+  type TransactionId,
 } from '@kvorum/model'
 import {
   applyConfig,
@@ -24,12 +25,13 @@ import {
 import {
   encodeRevisions,
   endDenseMode,
-  isLeaseEnding,
+  endsOfLease,
   locksOn,
   locksOnLease,
   locksOnSequence,
   revisionAtApply,
   splitTransactions,
+  type Prepared,
   type ShardRevisions,
 } from '@kvorum/placement'
 import { isJoint } from '@kvorum/raft'
@@ -51,15 +53,14 @@ export type ShardOutcome =
   | { readonly kind: 'worked'; readonly worked: Worked }
   /** The shard was to be split; `right` is the new half, if it was. */
   | { readonly kind: 'split'; readonly applied: Applied; readonly right: Machine | null }
-  /** Not applied; its leader queues the command again and asks a revision. */
-  | { readonly kind: 'again' }
+  /** Not applied; its leader queues the command again and asks a revision, when those in its way are over. */
+  | { readonly kind: 'again'; readonly behind: readonly TransactionId[] }
   /** Not applied: other shards may have keys of the lease, so that its end is a transaction. */
   | { readonly kind: 'spread' }
   /** Not applied: a prepare with locks of younger transactions in its way. Its leader proposes it again. */
-  | { readonly kind: 'wait' }
+  | { readonly kind: 'wait'; readonly behind: readonly TransactionId[] }
 
 export const NOTHING_CAME: ShardOutcome = { kind: 'nothing' }
-const AGAIN: ShardOutcome = { kind: 'again' }
 
 export function* applyShardEntry(
   machine: GroupMachine,
@@ -88,9 +89,9 @@ export function* applyShardEntry(
     const lease = leaseToLock(command)
     const attached = lease === null ? [] : yield* attachedLocks(shard, overlay, prefetched, lease)
     const transaction = transactionEntry(machine, entry, command, attached)
-    if (transaction === 'wait') {
+    if ('wait' in transaction) {
       applyNoop(shard, overlay, entry)
-      return { kind: 'wait' }
+      return { kind: 'wait', behind: transaction.wait }
     }
     const worked = yield* workTransaction(
       shard,
@@ -105,9 +106,10 @@ export function* applyShardEntry(
   const stamp = header?.stamp ?? null
   if (command !== null && needsRevision(command)) {
     const revision = revisionAtApply(machine.revisions.mode, shard.revision, stamp)
-    if (revision === 'again' || meetsLock(machine, shard, command, header?.session ?? null)) {
+    const behind = locksInWay(machine, shard, command, header?.session ?? null)
+    if (revision === 'again' || behind.length > 0) {
       applyNoop(shard, overlay, entry)
-      return AGAIN
+      return { kind: 'again', behind: behind.map(({ id }) => id) }
     }
     if (command.kind === 'leaseRevoke' && isAttachedElsewhere(shard, command.id)) {
       applyNoop(shard, overlay, entry)
@@ -122,25 +124,25 @@ export function* applyShardEntry(
  * Keys of a transaction that is not decided, a lease, or the same write of a session. Which keys a lease has, only carrying
  * out its end would tell: all of them.
  */
-function meetsLock(
+function locksInWay(
   { revisions }: GroupMachine,
   { range }: Machine,
   command: ShardCommand,
   tag: SessionTag | null,
-): boolean {
+): readonly Prepared[] {
   const { transactions } = revisions
-  if (transactions.prepared.length === 0) return false
+  if (transactions.prepared.length === 0) return []
   switch (command.kind) {
     case 'write':
-      return (
-        locksOn(transactions, rangesOf(command.op)).length > 0 ||
-        (tag !== null && locksOnSequence(transactions, tag).length > 0) ||
-        [...leasesOf(command.op)].some(lease => isLeaseEnding(transactions, lease))
-      )
+      return [
+        ...locksOn(transactions, rangesOf(command.op)),
+        ...(tag === null ? [] : locksOnSequence(transactions, tag)),
+        ...[...leasesOf(command.op)].flatMap(lease => endsOfLease(transactions, lease)),
+      ]
     case 'leaseRevoke':
-      return locksOn(transactions, [range]).length > 0 || locksOnLease(transactions, command.id).length > 0
+      return [...locksOn(transactions, [range]), ...locksOnLease(transactions, command.id)]
     default:
-      return false
+      return []
   }
 }
 

@@ -48,6 +48,7 @@ import type { ProgressMarks } from './stages.js'
 import type { Task } from './tasks.js'
 import type { GroupTimers } from './timers.js'
 import type { Fencing } from './transactions/fencing.js'
+import type { LockWait } from './transactions/lockOrder.js'
 import type { Orphans } from './transactions/orphanState.js'
 import type { TransactionDuty } from './transactions/state.js'
 import type { Hub } from './watch/hub.js'
@@ -180,7 +181,7 @@ export interface Group {
   /** To be proposed at the end of this turn. */
   proposing: Call[]
   /** Prepares that wait for locks, or for this leader to be ready. */
-  lockWaits: Call[]
+  lockWaits: LockWait[]
   orphans: Orphans
   /** Of a shard, while this node leads it. */
   demand: Demand

@@ -175,7 +175,7 @@ t.test('a coordinator asks its revision after the last vote, and decides in the 
 })
 
 t.test('a coordinator gives way, and takes an orphan’s record for its own', async t => {
-  t.strictSame(voteArrived(begun().coordinator, B, { kind: 'wait' }).orders, [])
+  t.strictSame(voteArrived(begun().coordinator, B, { kind: 'wait', behind: [] }).orders, [])
   for (const kind of ['die', 'over', 'moved'] as const)
     t.strictSame(voteArrived(begun().coordinator, B, { kind }).orders, [
       { kind: 'decide', group: A, outcome: abort },

@@ -46,7 +46,7 @@ import {
   encodeRevisions,
   forgetRecord,
   hasEnded,
-  sameTransaction,
+  isPrepared,
   type Ended,
   type Prepared,
   type ShardRevisions,
@@ -73,18 +73,23 @@ export interface TransactionNews {
   readonly endsLease: LeaseId | null
 }
 
-/** What the entry does here; 'wait': not applied, the leader proposes it again when the locks in its way are gone. */
+/** Not applied: the leader proposes it again when these are over. */
+export interface WaitsForLocks {
+  readonly wait: readonly TransactionId[]
+}
+
+/** What the entry does here. */
 export function transactionEntry(
   machine: GroupMachine,
   entry: Entry,
   command: TransactionCommand,
   attached: readonly KeyRange[],
-): TransactionNews | 'wait' {
+): TransactionNews | WaitsForLocks {
   const { transactions } = machine.revisions
   switch (command.kind) {
     case 'prepare': {
       const prepared = prepareEntry(machine, entry, command, attached)
-      return prepared === 'wait' ? 'wait' : plain(prepared)
+      return 'wait' in prepared ? prepared : plain(prepared)
     }
     case 'decide':
       return decisionEntry(machine, applyDecision(transactions, command.id, command.outcome), command)
@@ -129,7 +134,7 @@ function prepareEntry(
   { index, data }: Entry,
   { prepare, after, endedBelow }: PrepareCommand,
   attached: readonly KeyRange[],
-): TransactionEntry | 'wait' {
+): TransactionEntry | WaitsForLocks {
   const { shard } = machine
   assert(shard !== null, () => 'a transaction is prepared without a state machine')
   const known = acknowledge(machine.revisions.transactions, prepare.id, endedBelow)
@@ -152,7 +157,7 @@ function prepareEntry(
   }
   const own = asHeldHere(prepare, work, attached, claimed)
   const { state, vote } = applyPrepare(known, ownPrepare(own), after, shard.range)
-  if (vote.kind === 'wait') return 'wait'
+  if (vote.kind === 'wait') return { wait: vote.behind }
   if (vote.kind !== 'prepared') return remembering(machine, known, note({ kind: 'voted', vote }))
   if (state !== known && isFull(state)) return refusing('tooManyRequests')
   return remembering(machine, state, {
@@ -186,7 +191,7 @@ function judgeRevoke(
 
 /** Known already, as prepared or as over: a copy is not judged again. */
 const isHere = (known: Transactions, id: TransactionId): boolean =>
-  hasEnded(known, id) || known.prepared.some(other => sameTransaction(other.id, id))
+  hasEnded(known, id) || isPrepared(known, id)
 
 /** Writes of the session that are prepared: each will have an answer to be kept. */
 const waiting = ({ prepared }: Transactions, { session }: SessionTag): number =>

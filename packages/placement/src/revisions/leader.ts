@@ -1,4 +1,4 @@
-import { assert, type KeyRange, type Revision, type Term } from '@kvorum/model'
+import { assert, type KeyRange, type Revision, type Term, type TransactionId } from '@kvorum/model'
 import { roundStarts, roundSucceeds, type Proof } from './proof.js'
 
 /**
@@ -37,6 +37,8 @@ export interface LeaderRevisions {
 export interface QueuedWrite {
   readonly write: number
   readonly ranges: readonly KeyRange[]
+  /** Refused because of these: no revision is asked before they are over. Not only keys can stand in the way. */
+  readonly behind?: readonly TransactionId[]
 }
 
 export interface Ask {

@@ -1,6 +1,6 @@
-import { assert, LIMITS, type Revision, type Term } from '@kvorum/model'
+import { assert, LIMITS, type Revision, type Term, type TransactionId } from '@kvorum/model'
 import type { LeaderRevisions, Pending, QueuedWrite } from './leader.js'
-import { locksOn, type Transactions } from './transactions.js'
+import { isPrepared, locksOn, type Transactions } from './transactions.js'
 
 /** Goes to the oracle. The answer is for this term of this group only. */
 export interface RevisionAsk {
@@ -24,13 +24,14 @@ export const queueWrite = (leader: LeaderRevisions, write: QueuedWrite): LeaderR
 /**
  * Asks revisions for the writes that have arrived: for them alone, never for writes to come. A number given to a
  * write that arrives later may lie below a revision that was acknowledged elsewhere before that write began.
- * Writes on locked keys wait, since apply would refuse them.
+ * Writes on locked keys wait, since apply would refuse them, and so do those that it has refused.
  */
 export function askRevisions(
   leader: LeaderRevisions,
   transactions: Transactions,
 ): { readonly leader: LeaderRevisions; readonly ask: RevisionAsk | null } {
-  const free = (write: QueuedWrite): boolean => locksOn(transactions, write.ranges).length === 0
+  const free = ({ ranges, behind = [] }: QueuedWrite): boolean =>
+    locksOn(transactions, ranges).length === 0 && !behind.some(id => isPrepared(transactions, id))
   const writes = leader.queued.filter(free).slice(0, LIMITS.revisionsPerAskMax)
   if (!leader.open || writes.length === 0) return { leader, ask: null }
   const id = leader.nextAsk
@@ -87,15 +88,22 @@ export const revisionApplied = (leader: LeaderRevisions, revision: Revision): Le
   pending: leader.pending.filter(pending => pending.revision !== revision),
 })
 
-/** A stamped entry met a lock at apply. Its revision is burnt: others have gone on since. The command waits again. */
-export function writeRefused(leader: LeaderRevisions, revision: Revision): LeaderRevisions {
+/**
+ * A stamped entry met locks at apply, those of `behind`. Its revision is burnt: others have gone on since. The command
+ * waits again.
+ */
+export function writeRefused(
+  leader: LeaderRevisions,
+  revision: Revision,
+  behind: readonly TransactionId[] = [],
+): LeaderRevisions {
   const refused = leader.pending.find(pending => pending.revision === revision)
   if (refused === undefined) return leader
   const { write, ranges } = refused
   return {
     ...leader,
     pending: leader.pending.filter(pending => pending !== refused),
-    queued: [{ write, ranges }, ...leader.queued],
+    queued: [{ write, ranges, ...(behind.length > 0 ? { behind } : {}) }, ...leader.queued],
   }
 }
 

@@ -60,6 +60,9 @@ export const sameTransaction = (a: TransactionId, b: TransactionId): boolean =>
 const preparedOf = (state: Transactions, id: TransactionId): Prepared | undefined =>
   state.prepared.find(prepared => sameTransaction(prepared.id, id))
 
+export const isPrepared = (state: Transactions, id: TransactionId): boolean =>
+  preparedOf(state, id) !== undefined
+
 export const recordOf = (state: Transactions, id: TransactionId): DecisionRecord | undefined =>
   state.records.find(record => sameTransaction(record.id, id))
 
@@ -68,7 +71,7 @@ export const recordOf = (state: Transactions, id: TransactionId): DecisionRecord
  * says of the sequences of this one.
  */
 export function hasEnded(state: Transactions, id: TransactionId): boolean {
-  if (preparedOf(state, id) !== undefined) return false
+  if (isPrepared(state, id)) return false
   const known = state.ended.find(({ coordinator }) => coordinator === id.coordinator)
   if (known === undefined) return false
   return id.sequence < known.below || known.ended.some(({ sequence }) => sequence === id.sequence)
@@ -84,7 +87,11 @@ export const locksOnLease = (state: Transactions, lease: LeaseId): readonly Prep
 
 /** The lease may be over already: nothing is attached to it any more, and nobody keeps it alive. */
 export const isLeaseEnding = (state: Transactions, lease: LeaseId): boolean =>
-  locksOnLease(state, lease).some(({ work }) => leaseLocksOf(work).ends)
+  endsOfLease(state, lease).length > 0
+
+/** Transactions that end it, and are not over. */
+export const endsOfLease = (state: Transactions, lease: LeaseId): readonly Prepared[] =>
+  locksOnLease(state, lease).filter(({ work }) => leaseLocksOf(work).ends)
 
 /**
  * Whoever attaches keys to a lease excludes whoever ends it, in every shard that either touches: an end deletes exactly the
@@ -109,7 +116,7 @@ export type Vote =
   /** An older transaction holds a lock: this one gives up, and is tried again under its old age. */
   | { readonly kind: 'die' }
   /** Younger ones hold locks: the leader proposes the prepare again when they have ended. No answer yet. */
-  | { readonly kind: 'wait' }
+  | { readonly kind: 'wait'; readonly behind: readonly TransactionId[] }
   /** The transaction is over; this was a late copy. */
   | { readonly kind: 'over' }
   /** Some of the locks lie in a shard that was split off since: the transaction is tried again by the new map. */
@@ -144,7 +151,7 @@ export function applyPrepare(
   )
   if (holders.length > 0) {
     const dies = holders.some(holder => compareAges(holder.age, age) < 0)
-    return { state, vote: { kind: dies ? 'die' : 'wait' } }
+    return { state, vote: dies ? { kind: 'die' } : { kind: 'wait', behind: holders.map(other => other.id) } }
   }
   const prepared = [...state.prepared, { ...prepare, after, heirs: [] }]
   return { state: { ...state, prepared }, vote: { kind: 'prepared', after } }

@@ -247,7 +247,7 @@ const TRANSACTIONS: readonly Variant[] = [
   patched(
     'everybody waits for everybody',
     { transactions: [BOTH, BOTH], mustFinish: true },
-    patch('transactions.js', `dies ? 'die' : 'wait'`, `dies ? 'wait' : 'wait'`),
+    patch('transactions.js', `dies ? { kind: 'die' }`, `dies ? { kind: 'wait', behind: [] }`),
   ),
 ]
 
