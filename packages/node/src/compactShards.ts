@@ -5,13 +5,16 @@ import {
   TRUSTED,
   type ClientRequest,
   type ClientResult,
+  type KeyRange,
   type Revision,
 } from '@kvorum/model'
-import { encodeMetaCommand, type ShardDescriptor } from '@kvorum/placement'
+import { encodeMetaCommand, routeRanges, type ShardDescriptor } from '@kvorum/placement'
 import { answerCall, failCall, finishCall, openCall, type Call } from './calls.js'
 import { askPart } from './gather.js'
 import { leads, metaOf, noteOracleTerm } from './membership.js'
+import { learnRoute } from './routing.js'
 import type { Group, Turn } from './state.js'
+import { after } from './transactions/coordinate.js'
 
 /**
  * A compaction of several shards is one revision of the cluster: the meta group's log has it first, and then each
@@ -55,20 +58,44 @@ function decide(
       finishCall(later, call, result)
       return
     }
-    let left = later.state.shards.shards.length
-    for (const shard of [...later.state.shards.shards]) {
-      compactShard(
-        later,
-        call,
-        shard,
-        { kind: 'compact', revision, physical, resolved: true },
-        (now, done) => {
-          if (!done.ok) finishCall(now, call, done)
-          else if (--left === 0) answerCall(now, call, header, encodeReply({ kind: 'done' }))
-        },
-      )
-    }
+    const request = { kind: 'compact', revision, physical, resolved: true } as const
+    compactRange(later, call, ALL_KEYS, request, (now, done) => {
+      if (!done.ok) finishCall(now, call, done)
+      else answerCall(now, call, header, encodeReply({ kind: 'done' }))
+    })
   })
+}
+
+const ALL_KEYS: KeyRange = { start: new Uint8Array(0), end: null }
+/** Until the map here may be as new as the shard that said it was cut. */
+const RETRY_MS = 10
+
+/** Whoever has the keys by now. A shard that was cut since the map here was made refuses, and its halves are asked. */
+function compactRange(
+  turn: Turn,
+  call: Call,
+  range: KeyRange,
+  request: CompactRequest,
+  done: (turn: Turn, result: ClientResult) => void,
+): void {
+  const parts = routeRanges(turn.state.shards, [range])
+  let left = parts.length
+  const compacted = (later: Turn, result: ClientResult): void => {
+    if (!result.ok || --left === 0) done(later, result)
+  }
+  for (const { shard, ranges } of parts) {
+    const part = { group: shard.group, range: ranges[0]! }
+    compactShard(turn, call, part, request, (later, result) => {
+      if (result.ok || result.error.code !== 'staleRoute') {
+        compacted(later, result)
+        return
+      }
+      learnRoute(later.state, result.error)
+      after(later, RETRY_MS, now => {
+        if (!call.done) compactRange(now, call, part.range, request, compacted)
+      })
+    })
+  }
 }
 
 function compactShard(

@@ -220,7 +220,9 @@ function groupOf(turn: Turn, call: Call): GroupId | null {
       const ranges = request.kind === 'write' ? request.ranges : rangesOf(request.op)
       const parts = routeRanges(shards, ranges)
       if (parts.length > 1) {
-        failCall(turn, call, 'crossShard')
+        // This node has heard of the first split before its log says that the oracle gives revisions now.
+        if (call.origin.kind === 'client' && turn.state.splits.length > 0) turn.state.unplaced.push(call)
+        else failCall(turn, call, 'crossShard')
         return null
       }
       id = parts[0]?.shard.group ?? shards.shards[0]!.group
@@ -299,7 +301,8 @@ function proposeUnlessRefused(turn: Turn, group: Group, call: Call): void {
   const { request } = call
   if (request.kind === 'compact' && request.resolved !== true && group.revisions !== null) {
     // Whoever asks believes that this shard is the only one.
-    failCall(turn, call, 'notLeader')
+    if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
+    else awaitLeader(turn, group, call)
     return
   }
   const refusal =

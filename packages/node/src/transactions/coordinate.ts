@@ -412,7 +412,8 @@ const RETRY_MS_MAX = 100
 /** Ends that nobody has confirmed by then are left to the primary. */
 const GIVEN_UP_MS = 10_000
 
-function after(turn: Turn, ms: Millis, run: (turn: Turn) => void): void {
+/** Done in a later turn, when that time has passed. */
+export function after(turn: Turn, ms: Millis, run: (turn: Turn) => void): void {
   const { transactions: duty } = turn.state
   duty.waiting = [...duty.waiting, { due: turn.now + ms, run }]
 }
