@@ -123,6 +123,8 @@ export const LIMITS = {
   /** Shards that a cluster comes to have by itself, and splits that it begins by itself and that are under way. */
   automaticShardsMax: 1_024,
   automaticSplitsMax: 2,
+  /** Shards whose leaders are asked for at a time, for a list of them. */
+  leadersAskedMax: 2_048,
   /** Keys of requests that are kept of one shard until it is told where its requests lie. */
   sampledKeysMax: 256,
   /** Bytes of a key that a shard may be split at by itself: longer ones are cut off. */

@@ -77,8 +77,8 @@ export type RequestBody =
       readonly ranges: readonly KeyRange[]
     }
   /**
-   * To a shard's leader, from nodes only: how far the shard is, as soon as everything up to a revision above `after` is
-   * applied; without that, after a while. 0: at once.
+   * To a shard's leader, from nodes and edges only: how far the shard is, as soon as everything up to a revision above
+   * `after` is applied; without that, after a while. 0: at once.
    */
   | {
       readonly kind: 'follow'

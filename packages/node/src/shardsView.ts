@@ -1,4 +1,4 @@
-import type { Millis, NodeId, ShardNodeView, ShardPlan, ShardsView, ShardView } from '@kvorum/model'
+import type { GroupId, Millis, NodeId, ShardNodeView, ShardPlan, ShardsView, ShardView } from '@kvorum/model'
 import { operationOn, type MetaState } from '@kvorum/placement'
 import { DEFAULT_BALANCE, leaderOf, planOf } from './balanceView.js'
 import { metaOf } from './membership.js'
@@ -18,7 +18,7 @@ export function shardsViewOf(state: NodeState): ShardsView | null {
       group,
       range,
       epoch,
-      leader: leaderOf(state, group) ?? 0n,
+      leader: leaderToTell(state, group),
       replicas: placed?.nodes ?? voters,
       logicalBytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? 0,
       operation:
@@ -33,6 +33,13 @@ export function shardsViewOf(state: NodeState): ShardsView | null {
     shards,
     nodes: nodesOf(state, meta, shards),
   }
+}
+
+/** Of a shard elsewhere one that cannot be asked any more may lead it no more. */
+function leaderToTell(state: NodeState, group: GroupId): NodeId | 0n {
+  const leader = leaderOf(state, group)
+  const isHere = leader === state.options.self || state.groups.has(group)
+  return leader !== null && (isHere || state.peers.get(leader)?.connected === true) ? leader : 0n
 }
 
 function nodesOf(state: NodeState, meta: MetaState, shards: readonly ShardView[]): ShardNodeView[] {

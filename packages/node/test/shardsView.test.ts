@@ -55,6 +55,27 @@ t.test('every node sees the shards, their leaders and what is under way', async 
   })
 })
 
+t.test('who leads a shard that is elsewhere is known when it has been asked', async t => {
+  const cluster = new MiniCluster({ nodes: 5, ranges: HALVES, replicas: 3, oracle: true })
+  cluster.until(() => [0, 1, 2].every(group => cluster.leaderOf(group) !== undefined))
+  const far = cluster.nodes[4]!
+  const leads = () => view(far).shards.map(({ leader }) => leader)
+  cluster.until(() => leads()[1] !== 0n)
+  t.equal(leads()[0], 0n, 'it has no replica of the first half, and has not used it')
+  const ask = () =>
+    cluster.ask(far, { kind: 'follow', group: groupId(1), range: HALVES[0]!, after: 0 }, 2_000)
+  t.ok(ask().ok)
+  t.equal(leads()[0], cluster.leaderOf(1)!.id)
+  t.equal(view(far).nodes.find(({ node }) => node === leads()[0])!.leads > 0, true)
+  // All that have a replica are cut off.
+  for (const { id: to } of cluster.nodes.slice(0, 3)) {
+    cluster.cut.add(`${far.id}>${to}`)
+    far.put({ kind: 'peerDown', node: to })
+  }
+  t.match(ask(), { ok: false, error: { code: 'timeout' } })
+  t.equal(leads()[0], 0n)
+})
+
 t.test('a move, a drain, and what the balancer would do about it', async t => {
   const cluster = new MiniCluster({ nodes: 5, ranges: HALVES, replicas: 3 })
   cluster.until(() => [0, 1, 2].every(group => cluster.leaderOf(group) !== undefined))

@@ -63,6 +63,8 @@ export class FakeNode implements KvNode {
   revision = 1
   term = 7
   leader: bigint = this.self
+  /** Who leads a shard that this node has no replica of, as is known when it has been asked. */
+  elsewhere: NodeId | null = null
   stopped = false
   refusal: ErrorCode | null = null
   /** Of commands of the meta group alone. */
@@ -117,6 +119,9 @@ export class FakeNode implements KvNode {
         if (request.op.kind === 'txn') return { kind: 'op', op: this.#apply(request.op, this.revision, []) }
         if (request.op.revision > this.revision) return { code: 'futureRevision' }
         return { kind: 'op', op: this.#page(this.#range(request.op), request.pageBytes) }
+      case 'follow':
+        this.leader = this.elsewhere ?? this.leader
+        return this.elsewhere === null ? { code: 'timeout' } : { kind: 'done' }
       case 'compact':
         return request.revision > this.revision ? { code: 'futureRevision' } : { kind: 'done' }
       case 'leaseGrant':

@@ -68,6 +68,24 @@ t.test('the shards, and what the members hold of them', t =>
   }),
 )
 
+t.test('whoever leads a shard that is elsewhere is asked for, and not for ever', t =>
+  withServer(t, async (caller, { node }) => {
+    const led = async (): Promise<bigint[]> =>
+      (await caller.call(LIST, {})).shards.map(({ leader_id: id }) => id)
+    const asked = () => node.seen.filter(({ request }) => request.kind === 'follow')
+    t.strictSame(await led(), [node.self])
+    t.equal(asked().length, 0, 'it is here, and led')
+    node.leader = 0n
+    t.strictSame(await led(), [0n], 'nobody has answered')
+    t.match(asked(), [{ request: { kind: 'follow', group: 1, after: 0 }, options: { timeoutMs: 2_000 } }])
+    node.elsewhere = OTHER_MEMBER
+    t.strictSame(await led(), [OTHER_MEMBER])
+    t.equal(asked().length, 2)
+    t.equal((await caller.call(LIST, { serializable: true })).shards.length, 1)
+    t.equal(asked().length, 2, 'nobody else is asked')
+  }),
+)
+
 t.test('the plan, with its reasons', t =>
   withServer(t, async (caller, { node }) => {
     t.match(await caller.call(PLAN, {}), { replicas: 0, automatic: false, steps: [] })

@@ -37,7 +37,7 @@ const list = defineVerb({
   details:
     `Simple output: ${TITLES.join(', ').toLowerCase()}. A shard has the keys from the first one on, and\n` +
     'below the second one (-: to the end of all keys). Its size is in bytes, of the replica on the member that is\n' +
-    'asked (0: it has none), and its leader is the one which that member knows of.',
+    'asked (0: it has none). That member asks who leads the shards that are elsewhere (?: no answer in time).',
   flags: NO_FLAGS,
   rest: { least: 0, most: 0 },
   prepare: () => accepted(null),

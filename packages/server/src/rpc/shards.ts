@@ -1,4 +1,4 @@
-import { decodeReply, groupId, nodeId, ok, refuse, type NodeId, type Result } from '@kvorum/model'
+import { decodeReply, groupId, LIMITS, nodeId, ok, refuse, type NodeId, type Result } from '@kvorum/model'
 import type { GroupId, ShardsView, ShardView } from '@kvorum/model'
 import { encodeMetaCommand, replicasAfter, type MetaCommand } from '@kvorum/placement'
 import { toShardDescription, toShardNode, toShardStep } from '@kvorum/protocol'
@@ -12,7 +12,7 @@ import type { Call, Unary } from './handler.js'
  * what this member knew when it asked may be old by then, and nothing is half done.
  */
 export const shardList: Unary<'kvorum.v1.Shard/List'> = async (edge, { serializable }, call) => {
-  const view = await shardsOf(edge, call, !serializable)
+  const view = serializable ? await shardsOf(edge, call, false) : await withLeaders(edge, call)
   if (!view.ok) return view
   const { mapVersion, replicas, shards, nodes } = view.value
   return ok({
@@ -101,6 +101,28 @@ async function shardsOf(
   }
   const view = edge.node.shards()
   return view === null ? refuse('noLeader') : ok(view)
+}
+
+/** Longer than an election takes. */
+const LEADERS_MS = 2_000
+
+/**
+ * Of shards that are elsewhere this member knows the leader only while it sends requests there: so it sends one. A shard
+ * that does not answer in time is told of as it was known.
+ */
+async function withLeaders(edge: Edge, call: Pick<Call, 'signal' | 'stages'>): Promise<Result<ShardsView>> {
+  const view = await shardsOf(edge, call, true)
+  if (!view.ok) return view
+  const { node } = edge
+  const elsewhere = view.value.shards
+    .filter(({ replicas, leader }) => leader === 0n || !replicas.includes(node.self))
+    .slice(0, LIMITS.leadersAskedMax)
+  if (elsewhere.length === 0) return view
+  const options = { ...requestOptions(edge, call), timeoutMs: LEADERS_MS }
+  await Promise.all(
+    elsewhere.map(({ group, range }) => node.request({ kind: 'follow', group, range, after: 0 }, options)),
+  )
+  return shardsOf(edge, call, false)
 }
 
 function shardNamed({ shards }: ShardsView, number: number): Result<ShardView> {
