@@ -170,7 +170,6 @@ export class FakeNode implements KvNode {
       case 'authFence':
       case 'oracle':
       case 'resolve':
-      case 'follow':
       case 'history':
       case 'rows':
       case 'transaction':
