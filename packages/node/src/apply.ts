@@ -22,7 +22,7 @@ import { applyMetaCommand, decodeMetaCommand, metaWrites, metaAuthRevision } fro
 import { committedEntries, decodeConfig } from '@kvorum/raft'
 import { pendingOf, resetApplying, type Pending } from './applying.js'
 import { applyShardEntry, NOTHING_CAME, type ShardOutcome } from './shardApply.js'
-import { answerWhenFenced, driveAuthChanges } from './authChanges.js'
+import { answerWhenFenced } from './authChanges.js'
 import { alarmsChanged, answerAlarm, settleAlarms } from './alarms.js'
 import { answerCall, failCall, finishCall, type Call } from './calls.js'
 import { stepGroup } from './consensus.js'
@@ -291,7 +291,7 @@ function entryApplied(
   // This may be what an answer about users and roles waits for.
   if (command?.kind === 'authFence') fenceHere(group)
   if (command?.kind === 'authFence' || (endsTransaction(command) && releaseFences(turn, group)))
-    driveAuthChanges(turn)
+    turn.state.authFences.moved = true
   if (command?.kind === 'split') splitEntryApplied(turn, group, entry.term)
   if (command?.kind === 'guard' || command?.kind === 'reclaim') settleAlarms(turn)
   if (applied !== null && !applied.result.ok) noticeNoSpace(turn, group, applied.result.error.code)

@@ -29,6 +29,7 @@ export function answerWhenFenced(turn: Turn, held: Omit<HeldAnswer, 'fence'>): v
  */
 export function driveAuthChanges(turn: Turn): void {
   const { state } = turn
+  state.authFences.moved = false
   const auth = authOf(state)
   const meta = state.groups.get(META_GROUP)
   if (auth === null || meta === undefined) return

@@ -12,9 +12,15 @@ export interface AuthFences {
   readonly applied: Map<GroupId, number>
   /** A fence is on its way to the shard; not asked again before this. */
   readonly askedUntil: Map<GroupId, Millis>
+  /** A shard here has come further since all of them were looked at; that is done once a turn. */
+  moved: boolean
 }
 
-export const createAuthFences = (): AuthFences => ({ applied: new Map(), askedUntil: new Map() })
+export const createAuthFences = (): AuthFences => ({
+  applied: new Map(),
+  askedUntil: new Map(),
+  moved: false,
+})
 
 export function fenceApplied(
   fences: AuthFences,

@@ -1,3 +1,4 @@
+import { createDemand } from './demand.js'
 import { disarmLeases } from './leases.js'
 import { beginStamping, endStamping } from './leaderRevisions.js'
 import { beginOracle, endOracle } from './oracle.js'
@@ -11,6 +12,8 @@ export function leadershipWon(turn: Turn, group: Group): void {
   // Leases are armed once the first entry of this term has been applied (apply.ts): only then is the state
   // machine known to hold everything that earlier leaders promised.
   if (group.leases !== null) disarmLeases(group.leases)
+  // What it was asked for in an earlier leadership says nothing of today.
+  group.demand = createDemand()
   beginStamping(group)
   beginOracle(group)
 }

@@ -5,6 +5,7 @@ import { leads } from './membership.js'
 import { bytesOf, driveMeasuring, type Measuring } from './measuring.js'
 import { splitBytesOf } from './splitView.js'
 import { sendTo, type Group, type Turn } from './state.js'
+import type { BalanceOptions } from './types.js'
 
 /**
  * What the shards of the cluster carry, as their leaders tell all members every now and then, where shards are split by
@@ -47,7 +48,7 @@ export function driveShardLoads(turn: Turn, meta: MetaState): void {
   if (now < loads.due) return
   loads.due = now + balance.tellLoadsMs
   forget(turn, meta, balance.tellLoadsMs * STALE_AFTER)
-  const own = [...state.groups.values()].flatMap(group => loadOf(turn, group, bytesMax))
+  const own = [...state.groups.values()].flatMap(group => loadOf(turn, group, bytesMax, balance))
   receiveLoads(turn, own)
   if (own.length > 0)
     for (const [node, peer] of state.peers)
@@ -69,13 +70,20 @@ function forget({ state, now }: Turn, meta: MetaState, staleMs: Millis): void {
     if (epochs.get(group) !== epoch || now - at > staleMs) told.delete(group)
 }
 
-function loadOf({ state }: Turn, group: Group, bytesMax: number): ShardLoad[] {
+function loadOf(
+  { state }: Turn,
+  group: Group,
+  bytesMax: number,
+  { busyRequests }: BalanceOptions,
+): ShardLoad[] {
   const { machine, demand } = group
   const { shard } = machine
   if (shard === null || !leads(group)) return []
   const { bytes, middle } = bytesOf(state.loads.measuring, shard, bytesMax)
   const { requests, keys } = demand
   group.demand = createDemand()
+  // Of the others nobody asks, and sorting the keys of all shards would take long.
+  const points = requests < busyRequests ? [] : pointsOf(keys)
   return [
     {
       group: group.id,
@@ -83,7 +91,7 @@ function loadOf({ state }: Turn, group: Group, bytesMax: number): ShardLoad[] {
       bytes,
       bytesMiddle: middle,
       requests,
-      requestsMiddle: middleOf(pointsOf(keys), {
+      requestsMiddle: middleOf(points, {
         total: keys.length,
         start: shard.range.start,
         leastShare: LEAST_SHARE_OF_REQUESTS,

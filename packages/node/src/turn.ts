@@ -4,6 +4,7 @@ import { driveApply, driveHidden } from './apply.js'
 import { skipMovedTimers } from './arming.js'
 import { sendBeats } from './beatOutbox.js'
 import { fireBeats, receiveHeartbeats } from './beats.js'
+import { driveAuthChanges } from './authChanges.js'
 import { expireCalls, nextDeadline } from './calls.js'
 import { receiveRaft, stepGroup } from './consensus.js'
 import { settleGroup } from './settle.js'
@@ -82,6 +83,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
   retryPersist(it)
   orderPersist(it)
   settle(it)
+  if (state.authFences.moved) driveAuthChanges(it)
   driveStandings(it)
   openSources(it)
   openHolds(it)
@@ -90,7 +92,7 @@ function runTurn(state: NodeState, input: TurnInput, begin: (it: Turn) => void):
   settle(it)
   sendBeats(it)
   skipMovedTimers(it)
-  if (hasNews(state)) it.out.again = true
+  if (hasNews(state) || state.authFences.moved) it.out.again = true
   state.lastTurnAt = now
   it.out.send = [...it.outbox].map(([to, parcels]) => ({ to, parcels }))
   it.out.wakeAt = nextWake(it)

@@ -142,7 +142,7 @@ export const metaWrites = (state: MetaState, before: AuthState): StoreWrite[] =>
 ]
 
 /** The state as its rows say it. Malformed where some of them are missing. */
-export function decodeMetaState(bytes: Uint8Array, authRows: readonly StoreRow[] = []): MetaState {
+export function decodeMetaState(bytes: Uint8Array, authRows: readonly StoreRow[]): MetaState {
   const row = decodeMetaRow(bytes)
   return { ...row, auth: withAuthRows(row.auth, authRows) }
 }

@@ -72,8 +72,17 @@ export type PlaceCommand =
   /** The member is to be emptied, or no longer. */
   | { readonly kind: 'drainNode'; readonly node: NodeId; readonly drain: boolean }
 
-export const placedShard = ({ placement }: MetaState, group: GroupId): PlacedShard | undefined =>
-  placement.shards.find(shard => shard.group === group)
+/** Asked for with every request to a shard elsewhere, and there may be a thousand of them. */
+export function placedShard({ placement }: MetaState, group: GroupId): PlacedShard | undefined {
+  const { shards } = placement
+  let low = 0
+  for (let high = shards.length; low < high;) {
+    const middle = (low + high) >> 1
+    if (shards[middle]!.group < group) low = middle + 1
+    else high = middle
+  }
+  return shards[low]?.group === group ? shards[low] : undefined
+}
 
 /** Where the shard's replicas are wanted: where it is placed, or on every member that votes. */
 export const wantedNodes = (state: MetaState, group: GroupId): readonly NodeId[] =>
@@ -115,12 +124,14 @@ export const initialPlacement = (
   shards:
     replicas === 0
       ? []
-      : shards.map(shard => ({
-          group: shard.group,
-          nodes: ascending(shard.replicas.map(({ node }) => node)),
-          settled: true,
-          settledAt: 0,
-        })),
+      : [...shards]
+          .sort((a, b) => a.group - b.group)
+          .map(shard => ({
+            group: shard.group,
+            nodes: ascending(shard.replicas.map(({ node }) => node)),
+            settled: true,
+            settledAt: 0,
+          })),
 })
 
 export function applyPlaceCommand(state: MetaState, command: PlaceCommand): Result<Reply> {

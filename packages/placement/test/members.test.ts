@@ -148,11 +148,11 @@ t.test('bytes', async t => {
   )
   const before = `${founding.slice(0, -2)}01011e01030100000000000000010100000000000000ab01010000000000000002`
   t.strictSame(
-    decodeMetaState(Buffer.from(before, 'hex')).membership,
+    decodeMetaState(Buffer.from(before, 'hex'), []).membership,
     { ...state.membership, removed: [{ node: 2n, replica: 0, peerUrls: [] }] },
     'format 1 held less',
   )
-  t.strictSame(decodeMetaState(Buffer.from(bytes, 'hex')).membership, state.membership)
+  t.strictSame(decodeMetaState(Buffer.from(bytes, 'hex'), []).membership, state.membership)
   const commands: readonly [MetaCommand, string][] = [
     [add(2n), '01100000000000000000020001010e687474703a2f2f6e323a32333830'],
     [remove(2n, false), '011100000000000000000200'],

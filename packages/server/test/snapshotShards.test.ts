@@ -27,7 +27,7 @@ import {
   type StoreWrite,
 } from '@kvorum/model'
 import { applyCommand, createMachine, createOverlay, runStep, userKeyOf, type Machine } from '@kvorum/machine'
-import { createMetaState, encodeMetaState, META_ROW, rangesBetween } from '@kvorum/placement'
+import { createMetaState, EMPTY_AUTH, metaWrites, rangesBetween } from '@kvorum/placement'
 import t, { type Test } from 'tap'
 import { buildSnapshot } from '#src/snapshot/build.js'
 import { hashHeld } from '#src/snapshot/heldHash.js'
@@ -79,8 +79,10 @@ function heldAfter(
     learner: false,
     serverVersion: '',
   }
-  const meta = { key: META_ROW, value: encodeMetaState(createMetaState([node], shards)) }
-  const rows = [...overlay.active.values(), meta]
+  const meta = createMetaState([node], shards)
+  const user = { name: 'somebody', password: utf8('hash'), roles: [], credentialRevision: 2 }
+  meta.auth = { ...EMPTY_AUTH, revision: 2, users: new Map([[user.name, user]]) }
+  const rows = [...overlay.active.values(), ...metaWrites(meta, EMPTY_AUTH)]
     .filter(row => row.value !== null)
     .sort((a, b) => compareBytes(a.key, b.key))
   const fetch = (need: StoreNeed): Promise<StoreAnswer> => Promise.resolve(read(rows, need))

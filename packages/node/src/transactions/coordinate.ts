@@ -102,7 +102,7 @@ function tryOnce(turn: Turn, work: ClientTransaction): void {
     return
   }
   const id = { coordinator: duty.coordinator, sequence: duty.nextSequence++ }
-  work.age ??= { ...id, since: revisionSeen(turn) }
+  work.age ??= { ...id, since: state.hub.seen }
   work.tries++
   const { age } = work
   const participants = shares.map(({ group }) => group)
@@ -152,12 +152,6 @@ function authorityOf({ request }: Call) {
   return authority.writable === null
     ? { authRevision: authority.fence }
     : { authRevision: authority.fence, writable: authority.writable }
-}
-
-function revisionSeen({ state }: Turn): Revision {
-  let seen = 0
-  for (const { machine } of state.groups.values()) seen = Math.max(seen, machine.shard?.revision ?? 0)
-  return seen
 }
 
 /** Everything that the rules answer to what has happened. */

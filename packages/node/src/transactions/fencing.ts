@@ -41,7 +41,9 @@ export function answerFence(
   header: ReplyHeader,
   body: Uint8Array,
 ): void {
-  group.fencing.waiting = [...group.fencing.waiting, { call, header, body }]
+  // Whoever has no answer in time asks again.
+  const others = group.fencing.waiting.filter(waiting => !waiting.call.done)
+  group.fencing.waiting = [...others, { call, header, body }]
   releaseFences(turn, group)
 }
 

@@ -1,6 +1,6 @@
 import { ok, refuse, type HeldState, type Result, type Revision } from '@kvorum/model'
 import { createOverlay, createReader, hashKv, overlaySnapshot, type KvHash } from '@kvorum/machine'
-import { decodeMetaState, META_ROW } from '@kvorum/placement'
+import { decodeMetaRow, META_ROW } from '@kvorum/placement'
 import { openShards, runOn } from './shardSources.js'
 
 /**
@@ -14,7 +14,7 @@ export async function hashHeld(
 ): Promise<Result<KvHash>> {
   const run = runOn(need => held.fetch(need), signal)
   const { values } = await held.fetch({ gets: [META_ROW], scans: [] })
-  const meta = decodeMetaState(values[0]!)
+  const meta = decodeMetaRow(values[0]!)
   const shards = await openShards(held, meta, run, signal)
   const compactRevision = Math.max(...shards.map(({ machine }) => machine.compactRevision))
   const newest = held.revision ?? Math.max(...shards.map(({ machine }) => machine.revision))

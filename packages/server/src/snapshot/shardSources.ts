@@ -4,7 +4,6 @@ import {
   assert,
   compareBytes,
   HeldStateLost,
-  rangeContains,
   type HeldState,
   type KeyRange,
   type KeyValue,
@@ -55,7 +54,7 @@ const checksum = (bytes: Uint8Array, seed?: number): number => crc32(bytes, seed
 /** All shards of the state, in the order of their keys, which they have all of. */
 export async function openShards(
   held: HeldState,
-  meta: MetaState,
+  meta: Pick<MetaState, 'shards'>,
   run: RunStep,
   signal: AbortSignal,
 ): Promise<OpenShard[]> {
@@ -93,21 +92,37 @@ function checkWhole(ranges: readonly KeyRange[]): void {
   if (at !== null) throw new HeldStateLost('a shard was cut meanwhile')
 }
 
-/** The versions that the rows name, of whichever shard, in their order. */
+/** The versions that the rows name, of whichever shard, in their order. The readers are in the order of their keys. */
 export async function loadEach(
   readers: readonly ShardReader[],
   rows: readonly Uint8Array[],
 ): Promise<KeyValue[]> {
   const [first] = readers
   if (readers.length === 1 && first !== undefined) return first.run(loadOldVersions(first.reader, rows))
+  const byReader = new Map<ShardReader, Uint8Array[]>()
+  for (const row of rows) {
+    const owner = readerOf(readers, userKeyOf(row) ?? new Uint8Array(0))
+    const others = byReader.get(owner)
+    if (others === undefined) byReader.set(owner, [row])
+    else others.push(row)
+  }
   const loaded = new Map<Uint8Array, KeyValue>()
-  for (const { reader, run } of readers) {
-    const own = rows.filter(row => rangeContains(reader.range, userKeyOf(row) ?? new Uint8Array(0)))
-    if (own.length === 0) continue
+  for (const [{ reader, run }, own] of byReader) {
     const versions = await run(loadOldVersions(reader, own))
     own.forEach((row, at) => loaded.set(row, versions[at]!))
   }
   return rows.map(row => loaded.get(row)!)
+}
+
+/** They cover all keys. */
+function readerOf(readers: readonly ShardReader[], key: Uint8Array): ShardReader {
+  let low = 0
+  for (let high = readers.length - 1; low < high;) {
+    const middle = (low + high + 1) >> 1
+    if (compareBytes(readers[middle]!.reader.range.start, key) <= 0) low = middle
+    else high = middle - 1
+  }
+  return readers[low]!
 }
 
 /** The changes of all shards in the order of their revisions, a page of each in memory. */
