@@ -1,6 +1,9 @@
+import type { KeyRange } from '@kvorum/model'
 import { replaceAt, type Agent, type World } from './world.js'
 import type { Emit } from './oracleSteps.js'
 import { POINTS } from './keys.js'
+import { claimsOf } from './lease.js'
+import { toldKnown } from './leaseTruth.js'
 import type { Applied, Entry } from './replica.js'
 import type { Context } from './rules.js'
 import { applyNext, nameOf, setAgent } from './shardSteps.js'
@@ -35,6 +38,9 @@ function applyHere(context: Context, world: World, s: number, i: number): World 
   return entry.term === agent.term ? answer(context, next, s, entry, applied) : next
 }
 
+const rangesOf = ({ replica }: Agent, { key }: OwnWrite): readonly KeyRange[] =>
+  key === null ? [replica.range] : [POINTS[key]]
+
 type OwnWrite = Extract<Entry, { kind: 'write' }>
 const isOwn = (agent: Agent, entry: Entry): entry is OwnWrite =>
   entry.kind === 'write' && entry.term === agent.term
@@ -44,12 +50,19 @@ function noteApplied(context: Context, agent: Agent, entry: Entry, applied: Appl
   const { leader } = agent
   switch (applied.kind) {
     case 'written':
+    case 'leaseEnded':
       return rules.revisionApplied(leader, applied.revision)
+    case 'known':
+      // What changes nothing has its place in the order all the same.
+      return entry.kind === 'write' && entry.stamp !== null
+        ? rules.revisionApplied(leader, entry.stamp)
+        : leader
     case 'refused':
       if (!isOwn(agent, entry) || plan.breach === 'refusedKeepsRevision') return leader
       return entry.stamp === null
-        ? rules.queueWrite(leader, { write: entry.write, ranges: [POINTS[entry.key]] })
-        : rules.writeRefused(leader, entry.stamp)
+        ? rules.queueWrite(leader, { write: entry.write, ranges: rangesOf(agent, entry) })
+        : rules.writeRefused(leader, entry.stamp, claimsOf(entry.work))
+    case 'spread':
     case 'moved':
       return isOwn(agent, entry) && entry.stamp !== null ? rules.writeMoved(leader, entry.stamp) : leader
     case 'ended': {
@@ -73,13 +86,17 @@ function answer(context: Context, world: World, s: number, entry: Entry, applied
       const op = world.writes[entry.write]!
       if (applied.kind === 'moved')
         return { ...world, writes: replaceAt(world.writes, entry.write, { ...op, stage: 'new' }) }
-      if (applied.kind !== 'written') return world
+      if (applied.kind === 'refused') return world
       const writes = replaceAt(world.writes, entry.write, { ...op, stage: 'done' as const })
-      return { ...world, writes, acked: Math.max(world.acked, applied.revision) }
+      const done = { ...world, writes }
+      if (applied.kind === 'known') return toldKnown(done, applied.answer)
+      if (applied.kind !== 'written' && applied.kind !== 'leaseEnded') return done
+      return { ...done, acked: Math.max(world.acked, applied.revision) }
     }
     case 'prepare': {
-      if (applied.kind !== 'vote') return world
       const { transaction } = entry
+      if (applied.kind === 'known') return answered(context, world, transaction, applied.answer)
+      if (applied.kind !== 'vote') return world
       if (applied.vote.kind === 'wait') return waitForLocks(world, s, transaction)
       const { vote } = applied
       return tellCoordinator(context, world, transaction, (rules, coordinator) =>
@@ -109,10 +126,17 @@ function answer(context: Context, world: World, s: number, entry: Entry, applied
   }
 }
 
+/** The home knows the answer, so that nothing is to be done: the coordinator tells it, and gives up. */
+function answered(context: Context, world: World, t: number, answer: number | null): World {
+  if (world.transactions[t]!.coordinator === null) return world
+  const told = toldKnown(world, answer)
+  return tellCoordinator(context, told, t, (rules, coordinator) => rules.giveUp(coordinator))
+}
+
 function describe(entry: Entry): string {
   switch (entry.kind) {
     case 'write':
-      return `write ${entry.write + 1}, ${entry.key}@${entry.stamp ?? 'next'}`
+      return `write ${entry.write + 1}, ${entry.key ?? 'the lease'}@${entry.stamp ?? 'next'}`
     case 'prepare':
       return `prepare of transaction ${entry.transaction + 1}`
     case 'decide':

@@ -1,6 +1,7 @@
 import { ALL_KEYS } from '@kvorum/model'
 import type { OracleAnswer } from '@kvorum/placement'
-import { holds, POINTS } from './keys.js'
+import type { PlannedWork } from './configuration.js'
+import { holds, HOME, POINTS } from './keys.js'
 import { askOracle, askStaleOracles, withoutAnswer, type Emit } from './oracleSteps.js'
 import { must, tell } from './properties.js'
 import type { Replica } from './replica.js'
@@ -14,19 +15,22 @@ export function writeSteps(context: Context, world: World, emit: Emit): void {
   const { rules, plan } = context
   for (const [w, op] of world.writes.entries()) {
     if (op.stage !== 'new') continue
-    const key = plan.writes[w]!
+    const { work, key } = plan.writes[w]!
     // Writes of one key are alike: they begin in the order of their numbers.
-    const earlier = world.writes.findIndex((other, v) => other.stage === 'new' && plan.writes[v] === key)
-    const s = ownerOf(world, key)
+    const earlier = world.writes.findIndex(
+      (other, v) => other.stage === 'new' && plan.writes[v]!.key === key && plan.writes[v]!.work === work,
+    )
+    const s = key === null ? HOME : ownerOf(world, key)
     const i = openLeaderOf(world, s)
     if (i < 0 || (earlier < w && !plan.handBack)) continue
     const agent = world.shards[s]!.agents[i]!
-    const label = `write ${w + 1} of ${key} reaches ${nameOf(world, s, i)}`
+    if (!isOfOneShard(context, work, agent.replica)) continue
+    const label = `write ${w + 1} of ${key ?? 'the lease'} reaches ${nameOf(world, s, i)}`
     const going = { stage: 'going' as const, born: Math.max(op.born, world.acked) }
     const begun = { ...world, writes: replaceAt(world.writes, w, going) }
     if (agent.replica.mode.kind === 'dense') {
       emit(label, () =>
-        append(context, begun, s, { kind: 'write', term: agent.term, write: w, key, stamp: null }),
+        append(context, begun, s, { kind: 'write', term: agent.term, write: w, work, key, stamp: null }),
       )
       continue
     }
@@ -34,15 +38,30 @@ export function writeSteps(context: Context, world: World, emit: Emit): void {
     if (spare !== undefined && spare.revision > agent.leader.floor) {
       emit(`${label}, which has revision ${spare.revision} left`, () => {
         const used = { ...agent, kept: agent.kept.filter(kept => kept !== spare) }
-        const entry = { kind: 'write', term: agent.term, write: w, key, stamp: spare.revision } as const
+        const entry = { kind: 'write', term: agent.term, write: w, work, key, stamp: spare.revision } as const
         return append(context, setAgent(begun, s, i, used), s, entry)
       })
       continue
     }
-    const leader = rules.queueWrite(agent.leader, { write: w, ranges: [POINTS[key]] })
+    const ranges = key === null ? [agent.replica.range] : [POINTS[key]]
+    const leader = rules.queueWrite(agent.leader, { write: w, ranges })
     const queued = setAgent(begun, s, i, { ...agent, leader })
     if (rules.askRevisions(leader, agent.replica.transactions).ask === null) emit(label, () => queued)
     else askFor(context, queued, s, i, `${label}, which asks its revision`, emit)
+  }
+}
+
+/** By what its leader has applied. The others go as transactions, which are planned as such. */
+function isOfOneShard({ plan }: Context, work: PlannedWork, { home }: Replica): boolean {
+  switch (work) {
+    case 'op':
+      return true
+    case 'attach':
+      return home !== null
+    case 'session':
+      return home !== null || plan.breach === 'sequenceAtAnyShard'
+    case 'endLease':
+      return home?.elsewhere.length === 0
   }
 }
 
@@ -99,9 +118,14 @@ function blockSteps(
         let next = setAgent(withoutAnswer(world, at), s, i, { ...agent, leader, kept })
         const forwarded = plan.breach === 'stampForwarded' && !isLeader(world, s, i)
         for (const { write, revision } of propose) {
-          const key = plan.writes[write]!
           const by = forwarded ? world.shards[s]!.term : agent.term
-          next = append(context, next, s, { kind: 'write', term: by, write, key, stamp: revision })
+          next = append(context, next, s, {
+            kind: 'write',
+            term: by,
+            write,
+            ...plan.writes[write]!,
+            stamp: revision,
+          })
         }
         return next
       },

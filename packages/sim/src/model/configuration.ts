@@ -3,10 +3,12 @@ import type { Cut, Key } from './keys.js'
 /** What there is to happen in one exploration; every order of it is tried. */
 export interface Configuration {
   readonly name: string
-  /** Each writes one key once. */
-  readonly writes: readonly Key[]
+  /** Each writes one key once, or ends the lease. */
+  readonly writes: readonly PlannedWrite[]
   readonly reads: readonly PlannedRead[]
   readonly transactions: readonly PlannedTransaction[]
+  /** Attached to the lease from the beginning, and its home knows. */
+  readonly attached: readonly Key[]
   /** One watcher of everything, on a node that leads nothing. */
   readonly watch: boolean
   /** The watcher also takes for resolved what its replicas know by themselves. */
@@ -61,7 +63,23 @@ export interface PlannedRead {
   readonly keys: readonly Key[]
 }
 
+/**
+ * What a write is besides one of its keys. There is one lease, in the first shard, and one session that belongs to it.
+ *
+ * - attach: its keys are attached to the lease.
+ * - endLease: the lease goes, with all keys that are attached to it, and with the session.
+ * - session: the session's one write. Planned several times, it is sent several times.
+ */
+export type PlannedWork = 'op' | 'attach' | 'endLease' | 'session'
+
+export interface PlannedWrite {
+  readonly work: PlannedWork
+  /** Null: those that are attached. */
+  readonly key: Key | null
+}
+
 export interface PlannedTransaction {
+  readonly work: PlannedWork
   readonly writes: readonly Key[]
   /** Compared and not written. */
   readonly compares: readonly Key[]
@@ -89,11 +107,21 @@ export type Breach =
   | 'compactedReadServed'
   | 'snapshotTakenForEvents'
   | 'restOfASplitNotWaitedFor'
+  | 'answerNotKept'
+  | 'sequenceAtAnyShard'
+  | 'sessionLeaseNotHeld'
+  | 'leaseLockedAtHomeOnly'
+  | 'attachedNotLocked'
+  | 'elsewhereForgotten'
+  | 'endAsksTooFew'
+  | 'plainEndNotJudged'
+  | 'splitNotNoted'
 
 const NOTHING: Omit<Configuration, 'name'> = {
   writes: [],
   reads: [],
   transactions: [],
+  attached: [],
   watch: false,
   watchByLog: false,
   shards: 2,
@@ -119,8 +147,14 @@ const NOTHING: Omit<Configuration, 'name'> = {
   breach: null,
 }
 
-export const configuration = (name: string, what: Partial<Omit<Configuration, 'name'>>): Configuration => ({
+export interface Plan extends Partial<Omit<Configuration, 'name' | 'writes'>> {
+  /** A key alone is written, and that is all. */
+  readonly writes?: readonly (Key | PlannedWrite)[]
+}
+
+export const configuration = (name: string, { writes = [], ...what }: Plan): Configuration => ({
   name,
   ...NOTHING,
   ...what,
+  writes: writes.map(write => (typeof write === 'string' ? { work: 'op', key: write } : write)),
 })

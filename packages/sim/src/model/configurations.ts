@@ -1,5 +1,17 @@
 import { configuration, type Configuration } from './configuration.js'
-import { drain, follower, snapshot, split, transaction } from './plans.js'
+import {
+  attach,
+  attachOver,
+  drain,
+  END_LEASE,
+  END_LEASE_OVER,
+  follower,
+  sessionWrite,
+  sessionWriteOver,
+  snapshot,
+  split,
+  transaction,
+} from './plans.js'
 
 const BOTH = transaction(['a', 'x'])
 
@@ -181,8 +193,91 @@ export const CLOSED: readonly Configuration[] = [
   }),
 ]
 
+/** Leases and sessions over shards: explored to the end by every `npm test`, too. */
+export const CLOSED_LEASES: readonly Configuration[] = [
+  configuration('a session’s write elsewhere, sent twice', {
+    transactions: [sessionWriteOver('x'), sessionWriteOver('x')],
+    mustFinish: true,
+  }),
+  configuration('a session’s write, a split, the same write by the new map', {
+    writes: [sessionWrite('c')],
+    transactions: [sessionWriteOver('c')],
+    splits: [split('b')],
+  }),
+  configuration('a session’s write of keys here and there, and of keys here alone', {
+    writes: [sessionWrite('a')],
+    transactions: [sessionWriteOver('a', 'x')],
+  }),
+  configuration('a session’s write elsewhere, its lease ends', {
+    writes: [END_LEASE],
+    transactions: [sessionWriteOver('x')],
+  }),
+  configuration('a lease with a key elsewhere, it ends', {
+    writes: [END_LEASE],
+    transactions: [attachOver('x'), END_LEASE_OVER],
+  }),
+  configuration('a lease with a key elsewhere, a key is attached there, it ends', {
+    attached: ['x'],
+    transactions: [attachOver('y'), END_LEASE_OVER],
+  }),
+  configuration('three shards: a lease with a key in one, a key is attached in another, it ends', {
+    shards: 3,
+    attached: ['x'],
+    transactions: [attachOver('c'), END_LEASE_OVER],
+  }),
+  configuration('a lease with a key elsewhere, it ends, a snapshot', {
+    attached: ['x'],
+    transactions: [END_LEASE_OVER],
+    reads: [snapshot('x')],
+  }),
+  configuration('a key is attached in the home, a split, the lease ends', {
+    writes: [attach('c'), END_LEASE],
+    transactions: [END_LEASE_OVER],
+    splits: [split('b')],
+  }),
+  configuration('a lease with keys elsewhere, it ends, a split there', {
+    attached: ['x', 'y'],
+    transactions: [END_LEASE_OVER],
+    splits: [split('y', 2)],
+    mustFinish: true,
+  }),
+  configuration('a lease with keys here and there, it ends, a split of its home', {
+    attached: ['c', 'x'],
+    transactions: [END_LEASE_OVER],
+    splits: [split('b')],
+    mustFinish: true,
+  }),
+  configuration('a lease ends in its home, a key is attached, a deposed leader', {
+    attached: ['a'],
+    writes: [attach('c'), END_LEASE],
+    terms: [2, 1],
+  }),
+]
+
 /** Up to millions of states each: `npm run model`. */
 export const LARGE: readonly Configuration[] = [
+  configuration('a session’s write elsewhere, sent twice, its lease ends', {
+    writes: [END_LEASE],
+    transactions: [sessionWriteOver('x'), sessionWriteOver('x')],
+  }),
+  configuration('a session’s write elsewhere, sent twice, coordinators die', {
+    transactions: [sessionWriteOver('x'), sessionWriteOver('x')],
+    coordinatorCrash: true,
+  }),
+  configuration('a lease with a key elsewhere, it ends, coordinators die', {
+    transactions: [attachOver('x'), END_LEASE_OVER],
+    coordinatorCrash: true,
+  }),
+  configuration('a lease with a key elsewhere, a key is attached there, it ends, deposed leaders', {
+    attached: ['x'],
+    transactions: [attachOver('y'), END_LEASE_OVER],
+    terms: [2, 2],
+  }),
+  configuration('a lease with a key elsewhere, a key is attached there, it ends, a snapshot', {
+    attached: ['x'],
+    transactions: [attachOver('y'), END_LEASE_OVER],
+    reads: [snapshot('x', 'y')],
+  }),
   configuration('a transaction, a split, a read at a follower', {
     transactions: [transaction(['c', 'x'])],
     splits: [split('b')],

@@ -42,3 +42,6 @@ export const rightOf = ({ end }: KeyRange, at: Cut): KeyRange => ({ start: CUTS[
 
 export const holds = (range: KeyRange, key: Key): boolean => rangeContains(range, KEY_BYTES[key])
 export const keysIn = (range: KeyRange): readonly Key[] => KEYS.filter(key => holds(range, key))
+
+/** Leases and sessions are at home in the first shard. */
+export const HOME = 0

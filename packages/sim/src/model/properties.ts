@@ -19,6 +19,10 @@ import { ownerOf, type World } from './world.js'
  * - **Watch.** Events come out in the order of revisions, whole revisions at a time, and when everything up to a
  *   revision is said to be out, everything is.
  * - **Header.** A read's answer names no revision below one that the reader's node has seen.
+ * - **Once.** A session's write takes effect once, however often it is sent and wherever its keys are by then; whoever
+ *   sends it again is told of that one revision. Where the session has ended nothing of it takes effect any more.
+ * - **Lease.** A lease ends once, at one revision, in every shard with keys of it: all that is attached at that place in
+ *   the order goes, nothing is attached behind it, and nobody is told that it is gone before it is.
  * - **End.** When nothing more can happen, no shard holds a lock; and where nothing is lost, everything has finished.
  *
  * Real time is one number, what was told is one number per key, so the state needs no history. A broken assertion of

@@ -1,5 +1,13 @@
 import { groupId } from '@kvorum/model'
 import { askOracle, askStaleOracles, handOne, type Emit } from './oracleSteps.js'
+import {
+  attachedKeys,
+  judgeAsked,
+  judgeAttach,
+  judgeDeleted,
+  leaseEnds,
+  sessionWrites,
+} from './leaseTruth.js'
 import { judgeOrder, judgeWrite, must, tellAll } from './properties.js'
 import { applyEntry, rightHalf, splits, type AppliedEntry, type Entry, type Replica } from './replica.js'
 import type { Context } from './rules.js'
@@ -71,14 +79,25 @@ function judge(context: Context, world: World, shard: Shard, entry: Entry, { app
       return entry.kind === 'compact' ? tellAll(world, before, entry.revision) : world
     case 'refused':
     case 'moved':
+    case 'spread':
+    case 'known':
       return world
     case 'written': {
+      if (entry.kind !== 'write' || entry.key === null) return world
+      const { work, key, write, stamp } = entry
+      const { revision } = applied
+      judgeOrder(before, key, revision)
+      judgeWrite(world, key, revision, world.writes[write]!.born)
+      if (work === 'attach') judgeAttach(world, revision)
+      const next = work === 'session' ? sessionWrites(world, revision) : world
+      if (stamp !== null) return next
+      return { ...next, oracle: { ...next.oracle, handed: handOne(next.oracle.handed, revision) } }
+    }
+    case 'leaseEnded': {
       if (entry.kind !== 'write') return world
-      const { key, write, stamp } = entry
-      judgeOrder(before, key, applied.revision)
-      judgeWrite(world, key, applied.revision, world.writes[write]!.born)
-      if (stamp !== null) return world
-      return { ...world, oracle: { ...world.oracle, handed: handOne(world.oracle.handed, applied.revision) } }
+      const { revision, written } = applied
+      judgeDeleted(before, attachedKeys(world), written, revision)
+      return leaseEnds(world, revision, world.writes[entry.write]!.born)
     }
     case 'vote': {
       if (entry.kind !== 'prepare' || applied.vote.kind !== 'prepared') return world
@@ -99,8 +118,12 @@ function judge(context: Context, world: World, shard: Shard, entry: Entry, { app
           () =>
             `Atomic: transaction ${entry.transaction + 1} ends with ${text(outcome)}, decided: ${text(decision)}`,
         )
-      if (outcome?.kind === 'commit')
-        for (const key of applied.written) judgeOrder(before, key, outcome.revision)
+      if (outcome?.kind !== 'commit') return next
+      const { work, writes } = next.transactions[entry.transaction]!
+      if (work === 'endLease' && released !== null) {
+        const due = writes.filter(key => holds(before.range, key))
+        judgeDeleted(before, due, applied.written, outcome.revision)
+      } else for (const key of applied.written) judgeOrder(before, key, outcome.revision)
       return next
     }
   }
@@ -131,15 +154,26 @@ function decided(world: World, transaction: number, outcome: Decided): World {
   const transactions = replaceAt(world.transactions, transaction, { ...op, decision: outcome })
   if (outcome.kind === 'abort') return { ...world, transactions }
   const { revision } = outcome
-  for (const key of op.writes) judgeWrite(world, key, revision, op.born)
   must(revision > op.born, () => `Real time: transaction at ${revision}, but ${op.born} was known before`)
+  if (op.work === 'endLease') {
+    judgeAsked(world, transaction + 1)
+    const all = replaceAt(transactions, transaction, {
+      ...op,
+      decision: outcome,
+      writes: attachedKeys(world),
+    })
+    return { ...leaseEnds(world, revision, op.born), transactions: all }
+  }
+  for (const key of op.writes) judgeWrite(world, key, revision, op.born)
+  if (op.work === 'attach') judgeAttach(world, revision)
+  const { lease } = op.work === 'session' ? sessionWrites(world, revision) : world
   let { guards } = world
   for (const { key, last } of op.compared) {
     const now = world.shards.find(({ end }) => holds(end.range, key))!.end
     must(lastOf(now, key) === last, () => `Atomic: ${key} has changed since it was compared`)
     guards = guards.map((guard, i) => (KEYS[i] === key ? Math.max(guard, revision) : guard))
   }
-  return { ...world, transactions, guards }
+  return { ...world, transactions, guards, lease }
 }
 
 /** Asks revisions for what is queued at a leader, and has the question reach the oracle. */
@@ -214,10 +248,11 @@ function agentSteps(context: Context, world: World, s: number, i: number, emit: 
       kind: 'write',
       term: agent.term,
       write: kept.write,
-      key: plan.writes[kept.write]!,
+      ...plan.writes[kept.write]!,
       stamp: kept.revision,
     } as const
-    if (leads && rules.locksOn(agent.replica.transactions, [POINTS[entry.key]]).length === 0)
+    const ranges = entry.key === null ? [] : [POINTS[entry.key]]
+    if (leads && rules.locksOn(agent.replica.transactions, ranges).length === 0)
       emit(`${name} proposes write ${kept.write + 1}@${kept.revision} again`, () => {
         const forgotten = { ...agent, kept: agent.kept.filter((_, j) => j !== k) }
         return append(context, setAgent(world, s, i, forgotten), s, entry)

@@ -1,7 +1,18 @@
-import { EMPTY, incarnation, type GroupId, type TransactionId, type TransactionOutcome } from '@kvorum/model'
+import {
+  incarnation,
+  intersectRanges,
+  isEmptyRange,
+  rangesOverlap,
+  type GroupId,
+  type KeyRange,
+  type TransactionId,
+  type TransactionOutcome,
+} from '@kvorum/model'
 import type { Coordinator, CoordinatorOrder } from '@kvorum/placement'
-import { KEYS, POINTS } from './keys.js'
+import { HOME, KEYS, POINTS, type Key } from './keys.js'
+import { workOf } from './lease.js'
 import { askOracle, askStaleOracles, withoutAnswer, type Emit } from './oracleSteps.js'
+import { wouldWait } from './replica.js'
 import type { Context, Rules } from './rules.js'
 import { append, isLeader, nameOf, openLeaderOf, setAgent } from './shardSteps.js'
 import {
@@ -179,23 +190,48 @@ function mayDie({ plan }: Context, { coordinator }: TransactionOp, t: number): b
 
 /** A next life begins nothing before the one before it has ended. */
 const mayBegin = ({ plan }: Context, world: World, t: number): boolean =>
-  !plan.successors || world.transactions.slice(0, t).every(({ stage }) => stage === 'crashed')
+  (plan.transactions[t]!.work === 'op' || participantsOf(plan, world, t).length > 1) &&
+  (!plan.successors || world.transactions.slice(0, t).every(({ stage }) => stage === 'crashed'))
+
+/** The home takes part where a lease or a session is concerned. Who ends a lease asks where it says that keys may be. */
+function participantsOf({ transactions }: Context['plan'], world: World, t: number): readonly number[] {
+  const { work, writes, compares } = transactions[t]!
+  const owners = [...writes, ...compares].map(key => ownerOf(world, key))
+  if (work !== 'op') owners.push(HOME)
+  if (work === 'endLease')
+    for (const [s, { end }] of world.shards.entries())
+      if (s !== HOME && overlaps(elsewhereOf(world), end.range)) owners.push(s)
+  return [...new Set(owners)].sort((p, q) => p - q)
+}
+
+const overlaps = (ranges: readonly KeyRange[], range: KeyRange): boolean =>
+  ranges.some(other => rangesOverlap(other, range))
+
+/** As far as the leader of the home has applied. */
+function elsewhereOf(world: World): readonly KeyRange[] {
+  const i = openLeaderOf(world, HOME)
+  return i < 0 ? [] : (world.shards[HOME]!.agents[i]!.replica.home?.elsewhere ?? [])
+}
 
 function begin(context: Context, world: World, t: number): World {
   const { rules, plan } = context
-  const { writes, compares } = plan.transactions[t]!
+  const { work, writes, compares } = plan.transactions[t]!
   const keys = [...writes, ...compares]
   const locked = plan.breach === 'comparedNotLocked' ? writes : keys
   const id = idOf(t)
   const age = { ...id, since: 0 }
-  const shards = [...new Set(keys.map(key => ownerOf(world, key)))].sort((p, q) => p - q)
+  const shards = participantsOf(plan, world, t)
+  const places = work === 'endLease' ? elsewhereOf(world) : rangesElsewhere(world, writes)
   const groups = shards.map(s => world.shards[s]!.group)
   const { coordinator, orders } = rules.beginTransaction(id, age, groups)
   const parts = shards.map((s, k) => {
-    const locks = KEYS.filter(key => locked.includes(key) && ownerOf(world, key) === s).map(
-      key => POINTS[key],
-    )
-    const prepare = { id, age, primary: groups[0]!, participants: groups, locks, work: EMPTY }
+    const { range } = world.shards[s]!.end
+    const locks =
+      work === 'endLease'
+        ? places.map(place => intersectRanges(place, range)).filter(place => !isEmptyRange(place))
+        : KEYS.filter(key => locked.includes(key) && ownerOf(world, key) === s).map(key => POINTS[key])
+    const bytes = workOf(work, s === HOME, places)
+    const prepare = { id, age, primary: groups[0]!, participants: groups, locks, work: bytes }
     return { group: groups[k]!, prepare }
   })
   const op = {
@@ -209,6 +245,13 @@ function begin(context: Context, world: World, t: number): World {
   const begun = carryOut(context, setOp(world, t, op), t, orders)
   return plan.breach === 'revisionBeforeVotes' ? (askRevision(context, begun, t) ?? begun) : begun
 }
+
+/** Of other shards, those that get keys. */
+const rangesElsewhere = (world: World, writes: readonly Key[]): readonly KeyRange[] =>
+  [...new Set(writes.map(key => ownerOf(world, key)))]
+    .filter(s => s !== HOME)
+    .sort((p, q) => p - q)
+    .map(s => world.shards[s]!.end.range)
 
 /** The oracle's answer reaches a coordinator, or finds it dead. */
 export function deliverRevision(
@@ -244,6 +287,7 @@ function deliverSteps(context: Context, world: World, t: number, m: number, emit
       case 'prepare': {
         const { prepare } = op.parts.find(({ group }) => group === message.group)!
         if (message.waited && rules.locksOn(agent.replica.transactions, prepare.locks).length > 0) break
+        if (message.waited && wouldWait(rules, plan.breach, agent.replica, prepare)) break
         emit(label, () => {
           const after = rules.prepareAfter(leader)
           const proposed = append(context, taken, s, {
@@ -298,13 +342,17 @@ function orphanSteps(context: Context, world: World, t: number, emit: Emit): voi
   if (!plan.coordinatorCrash || (plan.successors && op.stage !== 'crashed')) return
   for (const [s, shard] of world.shards.entries()) {
     const i = openLeaderOf(world, s)
-    if (i < 0 || op.orphans.includes(s)) continue
+    if (i < 0) continue
     const held = shard.agents[i]!.replica.transactions.prepared.find(({ id }) => id.sequence === t + 1)
     if (held === undefined) continue
     const p = shardOf(world, held.primary)
     const j = openLeaderOf(world, p)
     if (j < 0) continue
-    const asked = setOp(world, t, { ...op, orphans: [...op.orphans, s].sort((p, q) => p - q) })
+    const { term } = world.shards[p]!.agents[j]!
+    if (op.orphans.some(other => other.shard === s && other.term === term)) continue
+    const others = op.orphans.filter(other => other.shard !== s)
+    const orphans = [...others, { shard: s, term }].sort((a, b) => a.shard - b.shard)
+    const asked = setOp(world, t, { ...op, orphans })
     const label = `transaction ${t + 1}: shard ${s + 1} asks the primary what became of it`
     const record = rules.recordOf(world.shards[p]!.agents[j]!.replica.transactions, idOf(t))
     if (plan.breach === 'orphanToldAbort' && record === undefined)

@@ -165,8 +165,10 @@ function applyAtWatcher(context: Context, world: World, group: GroupId): World {
     return come(context, world, placed(context, { ...watch, replicas: all, watch: joined }))
   }
   const events: WatchEvent[] = []
-  if (applied.kind === 'written' && entry.kind === 'write')
+  if (applied.kind === 'written' && entry.kind === 'write' && entry.key !== null)
     events.push({ revision: applied.revision, key: entry.key })
+  if (applied.kind === 'leaseEnded')
+    for (const key of applied.written) events.push({ revision: applied.revision, key })
   if (applied.kind === 'ended' && applied.ended.outcome?.kind === 'commit')
     for (const key of applied.written) events.push({ revision: applied.ended.outcome.revision, key })
   const seen = rules.watchApplied(watch.watch, group, index, events)

@@ -16,8 +16,8 @@ import type {
   Promised,
   ResolvedStream,
 } from '@kvorum/placement'
-import type { Configuration } from './configuration.js'
-import { holds, KEYS, START_RANGES, type Key } from './keys.js'
+import type { Configuration, PlannedWork } from './configuration.js'
+import { holds, HOME, KEYS, START_RANGES, type Key } from './keys.js'
 import { emptyReplica, type Entry, type Replica } from './replica.js'
 import type { Rules } from './rules.js'
 
@@ -81,9 +81,19 @@ export interface ReadOp {
   readonly answered: readonly number[]
 }
 
+/** What is true of the lease and of its session's write, wherever it is known. */
+export interface LeaseTruth {
+  /** Decided. */
+  readonly ended: Revision | null
+  /** The session's write took effect. */
+  readonly done: Revision | null
+}
+
 export interface TransactionOp {
+  readonly work: PlannedWork
   readonly stage: 'new' | 'going' | 'crashed' | 'over'
   readonly born: Revision
+  /** Of the end of a lease: known when it is decided. */
   readonly writes: readonly Key[]
   /** What each participant is asked to lock, by the shards of the day it began. */
   readonly parts: readonly { readonly group: GroupId; readonly prepare: TransactionPrepare }[]
@@ -93,8 +103,8 @@ export interface TransactionOp {
   readonly decision: TransactionOutcome | null
   /** Last revisions of the compared keys when they were locked. */
   readonly compared: readonly { readonly key: Key; readonly last: Revision }[]
-  /** Shards that have asked for the record. */
-  readonly orphans: readonly number[]
+  /** Shards that have asked for the record, and which leader of the primary: an answer that dies with it never comes. */
+  readonly orphans: readonly { readonly shard: number; readonly term: Term }[]
   /** With every prepare: its coordinator prepares nothing of a lower number any more. */
   readonly endedBelow: number
   /** The primary's leader, where it brings the record to its end. */
@@ -147,6 +157,7 @@ export interface World {
   readonly writes: readonly WriteOp[]
   readonly reads: readonly ReadOp[]
   readonly transactions: readonly TransactionOp[]
+  readonly lease: LeaseTruth
   readonly watch: WatchWorld | null
   /** Highest revision known to anybody who has finished anything. */
   readonly acked: Revision
@@ -184,10 +195,10 @@ export function newShard(rules: Rules, group: number, start: Replica, highest: R
 }
 
 export function initialWorld(rules: Rules, configuration: Configuration): World {
-  const { writes, reads, transactions, ceiling, window, dense } = configuration
-  const replicas = START_RANGES[configuration.shards].map((range, i) =>
-    emptyReplica(rules, range, dense && i === 0),
-  )
+  const { writes, reads, transactions, attached, ceiling, window, dense } = configuration
+  const ranges = START_RANGES[configuration.shards]
+  const places = ranges.filter((range, i) => i !== HOME && attached.some(key => holds(range, key)))
+  const replicas = ranges.map((range, i) => emptyReplica(rules, range, dense && i === HOME, attached, places))
   const shards = replicas.map((replica, i) => newShard(rules, i + 1, replica, 0))
   const first = rules.electOracle<Asker>(1, dense ? null : ceiling, window)
   // The first oracle has handed out nothing, whatever its ceiling is: the cluster is new.
@@ -205,7 +216,8 @@ export function initialWorld(rules: Rules, configuration: Configuration): World 
     shards,
     writes: writes.map(() => ({ stage: 'new', born: 0 })),
     reads: reads.map(() => ({ stage: 'new', born: 0, at: 0, asked: [], answered: [] })),
-    transactions: transactions.map(({ writes }) => ({ ...NEW_TRANSACTION, writes })),
+    transactions: transactions.map(({ work, writes }) => ({ ...NEW_TRANSACTION, work, writes })),
+    lease: { ended: null, done: null },
     watch:
       configuration.watch || reads.some(({ kind }) => kind === 'follower')
         ? initialWatch(rules, shards)
@@ -220,6 +232,7 @@ export function initialWorld(rules: Rules, configuration: Configuration): World 
 }
 
 const NEW_TRANSACTION: TransactionOp = {
+  work: 'op',
   stage: 'new',
   born: 0,
   writes: [],

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import * as placement from '@kvorum/placement'
 import { parseArgs } from 'node:util'
-import { CLOSED, LARGE } from '#src/model/configurations.js'
+import { CLOSED, CLOSED_LEASES, LARGE } from '#src/model/configurations.js'
 import { explore } from '#src/model/explore.js'
 import { PatchedRules } from './patchedRules.js'
 import { revisionModel } from '#src/model/revisionModel.js'
@@ -34,7 +34,7 @@ async function main(): Promise<number> {
   }
   const named = ({ name }: { readonly name: string }): boolean => name.includes(values.only)
   let failed = false
-  for (const plan of [...CLOSED, ...(values.small ? [] : LARGE)].filter(named)) {
+  for (const plan of [...CLOSED, ...CLOSED_LEASES, ...(values.small ? [] : LARGE)].filter(named)) {
     const { states, steps, depth, complete, violation } = explore(revisionModel(placement, plan), statesMax)
     const verdict = violation === null ? (complete ? 'holds' : 'cut, nothing found so far') : violation.what
     console.log(`${plan.name}: ${states} states, ${steps} steps, depth ${depth}: ${verdict}`)

@@ -1,5 +1,16 @@
-import { configuration, type Breach, type Configuration } from '#src/model/configuration.js'
-import { drain, snapshot, split, transaction } from '#src/model/plans.js'
+import { configuration, type Breach, type Configuration, type Plan } from '#src/model/configuration.js'
+import {
+  attach,
+  attachOver,
+  drain,
+  END_LEASE,
+  END_LEASE_OVER,
+  sessionWrite,
+  sessionWriteOver,
+  snapshot,
+  split,
+  transaction,
+} from '#src/model/plans.js'
 import type { Patch } from './patchedRules.js'
 
 /** The protocol with one rule missing: a patch of the built production functions, or a caller that breaks a rule. */
@@ -8,8 +19,6 @@ export interface Variant {
   readonly patches: readonly Patch[]
   readonly plan: Configuration
 }
-
-type Plan = Parameters<typeof configuration>[1]
 
 const patched = (name: string, plan: Plan, ...patches: readonly Patch[]): Variant => ({
   name,
@@ -344,6 +353,77 @@ const SHAPES: readonly Variant[] = [
   ),
 ]
 
+const SESSIONS: readonly Variant[] = [
+  patched(
+    'two transactions with one write of a session do not know of each other',
+    { transactions: [sessionWriteOver('x'), sessionWriteOver('x')] },
+    patch('transactions.js', 'sameWrite.includes(other)', 'false'),
+  ),
+  patched(
+    'a session’s write in its home does not wait for a transaction with it',
+    { writes: [sessionWrite('a')], transactions: [sessionWriteOver('c', 'x')] },
+    patch('transactions.js', 'tag !== null && locksOnSequence(state, tag).length > 0', 'false'),
+  ),
+  breached(
+    'the answer to a session’s write is not kept with the decision',
+    { transactions: [sessionWriteOver('x'), sessionWriteOver('x')] },
+    'answerNotKept',
+  ),
+  breached(
+    'a session’s write is taken by whichever shard has its keys',
+    { writes: [sessionWrite('c'), sessionWrite('c')], splits: [split('b')] },
+    'sequenceAtAnyShard',
+  ),
+  breached(
+    'a session ends under a prepared write',
+    { writes: [END_LEASE], transactions: [sessionWriteOver('x')] },
+    'sessionLeaseNotHeld',
+  ),
+]
+
+const LEASES: readonly Variant[] = [
+  patched(
+    'a lease ends while a key is being attached, elsewhere',
+    { attached: ['x'], transactions: [attachOver('y'), END_LEASE_OVER] },
+    patch('transactions.js', 'leasesConflict(leaseLocksOf(other.work), leases)', 'false'),
+  ),
+  patched(
+    'a lease ends while a key is being attached, in its home',
+    { writes: [END_LEASE], transactions: [attachOver('x')] },
+    patch('transactions.js', 'leasesConflict(leaseLocksOf(work), leases)', 'false'),
+  ),
+  breached(
+    'the lock on a lease is taken in its home only',
+    { attached: ['x'], transactions: [attachOver('y'), END_LEASE_OVER] },
+    'leaseLockedAtHomeOnly',
+  ),
+  breached(
+    'the end of a lease does not lock the keys that go',
+    { attached: ['x'], transactions: [END_LEASE_OVER], reads: [snapshot('x')] },
+    'attachedNotLocked',
+  ),
+  breached(
+    'the home does not remember where keys were attached',
+    { writes: [END_LEASE], transactions: [attachOver('x')] },
+    'elsewhereForgotten',
+  ),
+  breached(
+    'a lease ends where its end was asked for, and keys have come elsewhere',
+    { shards: 3, attached: ['x'], transactions: [attachOver('c'), END_LEASE_OVER] },
+    'endAsksTooFew',
+  ),
+  breached(
+    'a lease ends in its home without another look',
+    { writes: [END_LEASE], transactions: [attachOver('x')] },
+    'plainEndNotJudged',
+  ),
+  breached(
+    'a split of the home takes keys of a lease away, and nobody notes it',
+    { writes: [attach('c'), END_LEASE], splits: [split('b')] },
+    'splitNotNoted',
+  ),
+]
+
 export const VARIANTS: readonly Variant[] = [
   ...ORACLE,
   ...STAMPS,
@@ -351,4 +431,6 @@ export const VARIANTS: readonly Variant[] = [
   ...DRAINS,
   ...TRANSACTIONS,
   ...SHAPES,
+  ...SESSIONS,
+  ...LEASES,
 ]
