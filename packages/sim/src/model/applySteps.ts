@@ -2,7 +2,6 @@ import type { KeyRange } from '@kvorum/model'
 import { replaceAt, type Agent, type World } from './world.js'
 import type { Emit } from './oracleSteps.js'
 import { POINTS } from './keys.js'
-import { claimsOf } from './lease.js'
 import { toldKnown } from './leaseTruth.js'
 import type { Applied, Entry } from './replica.js'
 import type { Context } from './rules.js'
@@ -61,7 +60,7 @@ function noteApplied(context: Context, agent: Agent, entry: Entry, applied: Appl
       if (!isOwn(agent, entry) || plan.breach === 'refusedKeepsRevision') return leader
       return entry.stamp === null
         ? rules.queueWrite(leader, { write: entry.write, ranges: rangesOf(agent, entry) })
-        : rules.writeRefused(leader, entry.stamp, claimsOf(entry.work))
+        : rules.writeRefused(leader, entry.stamp, applied.behind)
     case 'spread':
     case 'moved':
       return isOwn(agent, entry) && entry.stamp !== null ? rules.writeMoved(leader, entry.stamp) : leader

@@ -109,6 +109,8 @@ export type Breach =
   | 'restOfASplitNotWaitedFor'
   | 'answerNotKept'
   | 'sequenceAtAnyShard'
+  | 'sequencePassesLocks'
+  | 'leaseEndPassesLocks'
   | 'sessionLeaseNotHeld'
   | 'leaseLockedAtHomeOnly'
   | 'attachedNotLocked'

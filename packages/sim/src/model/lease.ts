@@ -15,7 +15,7 @@ import {
   type TransactionPrepare,
 } from '@kvorum/model'
 import { claim, isKnown } from '@kvorum/machine'
-import type { Claims, Transactions } from '@kvorum/placement'
+import type { Prepared, Transactions } from '@kvorum/placement'
 import type { Breach, PlannedWork } from './configuration.js'
 import { holds, POINTS, type Key } from './keys.js'
 import type { Rules } from './rules.js'
@@ -54,17 +54,22 @@ export function workOf(work: PlannedWork, isHome: boolean, ranges: readonly KeyR
 /** Null: it writes keys, and that is all. */
 export const decodedWork = (work: Uint8Array) => (work.length === 0 ? null : decodeWork(work))
 
-/** What a write of one shard touches besides its keys; undefined: nothing. */
-export function claimsOf(work: PlannedWork): Claims | undefined {
+/** Transactions that a write of one shard alone has to wait for, because of what it touches besides its keys. */
+export function waitsFor(
+  rules: Rules,
+  breach: Breach | null,
+  transactions: Transactions,
+  work: PlannedWork,
+): readonly Prepared[] {
   switch (work) {
     case 'op':
-      return undefined
+      return []
     case 'attach':
-      return { leases: { leases: [LEASE], ends: false }, tag: null }
+      return rules.endsOfLease(transactions, LEASE)
     case 'endLease':
-      return { leases: { leases: [LEASE], ends: true }, tag: null }
+      return breach === 'leaseEndPassesLocks' ? [] : rules.locksOnLease(transactions, LEASE)
     case 'session':
-      return { leases: { leases: [], ends: false }, tag: TAG }
+      return breach === 'sequencePassesLocks' ? [] : rules.locksOnSequence(transactions, TAG)
   }
 }
 

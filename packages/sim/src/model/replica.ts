@@ -13,7 +13,6 @@ import type { Breach, PlannedWork } from './configuration.js'
 import { holds, KEYS, leftOf, POINTS, rightOf, type Cut, type Key } from './keys.js'
 import {
   attachedIn,
-  claimsOf,
   claimSequence,
   decodedWork,
   ENDED,
@@ -22,6 +21,7 @@ import {
   homeSplit,
   type Home,
   type Known,
+  waitsFor,
 } from './lease.js'
 import type { Rules } from './rules.js'
 
@@ -95,7 +95,8 @@ export interface End {
 export type Applied =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'written'; readonly revision: Revision }
-  | { readonly kind: 'refused' }
+  /** By the locks of these; of none: it has no revision. */
+  | { readonly kind: 'refused'; readonly behind: readonly TransactionId[] }
   /** The key is another shard's by now. */
   | { readonly kind: 'moved' }
   | { readonly kind: 'vote'; readonly vote: Vote }
@@ -130,7 +131,7 @@ export const emptyReplica = (
 })
 
 const NOTHING: Applied = { kind: 'nothing' }
-const REFUSED: Applied = { kind: 'refused' }
+const UNSTAMPED: Applied = { kind: 'refused', behind: [] }
 const MOVED: Applied = { kind: 'moved' }
 const SPREAD: Applied = { kind: 'spread' }
 
@@ -211,11 +212,13 @@ function applyWrite(rules: Rules, breach: Breach | null, replica: Replica, entry
   const misses = work === 'session' && home === null && breach !== 'sequenceAtAnyShard'
   if (misses || (key !== null && !holds(range, key))) return { replica, applied: MOVED }
   const ranges = key === null ? [range] : [POINTS[key]]
-  const claims = claimsOf(work) ?? rules.NO_CLAIMS
-  if (breach !== 'locksNotChecked' && rules.meetsLocks(transactions, ranges, claims))
-    return { replica, applied: REFUSED }
+  const behind = [...rules.locksOn(transactions, ranges), ...waitsFor(rules, breach, transactions, work)].map(
+    ({ id }) => id,
+  )
+  if (behind.length > 0 && breach !== 'locksNotChecked')
+    return { replica, applied: { kind: 'refused', behind } }
   const revision = rules.revisionAtApply(replica.mode, replica.highest, stamp)
-  if (revision === 'again') return { replica, applied: REFUSED }
+  if (revision === 'again') return { replica, applied: UNSTAMPED }
   const done: Applied = { kind: 'written', revision }
   if (key === null) return endsHere(breach, replica, revision)
   if (work === 'op' || home === null) return { replica: put(replica, [key], revision), applied: done }
