@@ -193,7 +193,7 @@ const WAY_BACK =
 /** One sentence per refusal, naming the way back. */
 export const REFUSAL_SENTENCES: Readonly<Record<PeerRefusal, string>> = {
   otherCluster:
-    'A member refused this node because it belongs to another cluster: check --initial-cluster and --initial-cluster-token.',
+    'A member refused this node because it belongs to another cluster: check that --initial-cluster, --initial-cluster-token, --initial-split-keys and --replicas are the same everywhere.',
   unknownMember: 'A member refused this node because it does not know it: check --initial-cluster on both.',
   otherDirectory: `The cluster knows this member with another data directory: this one was wiped or exchanged, and may have forgotten votes and acknowledged writes. ${WAY_BACK}`,
   olderDirectory: `The cluster has seen a later state of this data directory: this one was rolled back, and may have forgotten votes and acknowledged writes. ${WAY_BACK}`,

@@ -82,6 +82,10 @@ const RESTORE_FLAGS = {
     'Where the others reach this member.',
     'http://localhost:2380',
   ),
+  replicas: text(
+    'count',
+    'Replicas of each shard, as --replicas of the servers. Default: one on every member.',
+  ),
   'skip-hash-check': toggle('Take a file without a hash, such as a copy of a database file.'),
   'bump-revision': optionalCount('count', 'Added to the revision of the file; with --mark-compacted.', {
     least: 1,
@@ -104,13 +108,16 @@ const SETTINGS = [
   'initial-cluster',
   'initial-cluster-token',
   'initial-advertise-peer-urls',
+  'replicas',
 ] as const
 
 const restore = defineCommand<typeof RESTORE_FLAGS, RestorePlan>({
   name: 'snapshot restore',
   usage: '<file> [flags]',
   summary: 'Makes the data directory of one member of a new cluster from a snapshot of kvorum or etcd.',
-  details: 'Run it for every member, with the same file, before the first of them is started.',
+  details:
+    'Run it for every member, with the same file, before the first of them is started. The new cluster has one\n' +
+    'shard, which is split when it runs: by hand, or by itself (--shard-split-size of the server).',
   flags: RESTORE_FLAGS,
   rest: { least: 1, most: 1 },
   prepare: ({ rest, flags, given }) => {

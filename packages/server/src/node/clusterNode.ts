@@ -224,7 +224,7 @@ function checkOwn(store: LogStore, { cluster, self }: Place): void {
   const hex = (id: bigint): string => id.toString(16)
   if (clusterId !== cluster) {
     throw new StartError(
-      `The data directory belongs to cluster ${hex(clusterId)}, not ${hex(cluster)}: check --data-dir, --initial-cluster and --initial-cluster-token.`,
+      `The data directory belongs to cluster ${hex(clusterId)}, not ${hex(cluster)}: check --data-dir, --initial-cluster, --initial-cluster-token and --initial-split-keys.`,
     )
   }
   if (nodeId !== self) {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, rename, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
   assert,
@@ -9,7 +9,10 @@ import {
   NO_REPLICA,
   type AlarmKind,
   type Guard,
+  type StoreWrite,
 } from '@kvorum/model'
+import type { Machine } from '@kvorum/machine'
+import { votersOf } from '@kvorum/node'
 import { createMetaState, EMPTY_AUTH, metaWrites, type Alarms, type MetaState } from '@kvorum/placement'
 import { encodeConfig } from '@kvorum/raft'
 import { BboltError, createStore, FileDisk, LevelEngine } from '@kvorum/storage'
@@ -92,24 +95,28 @@ async function build(
   { auth, alarms }: Pick<MetaState, 'auth' | 'alarms'>,
   bumpRevision: number,
 ): Promise<Restored> {
-  const { nodes, metaConfig, shards } = bootstrapOf(setup)
+  const { nodes, metaConfig, shards, replicas = 0, oracle = false } = bootstrapOf(setup)
   const shard = shards[0]
   assert(shard !== undefined && shards.length === 1, () => 'a snapshot is restored into one data shard')
-  const config = encodeConfig(metaConfig)
-  const meta = Object.assign(createMetaState(nodes, shards), {
-    applied: BASE.index,
-    appliedTerm: BASE.term,
-    config,
-    configIndex: BASE.index,
-    auth,
-    alarms,
-  })
+  const metaOf = (machine: Machine): MetaState =>
+    Object.assign(createMetaState(nodes, shards, { replicas, members: metaConfig.replicas }), {
+      applied: BASE.index,
+      appliedTerm: BASE.term,
+      config: encodeConfig(metaConfig),
+      configIndex: BASE.index,
+      auth,
+      alarms,
+      ...(oracle ? { ceiling: machine.revision, compacted: machine.compactRevision } : {}),
+    })
+  const rowsOf = (machine: Machine): readonly StoreWrite[] => metaWrites(metaOf(machine), EMPTY_AUTH)
   const directory = join(setup.config.dataDir, RESTORING)
   const [stateDirectory, logDirectory] = [join(directory, 'state'), join(directory, 'log')]
   for (const path of [stateDirectory, logDirectory]) await mkdir(path, { mode: 0o700 })
-  const engine = await LevelEngine.open(stateDirectory)
-  try {
-    const machine = await restoreRows(source, engine, {
+  // Also where another member has the shard: what is in the file is checked, and the newest revision is known.
+  const isHere = shard.replicas.some(({ node }) => node === setup.self)
+  const shardDirectory = isHere ? stateDirectory : join(directory, 'elsewhere')
+  const machine = await withEngine(shardDirectory, engine =>
+    restoreRows(source, engine, {
       shard: {
         group: shard.group,
         range: shard.range,
@@ -118,15 +125,30 @@ async function build(
         ...(auth.fence > 0 ? { authFence: { revision: auth.fence, enabled: auth.enabled } } : {}),
       },
       bumpRevision,
-      at: { ...BASE, config },
-      others: metaWrites(meta, EMPTY_AUTH),
-    })
-    await writeLog(setup, logDirectory, [groupId(0), shard.group])
-    const { revision, compactRevision, leases } = machine
-    return { revision, compactRevision, leases: leases.size }
+      at: { ...BASE, config: encodeConfig(votersOf(shard.replicas)) },
+      oracle,
+      others: rowsOf,
+    }),
+  )
+  if (!isHere) {
+    await rm(shardDirectory, { recursive: true })
+    await withEngine(stateDirectory, engine => engine.batch(rowsOf(machine), { sync: true }))
+  }
+  await writeLog(setup, logDirectory, isHere ? [groupId(0), shard.group] : [groupId(0)])
+  for (const path of [stateDirectory, logDirectory, directory]) await syncDirectory(path)
+  const { revision, compactRevision, leases } = machine
+  return { revision, compactRevision, leases: leases.size }
+}
+
+async function withEngine<Value>(
+  path: string,
+  work: (engine: LevelEngine) => Promise<Value>,
+): Promise<Value> {
+  const engine = await LevelEngine.open(path)
+  try {
+    return await work(engine)
   } finally {
     await engine.close()
-    for (const path of [stateDirectory, logDirectory, directory]) await syncDirectory(path)
   }
 }
 

@@ -4,6 +4,7 @@ import {
   beginRestore,
   createOverlay,
   finishRestore,
+  foundRevisions,
   type Lease,
   type Machine,
   type NumberedChange,
@@ -16,6 +17,7 @@ import {
   restoreChanges,
   type Step,
 } from '@kvorum/machine'
+import { encodeRevisions, ORACLE_REVISIONS, type ShardRevisions } from '@kvorum/placement'
 import { codec } from '@kvorum/protocol'
 import { BboltError, type BboltEntry, type Engine } from '@kvorum/storage'
 import { decodeRevisionKey, META_KEYS } from './etcdBuckets.js'
@@ -27,8 +29,10 @@ export interface RestoreKeys {
   /** Added to the newest revision of the file; everything is then compacted. */
   readonly bumpRevision: number
   readonly at: Omit<RestoredAt, 'revision' | 'compacted'>
+  /** Whether the oracle gives revisions, from behind the file's newest one on. */
+  readonly oracle: boolean
   /** Rows of others, written with the last ones. */
-  readonly others: readonly StoreWrite[]
+  readonly others: (machine: Machine) => readonly StoreWrite[]
 }
 
 /** Gathered before they are handed to the store. */
@@ -55,10 +59,16 @@ export async function restoreRows(source: SourceFile, engine: Engine, plan: Rest
     revision: revision + plan.bumpRevision,
     compacted: plan.bumpRevision > 0,
   })
-  for (const row of plan.others) overlayPut(overlay, row)
+  if (plan.oracle) foundRevisions(machine, overlay, encodeRevisions(oracleFrom(machine.revision)))
+  for (const row of plan.others(machine)) overlayPut(overlay, row)
   await flush(engine, overlay, true)
   return machine
 }
+
+const oracleFrom = (denseUpTo: Revision): ShardRevisions => ({
+  ...ORACLE_REVISIONS,
+  mode: { kind: 'oracle', denseUpTo },
+})
 
 async function flush(engine: Engine, overlay: Overlay, sync: boolean): Promise<void> {
   const layer = overlayFreeze(overlay)
