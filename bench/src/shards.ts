@@ -7,6 +7,7 @@ import { machineLine, versionOf } from './machine.js'
 import { cpuSeconds } from './processes.js'
 import type { Requests } from './requests.js'
 import { pairTransactions, shardPuts, spaceOfShard } from './shardLoads.js'
+import { RANGES, splitPauses, type SplitPauses } from './splitPauses.js'
 import { figure, markdownTable, median } from './table.js'
 import { watchDelay } from './watchDelay.js'
 
@@ -162,6 +163,19 @@ function report(results: ReadonlyMap<string, readonly Measured[]>): string {
   return markdownTable(head, rows)
 }
 
+function reportPauses({ quiet, pauses }: SplitPauses): string {
+  const [first, ...others] = pauses
+  const halves = others.map(({ split }) => split)
+  const waits = (values: readonly number[]): string =>
+    `${figure(Math.max(...values))} ms at most (median ${figure(median(values))} ms)`
+  return (
+    `Splits of the first cluster, ${RANGES} puts in flight to as many ranges, none of which failed: a put waited ` +
+    `${figure(quiet)} ms at most in two seconds without a split. The first split, which ends dense mode: ` +
+    `${figure(first!.split)} ms at most. The longest wait of each of the ${others.length} splits after it: in the ` +
+    `range that was split ${waits(halves)}, in the others ${waits(others.map(other => other.others))}.`
+  )
+}
+
 async function main(): Promise<void> {
   const settings = readSettings()
   if (settings === null) {
@@ -188,6 +202,7 @@ async function main(): Promise<void> {
           `its event after ${figure(event)} ms (median; p99 ${figure(eventP99)} ms).`,
       )
     }
+    console.log(`\n${reportPauses(await splitPauses(dense.cluster))}`)
   } finally {
     await clusters.closeAll()
   }
