@@ -1,7 +1,8 @@
 import { LIMITS, type GroupId, type Index, type Millis, type Revision } from '@kvorum/model'
 import { hasUnchecked } from './checking.js'
 import { inOracleMode } from './membership.js'
-import { isReadElsewhere, standAtCurrent, type StandingShard } from './standing.js'
+import { isReadElsewhere } from './remotes.js'
+import { standAtCurrent, type StandingShard } from './standing.js'
 import { takeId, type Group, type Turn } from './state.js'
 
 /**

@@ -32,6 +32,21 @@ export interface Reads {
   at: { readonly index: Index; readonly call: Call }[]
 }
 
+/** Whatever waits to be read here, to be read elsewhere. */
+export function takeReads({ reads }: Group): Call[] {
+  const calls = [
+    ...reads.queued,
+    ...[...reads.asked.values()].flat(),
+    ...reads.confirmed.flatMap(read => read.calls),
+    ...reads.at.map(read => read.call),
+  ]
+  reads.queued = []
+  reads.asked.clear()
+  reads.confirmed = []
+  reads.at = []
+  return calls
+}
+
 export const createReads = (): Reads => ({ queued: [], asked: new Map(), confirmed: [], at: [] })
 
 export function queueRead(turn: Turn, group: Group, call: Call): void {

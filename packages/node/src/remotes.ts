@@ -26,6 +26,12 @@ export function isElsewhere(state: NodeState, group: GroupId): boolean {
   return meta !== null && placedShard(meta, group) !== undefined
 }
 
+/** What has no state here, and need not have one: it is not placed here, or still on its way. */
+export function isReadElsewhere(state: NodeState, id: GroupId): boolean {
+  const machine = state.groups.get(id)?.machine
+  return (machine === undefined || machine.installing) && isElsewhere(state, id)
+}
+
 /** Sends the call where the shard's leader is, or lets it wait for one. */
 export function placeElsewhere(turn: Turn, group: GroupId, call: Call): void {
   if (call.done) return
@@ -49,7 +55,7 @@ export function placeElsewhere(turn: Turn, group: GroupId, call: Call): void {
 
 /** What a node answered to a request for a shard elsewhere. */
 export function noteRemote(state: NodeState, group: GroupId, node: NodeId, leads: boolean): void {
-  if (state.groups.has(group)) return
+  if (!isReadElsewhere(state, group)) return
   const remote = remoteOf(state, group)
   if (leads) {
     remote.leader = node

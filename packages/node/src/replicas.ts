@@ -12,6 +12,7 @@ import { forgetState } from './groupMachine.js'
 import { leadershipLost } from './leadership.js'
 import { metaOf } from './membership.js'
 import type { Retired } from './replicaRecords.js'
+import { takeReads } from './reads.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { dropTasks, runTask } from './tasks.js'
 import { leaveWatchers, suspendWatchers } from './watch/watchers.js'
@@ -113,25 +114,13 @@ function retire(turn: Turn, group: Group): void {
 
 /** Whoever asked for something goes where the shard is now; of what was proposed nobody here will hear. */
 function sendElsewhere(turn: Turn, group: Group): void {
-  const { reads, proposals } = group
+  const { proposals } = group
   for (const { call } of proposals.values()) failCall(turn, call, 'timeoutLeaderFailure', 'unknown')
   proposals.clear()
-  const calls: Call[] = [
-    ...group.proposing,
-    ...group.waiting,
-    ...group.follows,
-    ...reads.queued,
-    ...[...reads.asked.values()].flat(),
-    ...reads.confirmed.flatMap(read => read.calls),
-    ...reads.at.map(read => read.call),
-  ]
+  const calls: Call[] = [...group.proposing, ...group.waiting, ...group.follows, ...takeReads(group)]
   group.proposing = []
   group.waiting = []
   group.follows = []
-  reads.queued = []
-  reads.asked.clear()
-  reads.confirmed = []
-  reads.at = []
   for (const call of calls) if (!call.done) turn.routing.push(call)
 }
 

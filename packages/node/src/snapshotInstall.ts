@@ -26,6 +26,7 @@ import { afterNextSync } from './flush.js'
 import { forgetState, keepFoundings, loadGroup } from './groupMachine.js'
 import { isTaken } from './claims.js'
 import { nodeOfReplica } from './membership.js'
+import { takeReads } from './reads.js'
 import { rosterApplied } from './roster.js'
 import { mapApplied } from './routing.js'
 import { note, sendTo, takeId, type Group, type NodeState, type Turn } from './state.js'
@@ -87,6 +88,7 @@ export function beginInstall(
   }
   suspendWatchers(turn, group)
   dropTasks(turn, group.id)
+  for (const call of takeReads(group)) turn.routing.push(call)
   const { installing } = group
   // The meta group's map may be newer than what its shards' logs have made of it here.
   if (group.machine.kind === 'meta') keepFoundings(turn.state)

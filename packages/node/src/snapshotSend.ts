@@ -31,6 +31,8 @@ export interface SnapshotStream {
   readonly node: NodeId
   /** Null until the first pull could be served. */
   source: Source | null
+  /** All of it was sent, and raft told. What was sent last is still here for whoever asks for it again. */
+  sent: boolean
   /** A pull that waits for a moment at which the store holds a whole state. */
   waiting: { readonly pull: number } | null
   busy: boolean
@@ -66,6 +68,7 @@ export function beginStream(turn: Turn, group: Group, replica: ReplicaId): void 
     replica,
     node,
     source: null,
+    sent: false,
     waiting: null,
     busy: false,
     lastPullAt: turn.now,
@@ -117,7 +120,7 @@ function fits({ source }: SnapshotStream, streamId: number, chunk: number): bool
 
 function answerPull(turn: Turn, stream: SnapshotStream, source: Source, pull: number, chunk: number): void {
   const next = source.last === null ? 0 : source.last.chunk + 1
-  if (chunk === next) readAndSend(turn, stream, source, pull)
+  if (chunk === next && !stream.sent) readAndSend(turn, stream, source, pull)
   else if (source.last !== null && chunk === source.last.chunk) sendChunk(turn, stream, source, pull)
 }
 
@@ -140,13 +143,13 @@ export function openSources(turn: Turn): void {
         stream.busy = false
         if (!later.state.streams.has(stream.id) || source === null) {
           later.out.closeViews.push(view)
-          if (later.state.streams.has(stream.id)) endStream(later, stream, false)
+          if (later.state.streams.has(stream.id)) failStream(later, stream)
           return
         }
         stream.source = source
         readAndSend(later, stream, source, waiting.pull)
       },
-      failed: later => endStream(later, stream, false),
+      failed: later => failStream(later, stream),
       holdsLayers: false,
     })
   }
@@ -201,7 +204,7 @@ function readAndSend(turn: Turn, stream: SnapshotStream, source: Source, pull: n
       source.last = { chunk, rows, done: source.scans.length === 0 }
       sendChunk(later, stream, source, pull)
     },
-    failed: later => endStream(later, stream, false),
+    failed: later => failStream(later, stream),
     holdsLayers: false,
   })
 }
@@ -210,7 +213,11 @@ function sendChunk(turn: Turn, stream: SnapshotStream, source: Source, pull: num
   const { last, meta } = source
   if (last === null) return
   sendTo(turn, stream.node, { kind: 'snapshotChunk', pull, stream: stream.id, meta, ...last })
-  if (last.done) endStream(turn, stream, true)
+  if (!last.done || stream.sent) return
+  stream.sent = true
+  turn.out.closeViews.push(source.view)
+  turn.state.counters.snapshotsSent++
+  stepGroup(turn, stream.group, { kind: 'snapshotSent', to: stream.replica, ok: true })
 }
 
 /** The next rows of the stream; takes finished scans off the list. */
@@ -239,19 +246,20 @@ function* readChunk(
   return rows
 }
 
-function endStream(turn: Turn, stream: SnapshotStream, ok: boolean): void {
+function failStream(turn: Turn, stream: SnapshotStream): void {
   closeStream(turn, stream)
-  if (ok) turn.state.counters.snapshotsSent++
-  stepGroup(turn, stream.group, { kind: 'snapshotSent', to: stream.replica, ok })
+  stepGroup(turn, stream.group, { kind: 'snapshotSent', to: stream.replica, ok: false })
 }
 
 function closeStream(turn: Turn, stream: SnapshotStream): void {
   turn.state.streams.delete(stream.id)
-  if (stream.source !== null) turn.out.closeViews.push(stream.source.view)
+  if (stream.source !== null && !stream.sent) turn.out.closeViews.push(stream.source.view)
 }
 
 export function expireStreams(turn: Turn): void {
   for (const stream of [...turn.state.streams.values()]) {
-    if (!stream.busy && turn.now - stream.lastPullAt > IDLE_MS) endStream(turn, stream, false)
+    if (stream.busy || turn.now - stream.lastPullAt <= IDLE_MS) continue
+    if (stream.sent) closeStream(turn, stream)
+    else failStream(turn, stream)
   }
 }

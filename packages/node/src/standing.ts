@@ -11,7 +11,7 @@ import {
 } from '@kvorum/model'
 import { openCall } from './calls.js'
 import { noteOracleTerm } from './membership.js'
-import { isElsewhere } from './remotes.js'
+import { isReadElsewhere } from './remotes.js'
 import { learnRoute } from './routing.js'
 import type { NodeState, Turn } from './state.js'
 
@@ -110,12 +110,6 @@ export function driveStandings(turn: Turn): void {
     else if (turn.now >= standing.due || isLost(state, standing)) standing.reached(turn, null, [])
     else state.standings.push(standing)
   }
-}
-
-/** What has no state here, and need not have one, is read elsewhere. */
-export const isReadElsewhere = (state: NodeState, id: GroupId): boolean => {
-  const machine = state.groups.get(id)?.machine
-  return (machine === undefined || machine.installing) && isElsewhere(state, id)
 }
 
 function isThere(state: NodeState, { shards }: Standing): boolean {

@@ -255,6 +255,7 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     if (call.origin.kind === 'peer') failCall(turn, call, 'notLeader')
     else awaitLeader(turn, group, call)
   } else if (request.kind === 'hashKv') hashForCall(turn, group, call, request.revision)
+  else if (isFilling(group) && isAsked(call)) askFilled(turn, group, call)
   else if (request.kind === 'leaseList') readLocally(turn, group, call)
   else if (request.kind === 'read' && request.at !== undefined) readAt(turn, group, call, request.at.index)
   else if (request.kind === 'read' && request.serializable) readLocally(turn, group, call)
@@ -274,6 +275,14 @@ export function placeCall(turn: Turn, group: Group, call: Call): void {
     if (request.kind === 'resolve') queueResolve(turn, group, call, request)
     else proposeUnlessRefused(turn, group, call)
   }
+}
+
+/** A replica that waits for its state, as long as a large snapshot may take. Others can answer. */
+const isFilling = ({ id, machine }: Group): boolean => id !== META_GROUP && machine.installing
+
+function askFilled(turn: Turn, group: Group, call: Call): void {
+  if (leaderNode(group) === null && isElsewhere(turn.state, group.id)) placeElsewhere(turn, group.id, call)
+  else sendToLeader(turn, group, call)
 }
 
 const isOfOtherTerm = (group: Group, term: Term | undefined): boolean =>

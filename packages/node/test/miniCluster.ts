@@ -37,6 +37,7 @@ import {
   type NodeOptions,
   type NodeState,
   type Orders,
+  type Parcel,
   type PeerRecord,
   type RecoveredGroup,
 } from '@kvorum/node'
@@ -65,6 +66,8 @@ export interface MiniOptions {
 export class MiniCluster {
   readonly nodes: MiniNode[] = []
   readonly cut = new Set<string>()
+  /** Those that never arrive, wherever they are sent. */
+  isLost: (parcel: Parcel) => boolean = () => false
   /** Where a node is reached, if it is not where it began. */
   readonly homes = new Map<NodeId, string>()
   /** A node that ends itself fails the test, unless it is about that. */
@@ -327,7 +330,8 @@ export class MiniNode {
     for (const { to, parcels } of orders.send) {
       if (this.cluster.cut.has(`${this.id}>${to}`) || !this.reaches(to)) continue
       const target = this.cluster.nodes.find(node => node.id === to)
-      target?.put({ kind: 'parcels', from: this.id, parcels })
+      const arriving = parcels.filter(parcel => !this.cluster.isLost(parcel))
+      if (arriving.length > 0) target?.put({ kind: 'parcels', from: this.id, parcels: arriving })
     }
     if (orders.peers !== null) this.#move(orders.peers.peers)
     if (orders.persist !== null) this.#persist(orders.persist)

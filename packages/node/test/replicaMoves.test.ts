@@ -75,6 +75,59 @@ t.test('a replica moves: copied, swapped, and its rows are gone where it was', a
   t.same(at(cluster, 5).state.groups.get(group)!.raft!.config.voters, [1, 2, 5])
 })
 
+t.test('what fits in one chunk is sent once', async t => {
+  const cluster = five()
+  cluster.ask(at(cluster, 1), put('alpha', '1'))
+  const begun = cluster.now
+  t.equal(reply(meta(cluster, place([1, 2, 3], [1, 2, 5]))).kind, 'done')
+  cluster.until(() => at(cluster, 5).state.groups.get(group)?.machine.installing === false)
+  const sent = cluster.nodes.reduce((sum, { state }) => sum + state.counters.snapshotsSent, 0)
+  t.equal(sent, 1)
+  t.ok(cluster.now - begun < 3_000, `filled after ${cluster.now - begun} ms`)
+  settle(cluster, [1, 2, 5])
+})
+
+t.test('a last chunk that is lost on the way is sent again', async t => {
+  const cluster = five()
+  cluster.ask(at(cluster, 1), put('alpha', '1'))
+  let lost = 0
+  cluster.isLost = parcel => parcel.kind === 'snapshotChunk' && parcel.done && lost++ < 2
+  t.equal(reply(meta(cluster, place([1, 2, 3], [1, 2, 5]))).kind, 'done')
+  const attempts = new Set<number>()
+  cluster.until(() => {
+    const filling = at(cluster, 5).state.groups.get(group)
+    const pull = filling?.installing?.pull
+    if (pull !== undefined) attempts.add(pull)
+    return filling?.machine.installing === false
+  })
+  t.ok(lost > 2)
+  t.equal(attempts.size, 1, 'it was not begun anew')
+  cluster.until(() => cluster.nodes.every(({ state }) => state.streams.size === 0), 30_000)
+})
+
+for (const shards of ['one shard', 'two shards'])
+  t.test(`what a member is being filled with is asked of its leader: ${shards}`, async t => {
+    const cluster = shards === 'one shard' ? new MiniCluster({ nodes: 5, replicas: 3 }) : five()
+    cluster.until(() => [0, 1].every(each => cluster.leaderOf(each) !== undefined))
+    cluster.ask(at(cluster, 1), put('alpha', '1'))
+    const before = holders(cluster)
+    const comes = [1, 2, 3, 4, 5].find(node => !before.includes(node))!
+    const goes = before.find(node => cluster.leaderOf(1) !== at(cluster, node))!
+    const filling = at(cluster, comes)
+    cluster.isLost = parcel => parcel.kind === 'snapshotChunk'
+    const after = [...before.filter(node => node !== goes), comes].sort((a, b) => a - b)
+    t.equal(reply(meta(cluster, place(before, after))).kind, 'done')
+    cluster.until(() => (filling.state.groups.get(group)?.installing ?? null) !== null)
+    t.match(get1(cluster, comes, 'alpha'), [/^alpha=1@/])
+    t.equal(reply(cluster.ask(filling, put('alpha', '2'))).kind, 'op')
+    t.match(get1(cluster, comes, 'alpha'), [/^alpha=2@/])
+    t.match(pairs(cluster.ask(filling, get(pointRange(utf8('alpha')), true))), [/^alpha=2@/], 'serializable')
+    t.not(filling.state.groups.get(group)!.installing, null, 'nothing has come')
+    cluster.isLost = () => false
+    settle(cluster, after)
+    t.match(get1(cluster, comes, 'alpha'), [/^alpha=2@/])
+  })
+
 t.test('the leader itself moves away, and a replica comes back to where it was', async t => {
   const cluster = five()
   cluster.ask(at(cluster, 1), put('alpha', '1'))
