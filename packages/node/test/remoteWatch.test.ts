@@ -1,9 +1,17 @@
-import { groupId, nodeId, pointRange, utf8, type KeyRange, type WatchCreate } from '@kvorum/model'
+import {
+  groupId,
+  nodeId,
+  pointRange,
+  utf8,
+  type KeyRange,
+  type WatchCreate,
+  type WatchResponse,
+} from '@kvorum/model'
 import { encodeMetaCommand, placedShard, type MetaCommand } from '@kvorum/placement'
 import t, { type Test } from 'tap'
 import { MiniCluster, type MiniNode, type MiniOptions } from './miniCluster.js'
 import { ALL, put, reply } from './requests.js'
-import { isCreated, seen, told, watch } from './watching.js'
+import { isCreated, PLAIN, seen, told, watch } from './watching.js'
 
 /** Watches at nodes that have no replica of a shard that is watched: five nodes, three replicas of each shard. */
 
@@ -173,6 +181,54 @@ t.test('progress, asked for and now and then', async t => {
     cluster.until(() => last(node)?.watchId === 1, 5_000)
     t.ok(last(node)!.header.revision >= revision)
   }
+})
+
+/** A node that cannot hear how far the right half is, which is elsewhere; what it asks is heard from `heard` on. */
+function deafNode(cluster: MiniCluster): { readonly node: MiniNode; readonly heard: () => void } {
+  const node = cluster.nodes.find(each => !each.state.groups.has(groupId(2)))!
+  cluster.isLost = parcel => parcel.kind === 'request' && parcel.request.kind === 'follow'
+  return { node, heard: () => (cluster.isLost = () => false) }
+}
+
+t.test('progress of a stream waits for the watches that it asked for before', async t => {
+  const cluster = five()
+  for (const key of KEYS) cluster.ask(cluster.nodes[0]!, put(key, '1'))
+  const { node, heard } = deafNode(cluster)
+  watch(node, 7, { startRevision: 1 })
+  cluster.run(1)
+  node.watch(7, { kind: 'progress' })
+  cluster.run(2_000)
+  t.strictSame(node.watched, [], 'nothing is said yet')
+  heard()
+  const isProgress = ({ kind }: WatchResponse): boolean => kind === 'progress'
+  cluster.until(() => node.watched.some(isProgress), 20_000)
+  t.equal(node.watched[0]?.kind, 'created')
+  t.equal(seen(node, 7).length, KEYS.length)
+  t.ok(node.watched.findIndex(isProgress) > node.watched.findLastIndex(({ kind }) => kind === 'events'))
+})
+
+t.test('a watch that waits can be cancelled, and is answered in its turn', async t => {
+  const cluster = five()
+  const { node, heard } = deafNode(cluster)
+  watch(node, 7)
+  cluster.run(1)
+  node.watch(7, { kind: 'create', create: { ...PLAIN, watchId: 8 } })
+  node.watch(7, { kind: 'cancel', watchId: 8 })
+  cluster.run(1_000)
+  t.strictSame(node.watched, [], 'the one before it is answered first')
+  heard()
+  cluster.until(() => node.watched.length === 3, 20_000)
+  t.strictSame(
+    node.watched.map(({ kind, watchId }) => `${kind} ${watchId}`),
+    ['created 7', 'created 8', 'canceled 8'],
+  )
+  cluster.ask(node, put('z', '1'))
+  cluster.until(() => seen(node, 7).length === 1)
+  t.strictSame(seen(node, 8), [])
+  watch(node, 9)
+  cluster.run(1)
+  node.watch(9, { kind: 'cancel', watchId: 9 })
+  cluster.until(() => told(node, 9).some(({ kind }) => kind === 'canceled'))
 })
 
 t.test('what is compacted is said so, with the revision', async t => {

@@ -4,7 +4,7 @@ import { ALL } from './requests.js'
 
 /** Watches at a node, each on a stream of its own with the same number, and what they were told. */
 
-const PLAIN: WatchCreate = {
+export const PLAIN: WatchCreate = {
   range: ALL,
   startRevision: 0,
   progressNotify: false,

@@ -75,6 +75,8 @@ export interface Stream {
 
 export interface WaitingCreate {
   readonly create: WatchCreate
+  /** Why it was cancelled since; null: it was not. */
+  canceled: string | null
   /** How often shards elsewhere had been looked at when it came. */
   readonly looks: number
 }
@@ -109,6 +111,8 @@ export interface Watcher {
   /** A page of history is being read for it. */
   reading: boolean
   canceled: boolean
+  /** The highest revision that a header has told it: at another hub, which is not as far, they do not go back. */
+  header: Revision
   lastSentAt: Millis
 }
 

@@ -23,7 +23,10 @@ export function askProgress(turn: Turn, stream: Stream): void {
 export function answerProgress(turn: Turn, stream: Stream): void {
   const watchers = [...stream.watchers.values()]
   const isMerged = inOracleMode(turn.state)
-  if (isMerged && stream.progressAt !== null) want(watchers, stream.progressAt)
+  if (isMerged && stream.progressAt !== null) {
+    stream.progressAt = Math.max(stream.progressAt, ...watchers.map(({ header }) => header))
+    want(watchers, stream.progressAt)
+  }
   if (!watchers.every(isSynced)) return
   const revision = isMerged ? mergedProgress(turn, stream, watchers) : denseProgress(turn, watchers)
   if (revision === null) return
@@ -88,8 +91,9 @@ function notifyMerged(turn: Turn, shard: ShardHub, merging: Merging, watchers: r
 
 function tellProgress(turn: Turn, watcher: Watcher): void {
   const shards = shardsOf(turn, watcher.shard)
-  if (shards === null || watcher.next > shards.revision + 1) return
+  if (shards === null || watcher.next > shards.revision + 1 || shards.revision < watcher.header) return
   watcher.lastSentAt = turn.now
+  watcher.header = shards.revision
   const header = headerAt(turn, watcher.shard.groups[0], shards.revision)
   respond(turn, watcher.stream, { kind: 'progress', header, watchId: watcher.id })
 }

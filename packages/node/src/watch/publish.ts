@@ -116,10 +116,11 @@ export function sendEvents(
   }
   if (seen.length === 0) return
   watcher.lastSentAt = turn.now
+  watcher.header = Math.max(watcher.header, revision)
   turn.state.counters.watchEvents += seen.length
   respond(turn, watcher.stream, {
     kind: 'events',
-    header: headerAt(turn, watcher.shard.groups[0], revision),
+    header: headerAt(turn, watcher.shard.groups[0], watcher.header),
     watchId: watcher.id,
     events: seen,
     fragment: watcher.fragment,

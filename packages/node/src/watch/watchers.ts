@@ -75,7 +75,7 @@ export function receiveWatch(turn: Turn, id: StreamId, request: WatchRequest): v
     case 'create':
       if (mustWait(turn, stream, request.create)) {
         const { looks } = turn.state.hub.remote
-        stream.waiting.push({ create: request.create, looks })
+        stream.waiting.push({ create: request.create, canceled: null, looks })
       } else createWatcher(turn, stream, request.create)
       return
     case 'cancel':
@@ -96,10 +96,21 @@ function mustWait(turn: Turn, stream: Stream, create: WatchCreate): boolean {
 function createWaiting(turn: Turn, stream: Stream): void {
   const unready = stream.waiting.findIndex(each => !isReady(turn, each))
   const ready = stream.waiting.splice(0, unready < 0 ? stream.waiting.length : unready)
-  for (const { create } of ready) createWatcher(turn, stream, create)
+  for (const { create, canceled } of ready)
+    if (canceled === null || create.refusal !== undefined) createWatcher(turn, stream, create)
+    else createdAndCanceled(turn, stream, create, canceled)
 }
 
-function isReady(turn: Turn, { create, looks }: WaitingCreate): boolean {
+/** Both are said in its turn: answers to what one stream asks for come in the order of the questions. */
+function createdAndCanceled(turn: Turn, stream: Stream, create: WatchCreate, reason: string): void {
+  const { watchId } = create
+  const header = headerAt(turn, groupsFor(turn, create.range)[0], turn.state.hub.seen)
+  respond(turn, stream, { kind: 'created', header, watchId })
+  respond(turn, stream, { kind: 'canceled', header, watchId, reason, compactRevision: 0 })
+}
+
+function isReady(turn: Turn, { create, canceled, looks }: WaitingCreate): boolean {
+  if (canceled !== null) return true
   if (hasNoState(turn, create.range)) return false
   const groups = groupsFor(turn, create.range)
   return !isRemote(turn, groups) || areHeard(turn, groups, looks)
@@ -135,6 +146,7 @@ function createWatcher(turn: Turn, stream: Stream, create: WatchCreate): void {
     fragment: create.fragment,
     progressNotify: create.progressNotify,
     next: create.startRevision === 0 ? now + 1 : create.startRevision,
+    header: 0,
     reading: false,
     canceled: false,
     lastSentAt: turn.now,
@@ -175,7 +187,12 @@ function freeWatchId(stream: Stream): number {
 
 function cancelWatcher(turn: Turn, stream: Stream, watchId: number, reason: string): void {
   const watcher = stream.watchers.get(watchId)
-  if (watcher === undefined) return
+  if (watcher === undefined) {
+    // A client that gave the id knows it before it is told that the watch is there.
+    const waiting = stream.waiting.find(each => watchId !== 0 && each.create.watchId === watchId)
+    if (waiting !== undefined) waiting.canceled ??= reason
+    return
+  }
   removeWatcher(watcher)
   const shards = shardsOf(turn, watcher.shard)
   const header = headerAt(turn, watcher.shard.groups[0], shards?.revision ?? 0)
@@ -190,7 +207,9 @@ export function driveWatchers(turn: Turn): void {
   if (streams.size > 0) for (const hub of shards.values()) feedBehind(turn, hub)
   for (const hub of merged.values()) feedBehind(turn, hub)
   for (const hub of remote.hubs.values()) feedBehind(turn, hub)
-  for (const stream of streams.values()) if (stream.progressAsked) answerProgress(turn, stream)
+  // What is to be watched and waits may begin far behind.
+  for (const stream of streams.values())
+    if (stream.progressAsked && stream.waiting.length === 0) answerProgress(turn, stream)
 }
 
 function feedBehind(turn: Turn, hub: ShardHub): void {
