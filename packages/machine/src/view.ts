@@ -77,13 +77,6 @@ export function knownRow(view: View, key: Uint8Array): Uint8Array | null | undef
   return row === undefined ? aheadGet(view.ahead, key) : row
 }
 
-export function* getRow(view: View, key: Uint8Array): Step<Uint8Array | null> {
-  const known = knownRow(view, key)
-  if (known !== undefined) return known
-  const answer = yield { gets: [key], scans: [] }
-  return answer.values[0] ?? null
-}
-
 export function* getRows(view: View, keys: readonly Uint8Array[]): Step<(Uint8Array | null)[]> {
   const rows: (Uint8Array | null | undefined)[] = keys.map(key => knownRow(view, key))
   const missing = keys.filter((_, i) => rows[i] === undefined)

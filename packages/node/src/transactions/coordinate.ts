@@ -6,34 +6,20 @@ import {
   encodeReply,
   encodeShardCommand,
   encodeWork,
-  isJudged,
   LIMITS,
   META_GROUP,
   NO_HEADER,
-  ok,
   refuse,
-  type ClientRequest,
-  type ClientResult,
   type ErrorCode,
   type GroupId,
-  type KeptReply,
   type KeyRange,
   type KvError,
   type Millis,
-  type Op,
   type Reply,
   type Revision,
-  type TransactionOutcome,
   type TransactionVote,
 } from '@kvorum/model'
-import {
-  chooseBranches,
-  hasDuplicateKey,
-  joinAnswers,
-  plainAnswers,
-  refusalOf,
-  toKeep,
-} from '@kvorum/machine'
+import { chooseBranches, hasDuplicateKey, refusalOf } from '@kvorum/machine'
 import {
   beginTransaction,
   endArrived,
@@ -44,9 +30,11 @@ import {
   type Coordinator,
   type CoordinatorOrder,
 } from '@kvorum/placement'
-import { answerCall, failCall, finishCall, openCall, type Call } from '../calls.js'
+import { answerCall, failCall, finishCall, type Call } from '../calls.js'
 import { noteOracleTerm, oracleTerm } from '../membership.js'
 import type { NodeState, Turn } from '../state.js'
+import { answerToKeep, asksForData, isKept, replyTo } from './answers.js'
+import { ask, askShard, endedIn } from './asking.js'
 import { mayGoOn } from './revoking.js'
 import { sharesOf } from './shares.js'
 import type { ClientTransaction, Running, RunningPart, Task } from './state.js'
@@ -266,12 +254,6 @@ function choose(turn: Turn, running: Running, revision: Revision): void {
   for (const part of running.parts.values()) readPart(turn, running, part)
 }
 
-/** Whether the answer says more than that the operation was carried out. */
-function asksForData(op: Op): boolean {
-  if (op.kind === 'txn') return op.success.some(asksForData) || op.failure.some(asksForData)
-  return op.kind !== 'put' || op.prevKv
-}
-
 /**
  * Before the decision, under the locks: an answer that cannot be given is a reason not to commit. A shard that was split
  * since it prepared has only a part of the keys: the transaction is tried again by the new map.
@@ -317,11 +299,6 @@ function dropped(turn: Turn, running: Running): void {
   turn.state.transactions.running.delete(running.coordinator.id.sequence)
 }
 
-export function endedIn(result: ClientResult): Extract<Reply, { kind: 'ended' }> | null {
-  const reply = result.ok ? decodeReply(result.value.body) : null
-  return reply?.kind === 'ended' ? reply : null
-}
-
 /** The record is there: committed, refused for good, or to be tried again. */
 function answer(turn: Turn, running: Running, committed: boolean): void {
   if (running.answered) return
@@ -363,33 +340,6 @@ function tryAgain(turn: Turn, running: Running): void {
 
 const DONE: Reply = { kind: 'done' }
 
-/** A refusal that a session's home remembers as the answer to this write. */
-const isKept = (task: Task, { code }: KvError): boolean =>
-  task.kind === 'op' && task.session !== null && isJudged(code)
-
-/** What the session's home keeps with the decision, if the write is one of a session. */
-function answerToKeep(
-  { work: { task }, chosen, refused: error, ...running }: Running,
-  outcome: TransactionOutcome,
-): { answer?: KeptReply } {
-  if (task.kind !== 'op' || task.session === null) return {}
-  if (outcome.kind === 'abort')
-    return error !== null && isKept(task, error)
-      ? { answer: { revision: 0, result: { ok: false, error } } }
-      : {}
-  assert(chosen !== null, () => 'a commit that nobody chose')
-  const { branches, revision } = chosen
-  const body = encodeReply(replyTo(task.op, running.parts, branches, revision))
-  return { answer: toKeep(revision, ok(body)) }
-}
-
-function replyTo(op: Op, shards: Running['parts'], branches: readonly boolean[], revision: Revision): Reply {
-  const parts = asksForData(op)
-    ? [...shards.values()].map(({ answers }) => answers ?? [])
-    : [plainAnswers(op, branches)]
-  return { kind: 'op', op: joinAnswers(op, branches, parts, revision) }
-}
-
 /** What says only "not here, not now". */
 const RETRIED: ReadonlySet<ErrorCode> = new Set([
   'staleRoute',
@@ -426,20 +376,3 @@ export function driveTransactions(turn: Turn): void {
 
 export const nextTransactionDue = ({ transactions }: NodeState): Millis =>
   transactions.waiting.reduce((next, { due }) => Math.min(next, due), Infinity)
-
-type Done = (turn: Turn, result: ClientResult) => void
-
-/** A command for the log of a shard. */
-export const askShard = (turn: Turn, group: GroupId, command: Uint8Array, done: Done): void =>
-  ask(turn, group, { kind: 'transaction', group, command }, done)
-
-function ask(turn: Turn, id: GroupId, request: ClientRequest, done: Done): void {
-  const due = turn.now + turn.state.options.electionTimeoutMs * 2 + STEP_MS
-  const call = openCall(turn, { kind: 'own', done }, request, due)
-  if (call === null) return
-  call.group = id
-  turn.routing.push(call)
-}
-
-/** Beside two elections. */
-const STEP_MS = 1_000

@@ -2,7 +2,7 @@ import { encodeShardCommand, type GroupId, type Millis, type TransactionId } fro
 import { orphanAsks, type DecisionRecord, type Prepared } from '@kvorum/placement'
 import { leads } from '../membership.js'
 import type { Group, Turn } from '../state.js'
-import { askShard, endedIn } from './coordinate.js'
+import { askShard, endedIn } from './asking.js'
 import type { Watched } from './orphanState.js'
 
 /**

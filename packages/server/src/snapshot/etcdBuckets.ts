@@ -65,11 +65,5 @@ export function decodeRevisionKey(bytes: Uint8Array): RevisionKey {
 
 export const encodeCount = (count: number): Uint8Array => new ByteWriter(8).u64(BigInt(count)).finish()
 
-export interface StoredLease {
-  readonly id: bigint
-  /** Seconds. */
-  readonly ttl: number
-}
-
 /** The id is the key, too. */
 export const leaseKeyOf = (id: bigint): Uint8Array => new ByteWriter(8).u64(id).finish()
