@@ -115,6 +115,28 @@ t.test('shard move and transfer take names and ids', async t => {
   t.match(await play('shard transfer 1'), { status: 2, err: /--to is needed/ })
 })
 
+t.test('what a server refuses is one sentence, and status 1', async t => {
+  const member = new KvorumError('ERR_KV_NOT_FOUND', 'etcdserver: member not found')
+  const full = new KvorumError(
+    'ERR_KV_FAILED_PRECONDITION',
+    'kvorum: the member holds as many shards as it may',
+  )
+  const nowhere = new KvorumError(
+    'ERR_KV_FAILED_PRECONDITION',
+    'kvorum: the replicas of the member have nowhere to go: add a member first',
+  )
+  for (const [line, name, refusal] of [
+    ['shard move 1 --from b --to c', MOVE, member],
+    ['shard move 1 --from b --to c', MOVE, full],
+    ['shard transfer 1 --to b', TRANSFER, member],
+    ['node drain b', DRAIN, nowhere],
+  ] as const) {
+    const played = await play(line, { answers: { ...answers, [name]: refusal } })
+    t.strictSame([played.status, played.out], [1, ''], line)
+    t.equal(played.err, `Error: ${refusal.message}`)
+  }
+})
+
 t.test('shard plan', async t => {
   t.match(
     (await play('shard plan')).out,

@@ -141,7 +141,7 @@ export const ERRORS: Readonly<
   nodeDraining: own('failedPrecondition', 'the member is being drained'),
   drainNowhere: own(
     'failedPrecondition',
-    'the replicas of the member have nowhere to go: add a member first, or lower the number of replicas',
+    'the replicas of the member have nowhere to go: add a member first',
   ),
   staleRoute: own('unavailable', 'the shard has moved, try again'),
   authOutdated: own('unavailable', 'users and roles are changing, try again'),

@@ -160,13 +160,17 @@ t.test('moves and hand-overs that cannot be', t =>
     await refused(t, caller, TRANSFER, { shard: 1, to_id: OTHER_MEMBER }, 3, none)
     t.ok(node.seen.every(({ request }) => request.kind === 'barrier'))
     for (const [refusal, code, text] of [
-      ['shardNotPlaced', 9, /every member has a replica of every shard/],
-      ['memberNotFound', 5, /member not found/],
-      ['nodeFull', 9, /holds as many shards as it may/],
-      ['nodeDraining', 9, /is being drained/],
-      ['drainNowhere', 9, /have nowhere to go: add a member first/],
-      ['shardBusy', 9, /is under way/],
-      ['shardChanged', 9, /has been changed meanwhile/],
+      [
+        'shardNotPlaced',
+        9,
+        'kvorum: every member has a replica of every shard: there is nowhere to move one to',
+      ],
+      ['memberNotFound', 5, 'etcdserver: member not found'],
+      ['nodeFull', 9, 'kvorum: the member holds as many shards as it may'],
+      ['nodeDraining', 9, 'kvorum: the member is being drained'],
+      ['drainNowhere', 9, 'kvorum: the replicas of the member have nowhere to go: add a member first'],
+      ['shardBusy', 9, 'kvorum: an operation on this shard is under way'],
+      ['shardChanged', 9, 'kvorum: the shard has been changed meanwhile: look at it again'],
     ] as const) {
       node.metaRefusal = refusal
       if (refusal === 'drainNowhere') await refused(t, caller, DRAIN, { node_id: self }, code, text)
