@@ -24,10 +24,17 @@ export interface Balancing {
   readonly presence: Map<NodeId, { present: boolean; since: Millis }>
   /** Since when each leadership that was placed by hand has been held where it is; noted by every node too. */
   readonly held: Map<GroupId, { node: NodeId; since: Millis }>
+  /** Shards whose leaders are being asked for; at most one for each of the map. */
+  readonly looking: Set<GroupId>
   due: Millis
 }
 
-export const createBalancing = (): Balancing => ({ presence: new Map(), held: new Map(), due: 0 })
+export const createBalancing = (): Balancing => ({
+  presence: new Map(),
+  held: new Map(),
+  looking: new Set(),
+  due: 0,
+})
 
 /** By default a dead node's replicas are rebuilt after five minutes: a restart must not copy them. */
 export const DEFAULT_BALANCE: BalanceOptions = {
@@ -128,11 +135,19 @@ function clusterOf(state: NodeState, meta: MetaState, now: Millis): BalanceClust
       replicas: wantedNodes(meta, group),
       settled: !isMoving(meta, group) && operationOn(meta, group) === undefined,
       leader,
+      led: isLed(state, group),
       held: isHeld(meta, group, leader),
       bytes: state.groups.get(group)?.machine.shard?.logicalBytes ?? state.loads.told.get(group)?.bytes ?? 0,
     }
   })
   return { nodes, shards }
+}
+
+/** A leader that can be asked, or one that has told lately what it carries. */
+export function isLed(state: NodeState, group: GroupId): boolean {
+  const leader = leaderOf(state, group)
+  if (leader === state.options.self || state.loads.told.has(group)) return true
+  return leader !== null && state.peers.get(leader)?.connected === true
 }
 
 const isHeld = (meta: MetaState, group: GroupId, leader: NodeId | null): boolean =>

@@ -1,12 +1,13 @@
 import { META_GROUP, type SplitStep } from '@kvorum/model'
 import { replicasAfter, wantedNodes, type BalanceStep, type MetaState } from '@kvorum/placement'
-import { heldInVain, noteHeldLeaders, notePresence, planOf } from './balanceView.js'
+import { heldInVain, isLed, noteHeldLeaders, notePresence, planOf } from './balanceView.js'
 import { openCall } from './calls.js'
 import { leads, metaOf } from './membership.js'
 import { proposeMeta } from './metaProposals.js'
 import { driveShardLoads } from './shardLoads.js'
 import { splitBytesOf } from './splitView.js'
 import { note, type Turn } from './state.js'
+import { askOwn } from './watch/remoteShards.js'
 
 /**
  * The meta group's leader looks from time to time at what the balancer would do, and begins it. What it begins is state
@@ -28,7 +29,27 @@ export function driveBalance(turn: Turn): void {
   state.balancing.due = turn.now + balance.everyMs
   const over = heldInVain(state, meta, turn.now, balance)
   if (over !== undefined) proposeMeta(turn, { kind: 'holdLeader', ...over, hold: false })
+  lookForLeaders(turn, meta)
   for (const step of planOf(state, meta, turn.now, balance)) begin(turn, meta, step)
+}
+
+/**
+ * Whether a shard goes on without those of its replicas that are no members any more, only its group knows. Who leads it
+ * is asked for where this node does not know.
+ */
+function lookForLeaders(turn: Turn, meta: MetaState): void {
+  const { state } = turn
+  const { looking } = state.balancing
+  const members = new Set(meta.nodes.map(({ id }) => id))
+  for (const { group, nodes } of meta.placement.shards) {
+    if (looking.has(group) || nodes.every(node => members.has(node)) || isLed(state, group)) continue
+    const shard = meta.shards.shards.find(each => each.group === group)
+    if (shard === undefined) continue
+    looking.add(group)
+    askOwn(turn, { kind: 'follow', group, range: shard.range, after: 0 }, later => {
+      later.state.balancing.looking.delete(group)
+    })
+  }
 }
 
 /** Moves are decided one after the other; the next one when the log has this one. */

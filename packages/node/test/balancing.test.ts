@@ -185,6 +185,34 @@ t.test('a member that is removed with its replicas is replaced, if its shards go
     t.equal(reply(cluster.ask(others[0]!, put(key, '1'))).kind, 'op')
 })
 
+for (const splitBytes of [0, 1_000_000])
+  t.test(
+    `two members that are removed one after the other: what both had has its replicas again${splitBytes > 0 ? '' : ', though nobody tells what is led'}`,
+    async t => {
+      const cluster = running({ splitBytes })
+      cluster.nodesMayEnd = true
+      cluster.run(1_000)
+      const leaving = cluster.nodes.filter(node => node !== cluster.leaderOf(0)).slice(0, 2)
+      const others = cluster.nodes.filter(node => !leaving.includes(node))
+      const hadBoth = groups.filter(group =>
+        leaving.every(node => wantedNodes(metaOf(informed(cluster)), group).includes(node.id)),
+      )
+      t.ok(hadBoth.length > 0)
+      for (const { id: node } of leaving) {
+        const command = encodeMetaCommand({ kind: 'removeMember', node, strict: true })
+        t.equal(reply(cluster.ask(others[0]!, { kind: 'meta', command })).kind, 'members')
+      }
+      const voters = (group: number): number[] =>
+        cluster.nodes.flatMap(node => {
+          const raft = node.up ? node.state.groups.get(groupId(group))?.raft : null
+          return raft?.role === 'leader' ? [raft.config.voters.length] : []
+        })
+      cluster.until(() => groups.every(group => voters(group).join() === '3'), 60_000)
+      for (const key of ['a', 'e', 'i', 'n', 'r', 'v'])
+        t.equal(reply(cluster.ask(others[0]!, put(key, '1'))).kind, 'op')
+    },
+  )
+
 t.test('the last replicas have nowhere to go', async t => {
   const cluster = running()
   cluster.run(1_000)

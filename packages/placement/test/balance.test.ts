@@ -37,6 +37,7 @@ const shard = (group: number, on: number[], facts: Partial<BalanceShard> = {}): 
   replicas: on.map(id),
   settled: true,
   leader: on[0] === undefined ? null : id(on[0]),
+  led: true,
   held: false,
   bytes: 0,
   ...facts,
@@ -59,6 +60,7 @@ t.test('a dead node is replaced after its time, a missing one is waited for', as
   t.same(plan(cluster(300_000), [shard(1, [1, 2, 3])]), ['move 1 3>4 nodeDead'])
   t.same(plan([node(1), node(2), node(4)], [shard(1, [1, 2, 3])]), ['move 1 3>4 nodeGone'])
   t.same(plan(cluster(300_000).slice(0, 3), [shard(1, [1, 2, 3])]), [], 'nowhere to go')
+  t.same(plan([node(1), node(4), node(5)], [shard(1, [1, 2, 3])]), ['move 1 2>4 nodeGone'], 'two are gone')
 })
 
 t.test('nobody gets anything who is missing, new, leaving, full or a learner', async t => {
@@ -84,6 +86,8 @@ t.test('nobody gets anything who is missing, new, leaving, full or a learner', a
 t.test('without a quorum, or while it moves, a shard is left alone', async t => {
   const nodes = [node(1), node(2, missing(1e6)), node(3, missing(1e6)), node(4)]
   t.same(plan(nodes, [shard(1, [1, 2, 3])]), [])
+  const lonely = [node(1), node(4), node(5)]
+  t.same(plan(lonely, [shard(1, [1, 2, 3], { led: false })]), [], 'its group may count on two that are gone')
   const moving = [shard(1, [1, 2], { settled: false }), shard(2, [2, 1, 3, 4])]
   t.same(plan([node(1), node(2), node(3), node(4)], moving, { movesMax: 1 }), [])
 })

@@ -58,11 +58,15 @@ export function bestTarget(shard: BalanceShard, loads: Loads, policy: BalancePol
 export const carriesLess = (a: NodeLoad, b: NodeLoad): boolean =>
   a.replicas !== b.replicas ? a.replicas < b.replicas : a.bytes < b.bytes
 
-/** Enough of the shard's replicas are there to decide anything. */
-export function hasQuorum({ replicas }: BalanceShard, loads: Loads): boolean {
-  const present = replicas.filter(node => {
+/**
+ * Enough of the shard's replicas are there to decide anything. A group that is led lets go of those that are no members
+ * any more, however many of its replicas they were: a removal leaves it a majority.
+ */
+export function hasQuorum({ replicas, led }: BalanceShard, loads: Loads): boolean {
+  const counted = led ? replicas.filter(node => loads.has(node)) : replicas
+  const present = counted.filter(node => {
     const load = loads.get(node)
     return load !== undefined && isPresent(load.node)
   })
-  return present.length >= Math.floor(replicas.length / 2) + 1
+  return present.length >= Math.floor(counted.length / 2) + 1
 }
