@@ -1,4 +1,10 @@
-import type { PlacedEvents, Revision, RevisionEvents, WatchEvent } from '@kvorum/model'
+import {
+  compareBytes,
+  type PlacedEvents,
+  type Revision,
+  type RevisionEvents,
+  type WatchEvent,
+} from '@kvorum/model'
 
 /** A part of the history of several shards, in one order. */
 export interface MergedHistory {
@@ -9,8 +15,9 @@ export interface MergedHistory {
 
 /**
  * Pages of the history of several shards, all from the same revision on. They go as far as the one that ends first:
- * behind it another shard's events may be missing. Changes of one revision are put in the order of its operations, as
- * they lie in the store of a node that has all shards.
+ * behind it another shard's events may be missing. Changes of one revision are put in the order of its operations,
+ * and of one operation, which may delete keys of several shards, by key: as they lie in the store of a node that has
+ * all shards, and as etcd tells them.
  */
 export function mergeHistories(
   pages: readonly { readonly events: readonly PlacedEvents[]; readonly next: Revision }[],
@@ -37,4 +44,5 @@ interface Placed {
   readonly event: WatchEvent
 }
 
-const byPosition = (a: Placed, b: Placed): number => a.position - b.position
+const byPosition = (a: Placed, b: Placed): number =>
+  a.position - b.position || compareBytes(a.event.kv.key, b.event.kv.key)

@@ -37,3 +37,14 @@ t.test('changes of one revision have the order of its operations', async t => {
   const right = { events: [at(6, [1, 'x'], [3, 'y'])], next: 7 }
   t.same(shown([right, left]), { lines: ['6 a x c y'], next: 7 })
 })
+
+t.test('keys of several shards that one operation deletes come in the order of keys', async t => {
+  const left = { events: [at(6, [0, 'a'], [0, 'c'])], next: 7 }
+  const middle = { events: [at(6, [0, 'k'])], next: 7 }
+  const right = { events: [at(6, [0, 'x'], [1, 'b'])], next: 7 }
+  for (const pages of [
+    [left, middle, right],
+    [right, left, middle],
+  ])
+    t.same(shown(pages), { lines: ['6 a c k x b'], next: 7 })
+})

@@ -198,9 +198,18 @@ const replace = defineClientCommand<typeof NO_FLAGS, string>({
         return FAILED
       }
       await connection.call('etcdserverpb.Cluster/MemberRemove', { ID: lost.ID })
-      const response = await connection.call('etcdserverpb.Cluster/MemberAdd', {
+      const added = connection.call('etcdserverpb.Cluster/MemberAdd', {
         peerURLs: lost.peerURLs,
         isLearner: lost.isLearner,
+      })
+      const response = await added.catch((error: unknown) => {
+        const urls = lost.peerURLs.join()
+        const learner = lost.isLearner ? ' --learner' : ''
+        io.say(
+          `Member ${hex(lost.ID)} is removed, its successor is not added yet. When the other members are well: ` +
+            `kvorum member add ${lost.name} --peer-urls=${urls}${learner}`,
+        )
+        throw error
       })
       const out = createPrinter(io, globals)
       const id = hex(response.member?.ID ?? 0n)
