@@ -3,10 +3,11 @@ import { parseArgs } from 'node:util'
 import { BuiltCopy } from './mutants/builtCopy.js'
 import { hunt } from './mutants/hunt.js'
 import { MUTANTS } from './mutants/mutantList.js'
+import { SHARD_MUTANTS } from './mutants/shardMutants.js'
 
 /**
- * `node packages/sim/dist/mutants.js [--id M4] [--seeds N]`: shows that the simulator sees. One line per mutant
- * with the seeds it took; one that survives N seeds is a failure of the simulator.
+ * `npm run mutants -- [--id M4] [--seeds N] [--fresh]`: shows that the simulator sees. One line per mutant
+ * with the seeds it took; one that survives N seeds is a failure of the simulator. `--fresh` forgets the known seeds.
  */
 function main(): number {
   const { values } = parseArgs({
@@ -16,7 +17,8 @@ function main(): number {
       fresh: { type: 'boolean', default: false },
     },
   })
-  const wanted = MUTANTS.filter(({ id }) => values.id === undefined || values.id.includes(id))
+  const all = [...MUTANTS, ...SHARD_MUTANTS]
+  const wanted = all.filter(({ id }) => values.id === undefined || values.id.includes(id))
   if (wanted.length === 0) throw new Error(`no such mutant: ${values.id?.join(' ')}`)
   const copy = new BuiltCopy()
   let survivors = 0

@@ -21,6 +21,7 @@ import { ownsCommand, SPLIT_BASE } from '@kvorum/machine'
 import { decodeConfig, isJoint } from '@kvorum/raft'
 import { evaluate } from '../check/kvReference.js'
 import { Truth } from '../check/kvView.js'
+import { TransactionEnds, type Outcomes } from '../invariants/transactionEnds.js'
 import { LeaseTruth } from './leaseTruth.js'
 import { endOfLease, TransactionTruth } from './transactionTruth.js'
 import { Refusals } from './refusals.js'
@@ -47,6 +48,8 @@ export interface Beginning {
   readonly range: KeyRange | null
   /** Writes have a revision before they are in the log. */
   readonly oracle?: boolean
+  /** Of transactions, in all groups. */
+  readonly outcomes: Outcomes
 }
 
 interface Half {
@@ -73,19 +76,21 @@ export class GroundTruth {
   readonly #transactions: TransactionTruth
   readonly #elsewhere: LeaseTruth
   readonly #sessions: SessionTruth
+  readonly #outcomes: Outcomes
   #oracle: boolean
   #epoch: number
   #joint = false
 
-  constructor(group: GroupId, { range, oracle = false }: Beginning, half: Half | null = null) {
+  constructor(group: GroupId, { range, oracle = false, outcomes }: Beginning, half: Half | null = null) {
     this.group = group
+    this.#outcomes = outcomes
     this.#elsewhere = new LeaseTruth(group, this.leases)
     this.#sessions = new SessionTruth(group)
     this.range = range
     this.base = half === null ? 0 : SPLIT_BASE.index
     this.truth = half?.truth ?? new Truth()
     this.#refusals = half?.refusals ?? new Refusals()
-    this.#transactions = half?.transactions ?? new TransactionTruth()
+    this.#transactions = half?.transactions ?? new TransactionTruth(new TransactionEnds(outcomes))
     this.#oracle = oracle
     this.#epoch = half?.epoch ?? 1
   }
@@ -128,7 +133,7 @@ export class GroundTruth {
     if (epoch <= this.#epoch || !isInside || isBusy) return null
     const start = Buffer.from(at)
     const left = { start: range.start, end: start }
-    const beginning = { range: { start, end: range.end }, oracle: true }
+    const beginning = { range: { start, end: range.end }, oracle: true, outcomes: this.#outcomes }
     const truth = this.truth.split(toKeyString(start))
     const refusals = this.#refusals.split()
     const transactions = this.#transactions.split(left, beginning.range, right)

@@ -17,6 +17,7 @@ import {
   type RevisionEvents,
   type SessionTag,
   type ShardCommand,
+  type TransactionId,
   type TransactionPrepare,
   type TransactionWork,
 } from '@kvorum/model'
@@ -39,6 +40,7 @@ import {
 } from '@kvorum/placement'
 import { evaluate } from '../check/kvReference.js'
 import { deletedKey, type Truth } from '../check/kvView.js'
+import type { TransactionEnds } from '../invariants/transactionEnds.js'
 import type { LeaseTruth } from './leaseTruth.js'
 import type { SessionTruth } from './sessionTruth.js'
 
@@ -67,8 +69,10 @@ const NOTHING: Outcome = { change: null, work: null }
  */
 export class TransactionTruth {
   #state: Transactions
+  readonly #ends: TransactionEnds
 
-  constructor(state: Transactions = NO_TRANSACTIONS) {
+  constructor(ends: TransactionEnds, state: Transactions = NO_TRANSACTIONS) {
+    this.#ends = ends
     this.#state = state
   }
 
@@ -76,7 +80,7 @@ export class TransactionTruth {
   split(left: KeyRange, right: KeyRange, heir: GroupId): TransactionTruth {
     const halves = splitTransactions(this.#state, left, right, heir)
     this.#state = halves.left
-    return new TransactionTruth(halves.right)
+    return new TransactionTruth(this.#ends.split(halves.right.prepared.map(({ id }) => id)), halves.right)
   }
 
   /** A write that meets a lock is not carried out. Of the end of a lease nobody knows the keys. */
@@ -109,34 +113,43 @@ export class TransactionTruth {
           return NOTHING
         }
         this.#state = applyPrepare(known, lockedBy(own ?? prepare, truth), after, range).state
+        if (isPrepared(this.#state, prepare)) this.#prepared(prepare.id)
         return NOTHING
       }
       case 'decide':
         return this.#decide(applyDecision(this.#state, command.id, command.outcome), command, truth, sessions)
       case 'end':
-        return this.#end(applyOutcome(this.#state, command.id, command.outcome), truth)
+        return this.#end(applyOutcome(this.#state, command.id, command.outcome), command, truth)
       case 'forget':
         this.#state = forgetRecord(this.#state, command.id)
+        this.#ends.forgotten(command.id)
         return NOTHING
       default:
         return NOTHING
     }
   }
 
+  #prepared(id: TransactionId): void {
+    this.#ends.prepared(id)
+    const writes = this.#state.prepared.map(({ work }) => sessionWriteOf(work)?.tag)
+    this.#ends.underWay(writes.filter(tag => tag !== undefined))
+  }
+
   /** What is answered has been written, or never will be. */
   #decide(
     ended: Ended,
-    { answer }: Extract<ShardCommand, { kind: 'decide' }>,
+    command: Extract<ShardCommand, { kind: 'decide' }>,
     truth: Truth,
     sessions: SessionTruth,
   ): Outcome {
     const write = ended.released === null ? null : sessionWriteOf(ended.released.work)
-    if (write !== null && answer !== undefined) sessions.answered(write.tag)
-    return this.#end(ended, truth)
+    if (write !== null && command.answer !== undefined) sessions.answered(write.tag)
+    return this.#end(ended, command, truth)
   }
 
-  #end({ state, released, outcome }: Ended, truth: Truth): Outcome {
+  #end({ state, released, outcome }: Ended, { id }: { readonly id: TransactionId }, truth: Truth): Outcome {
     this.#state = state
+    this.#ends.ended(id, outcome, released !== null)
     if (released === null || outcome?.kind !== 'commit') return NOTHING
     const { revision, branches } = outcome
     const { locks } = released
@@ -152,8 +165,11 @@ export class TransactionTruth {
   }
 }
 
-const isKnown = (known: Transactions, { id }: TransactionPrepare): boolean =>
-  hasEnded(known, id) || known.prepared.some(other => sameTransaction(other.id, id))
+const isKnown = (known: Transactions, prepare: TransactionPrepare): boolean =>
+  hasEnded(known, prepare.id) || isPrepared(known, prepare)
+
+const isPrepared = ({ prepared }: Transactions, { id }: TransactionPrepare): boolean =>
+  prepared.some(other => sameTransaction(other.id, id))
 
 /** With the lease of its session; null: the session does not want it. */
 function writtenBy(

@@ -8,6 +8,7 @@ import {
 } from '@kvorum/model'
 import { Truth } from '../check/kvView.js'
 import type { EntryMark } from '../invariants/observation.js'
+import { createOutcomes } from '../invariants/transactionEnds.js'
 import { Failure } from './failure.js'
 import { GroundTruth } from './groundTruth.js'
 
@@ -24,9 +25,10 @@ export class Truths {
     options: { readonly oneOrder: boolean; readonly oracle: boolean },
   ) {
     this.whole = options.oneOrder ? new Truth() : null
-    this.#born.set(META_GROUP, new GroundTruth(META_GROUP, { range: null }))
+    const outcomes = createOutcomes()
+    this.#born.set(META_GROUP, new GroundTruth(META_GROUP, { range: null, outcomes }))
     for (const { group, range } of shards)
-      this.#born.set(group, new GroundTruth(group, { range, oracle: options.oracle }))
+      this.#born.set(group, new GroundTruth(group, { range, oracle: options.oracle, outcomes }))
   }
 
   get all(): readonly GroundTruth[] {

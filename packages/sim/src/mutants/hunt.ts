@@ -47,15 +47,18 @@ function attempt(copy: BuiltCopy, mutant: Mutant, from: number, count: number): 
 }
 
 const isExpected = ({ seeds, breaks }: Mutant, seed: number, verdict: string): boolean =>
-  breaks !== undefined && seeds.includes(seed) && verdict.includes(` ${breaks}: `)
+  breaks !== undefined &&
+  seeds.includes(seed) &&
+  [':', ' '].some(end => verdict.includes(`: ${breaks}${end}`))
 
 /** Then it shows nothing about the mutant. */
 const failsByItself = (copy: BuiltCopy, mutant: Mutant, seed: number): boolean =>
   simulate(copy, mutant, seed, 1).includes(' failed at ')
 
 function simulate(copy: BuiltCopy, mutant: Mutant, from: number, count: number): string {
-  const { profile, draw = NEWEST_DRAW } = mutant
-  const what = ['--profile', profile, '--draw', `${draw}`]
+  const { profile, draw = NEWEST_DRAW, virtualSeconds } = mutant
+  const length = virtualSeconds === undefined ? [] : ['--virtual-seconds', `${virtualSeconds}`]
+  const what = ['--profile', profile, '--draw', `${draw}`, ...length]
   const options = ['--from', `${from}`, '--seeds', `${count}`, ...what, '--until-failure']
   const { stdout, stderr, status } = spawnSync(process.execPath, [copy.simulator, ...options], {
     encoding: 'utf8',
