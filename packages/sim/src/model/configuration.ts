@@ -13,6 +13,8 @@ export interface Configuration {
   readonly watch: boolean
   /** The watcher also takes for resolved what its replicas know by themselves. */
   readonly watchByLog: boolean
+  /** One watcher of everything, on a node without a replica. */
+  readonly watchFar: boolean
   readonly shards: 2 | 3
   /** Terms that each shard's leadership may go through. Odd and even terms are two nodes. */
   readonly terms: readonly number[]
@@ -118,6 +120,8 @@ export type Breach =
   | 'endAsksTooFew'
   | 'plainEndNotJudged'
   | 'splitNotNoted'
+  | 'farRangeNotChecked'
+  | 'farIndexNotAwaited'
 
 const NOTHING: Omit<Configuration, 'name'> = {
   writes: [],
@@ -126,6 +130,7 @@ const NOTHING: Omit<Configuration, 'name'> = {
   attached: [],
   watch: false,
   watchByLog: false,
+  watchFar: false,
   shards: 2,
   terms: [1, 1],
   oracleFailover: false,

@@ -4,6 +4,7 @@ import { answerSteps, readSteps, writeSteps } from './clientSteps.js'
 import { compactSteps } from './compactSteps.js'
 import type { Configuration } from './configuration.js'
 import { Violated, type Model, type Step } from './explore.js'
+import { farSteps } from './farWatch.js'
 import { oracleSteps, type Emit } from './oracleSteps.js'
 import { PropertyError } from './properties.js'
 import type { Context, Rules } from './rules.js'
@@ -39,6 +40,7 @@ const STEPS = [
   settleSteps,
   transactionSteps,
   watchSteps,
+  farSteps,
   switchSteps,
   compactSteps,
 ] as const

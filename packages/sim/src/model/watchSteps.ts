@@ -2,6 +2,7 @@ import { ALL_KEYS, type GroupId } from '@kvorum/model'
 import type { MergedWatch } from '@kvorum/placement'
 import { askLeaders, COMPACT_RESOLVE, readAtLeader, readDrained, WATCH_RESOLVE } from './clientSteps.js'
 import { compactionResolved } from './compactSteps.js'
+import { farPromised, isFarResolve } from './farWatch.js'
 import { holds, KEYS, keysIn } from './keys.js'
 import type { Emit } from './oracleSteps.js'
 import { must, tellAll, upTo } from './properties.js'
@@ -53,6 +54,7 @@ function promised(
   revision: number,
   index: number,
 ): World {
+  if (isFarResolve(id)) return farPromised(context, world, s, i, id, { revision, index })
   if (id === COMPACT_RESOLVE) return compactionResolved(world, s)
   if (id !== WATCH_RESOLVE && context.plan.reads[id]!.kind === 'snapshot')
     return readAtLeader(context, world, s, i, id)

@@ -17,6 +17,7 @@ import type {
   ResolvedStream,
 } from '@kvorum/placement'
 import type { Configuration, PlannedWork } from './configuration.js'
+import { beginFarWatch, type FarWatch } from './farWatch.js'
 import { holds, HOME, KEYS, START_RANGES, type Key } from './keys.js'
 import { emptyReplica, type Entry, type Replica } from './replica.js'
 import type { Rules } from './rules.js'
@@ -159,6 +160,7 @@ export interface World {
   readonly transactions: readonly TransactionOp[]
   readonly lease: LeaseTruth
   readonly watch: WatchWorld | null
+  readonly far: FarWatch | null
   /** Highest revision known to anybody who has finished anything. */
   readonly acked: Revision
   /** Per key: somebody was told that everything at or below this is there. */
@@ -222,6 +224,7 @@ export function initialWorld(rules: Rules, configuration: Configuration): World 
       configuration.watch || reads.some(({ kind }) => kind === 'follower')
         ? initialWatch(rules, shards)
         : null,
+    far: configuration.watchFar ? beginFarWatch(rules, shards, 0, 0) : null,
     acked: 0,
     guards: KEYS.map(() => 0),
     compaction: null,

@@ -1,20 +1,22 @@
 #!/usr/bin/env node
 import * as placement from '@kvorum/placement'
 import { parseArgs } from 'node:util'
-import { CLOSED, CLOSED_LEASES, LARGE } from '#src/model/configurations.js'
+import { CLOSED, CLOSED_FAR, CLOSED_LEASES } from '#src/model/configurations.js'
+import { LARGE, VAST } from '#src/model/largeConfigurations.js'
 import { explore } from '#src/model/explore.js'
 import { PatchedRules } from './patchedRules.js'
 import { revisionModel } from '#src/model/revisionModel.js'
 import { VARIANTS } from './variants.js'
 
 /**
- * `npm run model` explores the small configurations and the large ones, then shows that every variant with a rule
- * missing is found. The status is 1 if a property is violated or a variant passes.
+ * `npm run model` explores the small configurations and the large ones, all of them to their end, then shows that every
+ * variant with a rule missing is found. The status is 1 if a property is violated or a variant passes.
  */
-const USAGE = `Usage: npm run model -- [--only WORDS] [--states-max N] [--small] [--traces]
+const USAGE = `Usage: npm run model -- [--only WORDS] [--states-max N] [--small] [--vast] [--traces]
   --only WORDS     configurations and variants whose name contains this
   --states-max N   give up on a configuration after so many states (default 2000000)
   --small          without the large configurations
+  --vast           with those that are too large to be explored to the end
   --traces         print the shortest way to the violation of every variant`
 
 async function main(): Promise<number> {
@@ -23,6 +25,7 @@ async function main(): Promise<number> {
       only: { type: 'string', default: '' },
       'states-max': { type: 'string', default: '2000000' },
       small: { type: 'boolean', default: false },
+      vast: { type: 'boolean', default: false },
       traces: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -34,7 +37,8 @@ async function main(): Promise<number> {
   }
   const named = ({ name }: { readonly name: string }): boolean => name.includes(values.only)
   let failed = false
-  for (const plan of [...CLOSED, ...CLOSED_LEASES, ...(values.small ? [] : LARGE)].filter(named)) {
+  const large = [...(values.small ? [] : LARGE), ...(values.vast ? VAST : [])]
+  for (const plan of [...CLOSED, ...CLOSED_LEASES, ...CLOSED_FAR, ...large].filter(named)) {
     const { states, steps, depth, complete, violation } = explore(revisionModel(placement, plan), statesMax)
     const verdict = violation === null ? (complete ? 'holds' : 'cut, nothing found so far') : violation.what
     console.log(`${plan.name}: ${states} states, ${steps} steps, depth ${depth}: ${verdict}`)

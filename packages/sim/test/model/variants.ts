@@ -424,6 +424,29 @@ const LEASES: readonly Variant[] = [
   ),
 ]
 
+const FAR: readonly Variant[] = [
+  breached(
+    'a shard that was split speaks to a watcher elsewhere for what it has left',
+    { writes: ['c', 'x'], watchFar: true, splits: [split('b')] },
+    'farRangeNotChecked',
+  ),
+  breached(
+    'history is read for a watcher elsewhere from whoever is behind the promise',
+    { writes: ['a', 'x'], watchFar: true, ...DEPOSED },
+    'farIndexNotAwaited',
+  ),
+  patched(
+    'a shard forgets what is prepared when it says how far it is',
+    { transactions: [BOTH], writes: ['y'], watchFar: true },
+    patch('resolving.js', 'Math.min(highest, ...prepared.map(({ after }) => after))', 'highest'),
+  ),
+  patched(
+    'a watch elsewhere reads up to the greatest resolved revision',
+    { writes: ['a', 'x'], watchFar: true },
+    patch('mergedWatch.js', 'Math.min(...watch', 'Math.max(...watch'),
+  ),
+]
+
 export const VARIANTS: readonly Variant[] = [
   ...ORACLE,
   ...STAMPS,
@@ -433,4 +456,5 @@ export const VARIANTS: readonly Variant[] = [
   ...SHAPES,
   ...SESSIONS,
   ...LEASES,
+  ...FAR,
 ]
