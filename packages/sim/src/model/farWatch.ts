@@ -6,58 +6,19 @@ import {
   type KeyRange,
   type Revision,
 } from '@kvorum/model'
-import type { MergedWatch } from '@kvorum/placement'
 import { askLeaders } from './clientSteps.js'
+import { beginFarWatch, type FarPage, type FarWatch } from './farWorld.js'
 import { keysIn } from './keys.js'
 import type { Emit } from './oracleSteps.js'
 import { must, tell, upTo } from './properties.js'
 import type { Replica } from './replica.js'
 import type { Context } from './rules.js'
 import { nameOf } from './shardSteps.js'
-import type { Shard, WatchEvent, World } from './world.js'
-
-/**
- * A watcher on a node without replicas: it asks shards how far they are, has the others promise what one has shown, and
- * reads the history up to there, page by page, from whoever has applied what was promised.
- */
-export interface FarWatch {
-  /** By the map that the watcher's node has, each with the range that its questions name. */
-  readonly shards: readonly FarShard[]
-  readonly watch: MergedWatch<WatchEvent>
-  readonly page: FarPage | null
-  readonly told: Revision
-  readonly delivered: number
-}
-
-interface FarShard {
-  readonly group: GroupId
-  readonly range: KeyRange
-  readonly promised: { readonly revision: Revision; readonly index: Index } | null
-}
-
-interface FarPage {
-  readonly to: Revision
-  readonly count: number
-  readonly left: readonly { readonly group: GroupId; readonly range: KeyRange; readonly index: Index }[]
-}
+import type { World } from './world.js'
 
 /** Numbers that its resolves go by, from here on one for each map: an answer is for the question that named the range. */
 const FAR_RESOLVE = 200
 export const isFarResolve = (id: number): boolean => id >= FAR_RESOLVE
-
-export function beginFarWatch(
-  { newMergedWatch }: Context['rules'],
-  shards: readonly Shard[],
-  told: Revision,
-  delivered: number,
-): FarWatch {
-  const records = shards.map(({ group, end }) => ({ group, range: end.range, promised: null }))
-  const watch = newMergedWatch<WatchEvent>(
-    shards.map(({ group }) => ({ group, epoch: 1 })),
-    0,
-  )
-  return { shards: records, watch, page: null, told, delivered }
-}
 
 export function farSteps(context: Context, world: World, emit: Emit): void {
   const { far } = world

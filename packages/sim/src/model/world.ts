@@ -17,7 +17,7 @@ import type {
   ResolvedStream,
 } from '@kvorum/placement'
 import type { Configuration, PlannedWork } from './configuration.js'
-import { beginFarWatch, type FarWatch } from './farWatch.js'
+import { beginFarWatch, type FarWatch } from './farWorld.js'
 import { holds, HOME, KEYS, START_RANGES, type Key } from './keys.js'
 import { emptyReplica, type Entry, type Replica } from './replica.js'
 import type { Rules } from './rules.js'
