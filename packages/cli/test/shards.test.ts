@@ -64,6 +64,25 @@ t.test('shard list', async t => {
   t.match((await play('shard list -w fields', { answers })).out, /"Shard" : 1\n"Start" : ""\n"End" : "m"\n/)
 })
 
+t.test('shard list tells of shards that have lost their majority', async t => {
+  const shard = (facts: object) => ({ shard: '1', epoch: '1', ...facts })
+  const shards = [
+    shard({ replica_ids: ['10', '11', '99'] }),
+    shard({ replica_ids: ['11', '99'], state: 'MOVING' }),
+    shard({ replica_ids: ['10', '11', '12'] }),
+    shard({ replica_ids: ['11', '99', '10'], leader_id: '10' }),
+  ]
+  t.equal(
+    (await play('shard list', { answers: { [LIST]: { ...SHARDS, shards } } })).out,
+    lines(
+      '1, "", -, ?, a b 63, 1, 0, no majority',
+      '1, "", -, ?, b 63, 1, 0, moving, no majority',
+      '1, "", -, ?, a b c, 1, 0, steady',
+      '1, "", -, a, b 63 a, 1, 0, steady',
+    ),
+  )
+})
+
 t.test('node list', async t => {
   t.equal(
     (await play('node list', { answers })).out,
@@ -145,7 +164,7 @@ t.test('shard plan', async t => {
   const quiet = { [PLAN]: { replicas: '3' } }
   t.equal(
     (await play('shard plan', { answers: quiet })).out,
-    'Nothing to do: the replicas and the leaders are where they should be.\n',
+    'Nothing to do: of all shards that have a majority, the replicas and the leaders are where they should be.\n',
   )
   const busy = {
     [PLAN]: {

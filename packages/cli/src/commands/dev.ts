@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { LIMITS } from '@kvorum/model'
 import colors from 'picocolors'
@@ -83,10 +84,26 @@ async function preparePlans(
   if (!shape.ok) return shape
   const plans = planCluster(shape.value, directory, extra)
   if (!plans.ok) return plans
+  const refused = await refusalOf(plans.value[0]!)
+  if (refused !== null) return { ok: false, reason: refused }
   const problem = await findPortProblem(plans.value)
   if (problem !== null) return { ok: false, reason: problem }
   if (stored.value === null) writeShape(directory, shape.value)
   return plans
+}
+
+/** Flags that are not ours are judged before anything is written down, and once for all nodes. */
+async function refusalOf({ argv, extra }: NodePlan): Promise<string | null> {
+  if (extra.length === 0) return null
+  // Only now: the servers are other processes.
+  const { loadConfig } = await import('@kvorum/server')
+  const outcome = loadConfig({
+    argv: argv.slice(1),
+    environment: serverEnvironment(process.env),
+    readFile: path => readFileSync(path, 'utf8'),
+  })
+  if (outcome.kind === 'refuse') return outcome.reason.replace(/\.$/, '')
+  return outcome.kind === 'print' ? `${extra.join(' ')} is for kvorum server` : null
 }
 
 const RESTART_MS = 5000

@@ -13,9 +13,19 @@ const TITLES = ['SHARD', 'FROM', 'TO', 'LEADER', 'REPLICAS', 'EPOCH', 'SIZE', 'S
 /** An end without a key is the end of all keys. */
 const endOf = ({ end }: pb.ShardDescription): string => (end.length === 0 ? '-' : quote(end))
 
-function stateOf({ state, split_at: at, split_right: right }: pb.ShardDescription): string {
-  if (state === pb.ShardState.SPLITTING) return `splitting at ${quote(at)} into ${right}`
-  return state === pb.ShardState.MOVING ? 'moving' : 'steady'
+function stateOf(response: pb.ListShardsResponse, shard: pb.ShardDescription): string {
+  const { state, split_at: at, split_right: right } = shard
+  const missing = isWithoutMajority(response, shard) ? ', no majority' : ''
+  if (state === pb.ShardState.SPLITTING) return `splitting at ${quote(at)} into ${right}${missing}`
+  if (state === pb.ShardState.MOVING) return `moving${missing}`
+  return missing === '' ? 'steady' : 'no majority'
+}
+
+/** Nobody leads it, and those of its replicas that the asked member can reach are too few to elect anybody. */
+function isWithoutMajority({ nodes }: pb.ListShardsResponse, shard: pb.ShardDescription): boolean {
+  const { leader_id: leader, replica_ids: replicas } = shard
+  const reached = nodes.filter(({ node_id: id, connected }) => connected && replicas.includes(id))
+  return leader === 0n && 2 * reached.length <= replicas.length
 }
 
 const rowsOf = (response: pb.ListShardsResponse): string[][] =>
@@ -27,7 +37,7 @@ const rowsOf = (response: pb.ListShardsResponse): string[][] =>
     shard.replica_ids.map(id => nameOf(response, id)).join(' '),
     String(shard.epoch),
     String(shard.logical_bytes),
-    stateOf(shard),
+    stateOf(response, shard),
   ])
 
 const list = defineVerb({
@@ -45,13 +55,13 @@ const list = defineVerb({
   simple: (out, response) => {
     for (const row of rowsOf(response)) out.line(row.join(', '))
   },
-  fields: (out, { shards }) => {
-    for (const shard of shards) printShardFields(out, shard)
+  fields: (out, response) => {
+    for (const shard of response.shards) printShardFields(out, response, shard)
   },
   table: response => ({ head: TITLES, rows: rowsOf(response) }),
 })
 
-function printShardFields(out: Printer, shard: pb.ShardDescription): void {
+function printShardFields(out: Printer, response: pb.ListShardsResponse, shard: pb.ShardDescription): void {
   out.field('Shard', shard.shard)
   out.field('Start', shard.start)
   out.field('End', shard.end)
@@ -59,7 +69,7 @@ function printShardFields(out: Printer, shard: pb.ShardDescription): void {
   out.field('LeaderID', shard.leader_id)
   for (const id of shard.replica_ids) out.field('ReplicaID', id)
   out.field('LogicalBytes', shard.logical_bytes)
-  out.field('State', stateOf(shard))
+  out.field('State', stateOf(response, shard))
   out.line('')
 }
 
@@ -179,7 +189,7 @@ const reasonName = (reason: number): string =>
 const idleText = ({ replicas }: pb.PlanShardsResponse): string =>
   replicas === 0
     ? 'Nothing to do: every member has a replica of every shard, and the leaders are where they should be.'
-    : 'Nothing to do: the replicas and the leaders are where they should be.'
+    : 'Nothing to do: of all shards that have a majority, the replicas and the leaders are where they should be.'
 
 const plan = defineVerb({
   name: 'shard plan',

@@ -30,6 +30,8 @@ export interface NodePlan {
   readonly logFile: string
   /** Arguments of the command that runs it. */
   readonly argv: readonly string[]
+  /** Those of them that are the user's. */
+  readonly extra: readonly string[]
 }
 
 /**
@@ -48,6 +50,7 @@ export function planCluster(shape: Shape, directory: string, extra: readonly str
   const highest = Math.max(...ports) + 1
   if (highest > PORT_MAX)
     return rejected(`--port-base ${shape.portBase} would need port ${highest}, and ports end at ${PORT_MAX}`)
+  const flags = [...shardArguments(shape), ...extra]
   const cluster = names.map((name, i) => `${name}=${url(ports[i]! + 1)}`).join(',')
   return accepted(
     names.map((name, i) => {
@@ -58,7 +61,8 @@ export function planCluster(shape: Shape, directory: string, extra: readonly str
         peerPort: ports[i]! + 1,
         dataDir,
         logFile: join(directory, `${name}.log`),
-        argv: [...serverArguments(name, dataDir, ports[i]!, cluster), ...shardArguments(shape), ...extra],
+        argv: [...serverArguments(name, dataDir, ports[i]!, cluster), ...flags],
+        extra: flags,
       }
     }),
   )

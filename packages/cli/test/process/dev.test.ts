@@ -1,10 +1,12 @@
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { runCluster, type DevOptions } from '#src/dev/cluster.js'
 import { planCluster, type NodePlan } from '#src/dev/plan.js'
 import { findPortProblem } from '#src/dev/ports.js'
+import { kvorum } from './realEtcd.js'
 
 const PROGRAM = fileURLToPath(new URL('./standIn.js', import.meta.url))
 
@@ -95,6 +97,18 @@ t.test('a node that cannot start ends the whole cluster, with its own sentence',
   await until(/^node-[12] \| kvorum: The data directory is not a directory\.$/)
   await until(/^node-[12] \(process \d+\) ended with status 1; it stays down\.$/)
   t.equal(await findPortProblem(plans), null)
+})
+
+t.test('what no server would take is refused once, and leaves nothing behind', async t => {
+  const directory = join(t.testdir(), 'cluster')
+  const said = async (...argv: string[]) => {
+    const { status, stderr } = await kvorum('dev', `--data-dir=${directory}`, ...argv)
+    return { status, stderr }
+  }
+  t.strictSame(await said('foo'), { status: 1, stderr: 'Error: kvorum dev: "foo" is not a flag.\n' })
+  t.match(await said('--', '--nope'), { status: 1, stderr: /^Error: kvorum dev: .*nope.*\n$/ })
+  t.match(await said('--initial-split-keys=m,b'), { status: 1, stderr: /must be sorted/ })
+  t.notOk(existsSync(join(directory, 'cluster.json')))
 })
 
 t.test('without restarts a lost node stays down, and losing all is the end', async t => {
