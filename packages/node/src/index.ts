@@ -11,7 +11,7 @@ export { createNode } from './create.js'
 export * from './driver/ports.js'
 export { NodeRuntime, type RuntimeEvents, type RuntimeOptions } from './driver/runtime.js'
 export { createGroupMachine, votersOf, type GroupMachine } from './groupMachine.js'
-export { foundingMeta } from './membershipPlan.js'
+export { foundingMeta, META_VOTERS_MAX } from './membershipPlan.js'
 export { applyShardEntry } from './shardApply.js'
 export {
   NO_MAINTENANCE,

@@ -185,4 +185,10 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     found:
       'watches that follow shards elsewhere took the room of requests, and a decided transaction never ended everywhere in one round',
   },
+  {
+    seed: 91018,
+    profile: 'moves',
+    draw: 8,
+    found: 'the header of a watch went back when the watch was brought to other shards',
+  },
 ]

@@ -36,10 +36,11 @@ export interface SwarmOptions {
  *     5   writes of sessions in all groups, where there is one order over them
  *     6   in the profile `shards`: splits, the end of dense mode, watches over several shards
  *     7   there, too: a bank and lists over several shards, leaders of the meta group that fall out
+ *     8   in the profiles `shards` and `moves`: members that come, go and stay away, splits by size and by load
  */
-export const DRAWS = [1, 2, 3, 4, 5, 6, 7] as const
+export const DRAWS = [1, 2, 3, 4, 5, 6, 7, 8] as const
 export type Draw = (typeof DRAWS)[number]
-export const NEWEST_DRAW: Draw = 7
+export const NEWEST_DRAW: Draw = 8
 
 export interface ClusterOptions {
   readonly nodes: number
@@ -50,6 +51,10 @@ export interface ClusterOptions {
   readonly dense: boolean
   /** A split about this often; 0 is never. Then `dataGroups` says how many kinds of keys there are. */
   readonly splitEvery: Micros
+  /** A shard with more bytes is split by itself; 0: none is, and none for its load either. */
+  readonly splitBytes: number
+  /** A shard with so many requests in half a second, and far more than the others, is split by itself; 0: none is. */
+  readonly busyRequests: number
   /** Replicas of a shard; 0: one on every node. */
   readonly replicas: number
   /** Replicas are moved about this often; 0 is never. */
@@ -185,6 +190,10 @@ export function drawSwarm(seed: number, random: Random, draw: Draw = NEWEST_DRAW
   }
 }
 
+/** Shards come to be more while the run lasts. */
+export const isSplit = ({ splitEvery, splitBytes }: ClusterOptions): boolean =>
+  splitEvery > 0 || splitBytes > 0
+
 const NEVER: Recurring = { every: 0, lastsMax: 0 }
 
 function drawCluster(random: Random): ClusterOptions {
@@ -196,6 +205,8 @@ function drawCluster(random: Random): ClusterOptions {
     oracle: false,
     dense: false,
     splitEvery: 0,
+    splitBytes: 0,
+    busyRequests: 0,
     replicas: 0,
     moveEvery: 0,
     balanced: false,

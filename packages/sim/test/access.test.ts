@@ -122,7 +122,7 @@ t.test(
     t.ok(share(({ faults }) => faults.membership.every > 0) > 0.15)
     t.ok(share(({ upkeep }) => upkeep !== null) > 0.3)
     t.ok(share(({ workload }) => workload.sessionsAcross) > 0.5)
-    t.equal(NEWEST_DRAW, 7)
+    t.equal(NEWEST_DRAW, 8)
   },
 )
 

@@ -68,6 +68,22 @@ void t.test('members come and go from the third draw on, where nothing else need
   t.ok(moving.every(({ faults }) => faults.wipe.every === 0))
 })
 
+void t.test('members come and go while shards split and move from the eighth draw on', async t => {
+  for (const profile of ['shards', 'moves'] as const) {
+    const plans = Array.from({ length: 100 }, (_, seed) => planRun(seed, { profile }).swarm)
+    const coming = plans.filter(({ faults }) => faults.membership.every > 0)
+    t.ok(coming.length > 55 && coming.length < 85, `${coming.length}`)
+    t.ok(coming.every(({ cluster }) => cluster.replicas === 0 || cluster.balanced))
+    const large = plans.filter(({ cluster }) => cluster.splitBytes > 0)
+    t.ok(large.length > 45 && large.length < 75, `${large.length}`)
+    t.ok(large.some(({ cluster }) => cluster.busyRequests > 0))
+    const before = planRun(coming[0]!.seed, { profile, draw: 7 })
+    t.equal(before.swarm.faults.membership.every, 0)
+    t.equal(before.swarm.cluster.splitBytes, 0)
+    t.equal(before.spares, 0)
+  }
+})
+
 void t.test('shards are split from the sixth draw on, in most runs of their profile', async t => {
   const plans = Array.from({ length: 100 }, (_, seed) => planRun(seed, { profile: 'shards' }))
   const split = plans.filter(({ swarm }) => swarm.cluster.splitEvery > 0)

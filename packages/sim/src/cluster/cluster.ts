@@ -9,7 +9,7 @@ import { Network } from '../network/network.js'
 import type { Station } from '../network/partition.js'
 import { Random } from '../random.js'
 import { MILLISECOND, Schedule, type Micros } from '../schedule.js'
-import type { SwarmOptions } from '../swarm.js'
+import type { ClusterOptions, SwarmOptions } from '../swarm.js'
 import { Addresses, urlOf } from './addresses.js'
 import { structuredFrames, wireFrames } from './frames.js'
 import type { Joins } from './nodeConfig.js'
@@ -36,12 +36,20 @@ const BALANCE: BalanceOptions = {
   movesMax: 2,
   holdLeaderMs: 5_000,
   transfersMax: 4,
-  // Splits are asked for by the run itself.
   splitBytes: 0,
-  tellLoadsMs: 1_000,
+  tellLoadsMs: 500,
   busyRequests: Infinity,
-  hotForMs: 5_000,
+  hotForMs: 1_500,
 }
+
+/** Null: nobody moves or splits anything by itself. */
+function balanceOf({ balanced, splitBytes, busyRequests }: ClusterOptions): BalanceOptions | null {
+  if (!balanced && splitBytes === 0) return null
+  return { ...BALANCE, splitBytes, busyRequests: busyRequests === 0 ? Infinity : busyRequests }
+}
+
+/** What the node notes of it; only for the coverage. */
+const SPLIT_BY_ITSELF = 'A shard is to be split'
 
 /** All nodes of a run with what lies between and around them. */
 export class Cluster {
@@ -94,6 +102,9 @@ export class Cluster {
       observer: this.observer,
       diskFaults: plan.swarm.faults.disk,
       started: () => undefined,
+      noted: ({ text, facts }) => {
+        if (text === SPLIT_BY_ITSELF) this.coverage.mark(`split by itself: ${String(facts['reason'])}`)
+      },
       ended: node => {
         if (node.status === 'down') this.schedule.after(RESTART_AFTER, 'restart', () => node.start())
       },
@@ -127,7 +138,7 @@ export class Cluster {
       maintenance: plan.maintenance,
       log: plan.log,
       recoveredEntriesMax: plan.recoveredEntriesMax,
-      balance: plan.swarm.cluster.balanced ? BALANCE : null,
+      balance: balanceOf(plan.swarm.cluster),
     }
     return new SimNode(config, this.world, this.random.stream(`node ${station}`))
   }

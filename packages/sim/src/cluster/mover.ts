@@ -43,7 +43,8 @@ export class Mover {
     const { coverage } = this.#cluster
     this.#client.ask({ kind: 'meta', command: encodeMetaCommand(command) }, outcome => {
       coverage.mark(`${command.kind} ${outcome.kind === 'fail' ? outcome.code : outcome.kind}`)
-      then(outcome.kind === 'ok')
+      // Who is no member any more is not drained either.
+      then(outcome.kind === 'ok' || (outcome.kind === 'fail' && outcome.code === 'memberNotFound'))
     })
   }
 
@@ -76,7 +77,8 @@ export class Mover {
     })
   }
 
+  /** Not those whose disks are gone for good; one that is only away is as good as any. */
   #nodes(): NodeId[] {
-    return this.#cluster.nodes.map(({ station }) => nodeOf(station))
+    return this.#cluster.nodes.filter(({ wiped }) => !wiped).map(({ station }) => nodeOf(station))
   }
 }

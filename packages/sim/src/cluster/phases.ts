@@ -1,40 +1,25 @@
-import { META_GROUP, toHex, toKeyString, type GroupId, type KeyValue, type StoreWrite } from '@kvorum/model'
+import { toHex, toKeyString, type GroupId, type KeyValue, type StoreWrite } from '@kvorum/model'
 import { createReader, hashKv, overlaySnapshot, readRange, runStep } from '@kvorum/machine'
 import type { Group, NodeState } from '@kvorum/node'
 import { EMPTY_AUTH, metaWrites } from '@kvorum/placement'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
+import { isSplit } from '../swarm.js'
 import type { AccessWorkload } from './accessWorkload.js'
 import { Client } from './client.js'
 import type { Cluster } from './cluster.js'
 import { Failure } from './failure.js'
 import { askHashes } from './memberHashes.js'
-import { stationOf } from './nodeConfig.js'
-import { isMember } from './membersOperator.js'
 import { keyPrefix, type Area } from './plan.js'
 import { get, put, range } from './requests.js'
-import type { SimNode } from './simNode.js'
+import { members, sound, soundNodes } from './soundReplicas.js'
 import type { Watchers } from './watchers.js'
+import { followed, isSettled, nothingLeft } from './whereabouts.js'
 import type { Workload } from './workload.js'
 
 type Call = NodeState['calls']['deadlines'][number]
 
 /** What must come true after the faults have ended, each within its time. */
 const FRESH_WRITES = 10
-
-/** Replicas that are expected to take part: of members, and not of a log that the simulator damaged. */
-export function* sound(cluster: Cluster): Generator<{ node: SimNode; group: Group }> {
-  for (const node of members(cluster)) {
-    for (const group of node.state?.groups.values() ?? []) {
-      if (!node.corruptGroups.includes(group.id) && group.quarantined === null) yield { node, group }
-    }
-  }
-}
-
-/** Before anything was decided about members, and where nothing ever is, that is everybody. */
-function members(cluster: Cluster): readonly SimNode[] {
-  const { latest } = cluster.observer.members
-  return latest.index === 0 ? cluster.nodes : cluster.nodes.filter(node => isMember(latest, node))
-}
 
 export function demandProgress(
   cluster: Cluster,
@@ -67,6 +52,8 @@ export function demandProgress(
   demand(cluster, 'splits and moves end, and shards are where the map says', 60 * SECOND, () =>
     isSettled(cluster),
   )
+  if (cluster.plan.swarm.cluster.replicas > 0)
+    demand(cluster, 'no row is left of what has gone', 20 * SECOND, nothingLeft(cluster))
   demand(cluster, 'replicas converge', 40 * SECOND, () => converged(cluster))
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
@@ -104,23 +91,6 @@ function unlocked(cluster: Cluster): boolean {
   return true
 }
 
-/** What was begun is on the map, and all that is on the map is where it says, and nowhere else. */
-function isSettled(cluster: Cluster): boolean {
-  const { splitEvery, moveEvery } = cluster.plan.swarm.cluster
-  if (splitEvery === 0 && moveEvery === 0) return true
-  const { shards } = cluster.observer.truths
-  return cluster.nodes.every(({ id, state }) => {
-    const meta = state?.groups.get(META_GROUP)?.machine.meta
-    if (!state || !meta || meta.operations.length > 0 || meta.shards.shards.length !== shards.length)
-      return false
-    if (meta.placement.shards.some(({ settled }) => !settled)) return false
-    return meta.shards.shards.every(({ group, replicas }) => {
-      const machine = state.groups.get(group)?.machine.shard
-      return replicas.some(({ node }) => node === id) ? Boolean(machine?.applied) : machine === undefined
-    })
-  })
-}
-
 function leads(cluster: Cluster, group: GroupId): boolean {
   for (const one of sound(cluster)) {
     if (one.group.id === group && one.group.raft?.role === 'leader' && one.group.raft.leader !== 0)
@@ -131,7 +101,7 @@ function leads(cluster: Cluster, group: GroupId): boolean {
 
 /** One after the other, at any node, until so many have succeeded. */
 function freshWrites(cluster: Cluster, group: Area): void {
-  const shard = cluster.plan.swarm.cluster.splitEvery > 0 ? cluster.dataGroups[0] : group
+  const shard = isSplit(cluster.plan.swarm.cluster) ? cluster.dataGroups[0] : group
   const nodes = [...sound(cluster)].filter(one => one.group.id === shard).map(({ node }) => node)
   const client = new Client(cluster, cluster.random.stream(`fresh ${group}`), nodes)
   const recorder = cluster.histories.get(group)!
@@ -158,34 +128,6 @@ function freshWrites(cluster: Cluster, group: Area): void {
   write()
   demand(cluster, `fresh writes in group ${group}`, 30 * SECOND, () => left === 0)
 }
-
-/** Who was let in takes part in every group as the members' log says; who was removed has ended and is in none. */
-function followed(cluster: Cluster): boolean {
-  const { latest } = cluster.observer.members
-  if (cluster.plan.spares === 0) return true
-  const gone = cluster.nodes.filter(node => latest.removed.includes(node.id))
-  if (gone.some(node => node.status !== 'failed' && node.status !== 'down' && !isLost(cluster, node)))
-    return false
-  const present = new Set(members(cluster).flatMap(node => (node.status === 'failed' ? [] : [node.id])))
-  const seats = latest.members.filter(({ node }) => present.has(node))
-  if (seats.some(({ started, incarnation }) => !started || incarnation === 0n)) return false
-  const voters = seats.filter(({ learner }) => !learner).map(({ replica }) => replica)
-  for (const { group } of sound(cluster)) {
-    const { raft } = group
-    if (raft === null || raft.config.outgoing.length > 0) return false
-    const known = raft.config.replicas.every(({ node }) => latest.members.some(seat => seat.node === node))
-    if (!known || !voters.every(id => raft.config.voters.includes(id))) return false
-    if (!seats.every(({ replica }) => raft.config.replicas.some(({ id }) => id === replica))) return false
-  }
-  return true
-}
-
-/** Everybody has moved away from where it would look for them, and who was removed is looked for by nobody. */
-const isLost = ({ world: { addresses } }: Cluster, { state }: SimNode): boolean =>
-  state !== null &&
-  [...state.peers.values()].every(({ node, urls, said }) =>
-    [...urls, ...said].every(url => addresses.at(url) !== stationOf(node)),
-  )
 
 function converged(cluster: Cluster): boolean {
   const positions = new Map<GroupId, string>()
@@ -242,10 +184,6 @@ function isBusy({ open, deadlines, forwarded }: NodeState['calls']): boolean {
     [...forwarded.values()].some(({ call }) => !isFollowing(call))
   )
 }
-
-/** Those whose replica of the first shard is sound. */
-export const soundNodes = (cluster: Cluster): SimNode[] =>
-  [...sound(cluster)].filter(({ group }) => group.id === cluster.dataGroups[0]).map(({ node }) => node)
 
 /** I24 */
 export function demandHashes(cluster: Cluster): void {

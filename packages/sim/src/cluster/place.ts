@@ -34,7 +34,7 @@ export function placeOf(
             nodes: meta.nodes,
             shards: meta.shards.shards,
             mapChanged: isChanged(meta),
-            placed: meta.placement.shards.length > 0,
+            placed: isPlaced(meta),
           }
     return { kind: 'known', bootstrap: known }
   }
@@ -50,10 +50,13 @@ export function placeOf(
       metaConfig: votersOf([]),
       shards,
       mapChanged: isChanged(meta),
+      placed: isPlaced(meta),
       joined: seat.replica,
     },
   }
 }
+
+const isPlaced = ({ placement }: MetaRow): boolean => placement.shards.length > 0
 
 const isChanged = ({ shards }: MetaRow): boolean => shards.version > FIRST_MAP
 

@@ -11,7 +11,7 @@ import { initialPlaces, rangesBetween } from '@kvorum/placement'
 import type { LogOptions } from '@kvorum/storage'
 import { Random } from '../random.js'
 import { SECOND, type Micros } from '../schedule.js'
-import { drawSwarm, NEWEST_DRAW, type Draw, type SwarmOptions } from '../swarm.js'
+import { drawSwarm, isSplit, NEWEST_DRAW, type Draw, type SwarmOptions } from '../swarm.js'
 import type { UpkeepOptions } from '../swarmUpkeep.js'
 import { applyProfile, type ProfileName } from './profiles.js'
 import { urlOf } from './addresses.js'
@@ -129,7 +129,7 @@ export type Area = GroupId
 /** What is split later begins with one shard or two. */
 function shardsOf({ cluster, seed }: SwarmOptions): { group: GroupId; range: KeyRange }[] {
   const few = Math.min(cluster.dataGroups, 1 + (seed % 2))
-  const count = cluster.dense ? 1 : cluster.splitEvery > 0 ? few : cluster.dataGroups
+  const count = cluster.dense ? 1 : isSplit(cluster) ? few : cluster.dataGroups
   const splits = Array.from({ length: count - 1 }, (_, i) => utf8(`g${i + 2}`))
   return rangesBetween(splits).map((range, i) => ({ group: groupId(i + 1), range }))
 }

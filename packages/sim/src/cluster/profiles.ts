@@ -6,6 +6,7 @@ import {
   type ClusterOptions,
   type Draw,
   type FaultOptions,
+  type Recurring,
   type SwarmOptions,
   type WorkloadKind,
   type WorkloadOptions,
@@ -75,6 +76,26 @@ const kindsOverShards = ({ kinds, sessionsAcross }: WorkloadOptions): readonly W
 function drawSplits(random: Random): Pick<ClusterOptions, 'splitEvery' | 'dense' | 'wideWatches'> {
   const splitEvery = random.chance(0.75) ? random.int(SECOND, 4 * SECOND) : 0
   return { splitEvery, dense: splitEvery > 0 && random.chance(0.5), wideWatches: true }
+}
+
+/**
+ * Splits by size, and in some of these runs by load; of what is written a run comes to have a dozen shards or two.
+ */
+function drawAutomaticSplits(
+  random: Random,
+  { rate, safetyTime, valueBytesMax }: WorkloadOptions,
+): Pick<ClusterOptions, 'splitBytes' | 'busyRequests'> {
+  const written = rate * (safetyTime / SECOND) * (30 + valueBytesMax / 8)
+  const drawn = {
+    splitBytes: Math.round(written / random.pick([2, 4, 8])) + 1,
+    busyRequests: random.chance(0.5) ? random.pick([1, 5, 20]) : 0,
+  }
+  return random.chance(0.6) ? drawn : { splitBytes: 0, busyRequests: 0 }
+}
+
+const drawComings = (random: Random): Recurring => {
+  const drawn = { every: random.int(SECOND / 2, 3 * SECOND), lastsMax: SECOND }
+  return random.chance(0.7) ? drawn : NEVER
 }
 
 export function applyProfile(
@@ -148,7 +169,8 @@ export function applyProfile(
           replicas: 3,
           dense: false,
           moveEvery: moves.int(SECOND, 4 * SECOND),
-          balanced: moves.chance(0.5),
+          // Who went with its replicas, or stays away, leaves shards that only the balancer mends.
+          balanced: moves.chance(0.5) || shards.faults.membership.every > 0,
         },
       }
     }
@@ -163,6 +185,7 @@ export function applyProfile(
           dataGroups: own.pick([2, 2, 3, 5]),
           oracle: true,
           ...(draw < 6 ? {} : drawSplits(random.stream('splits'))),
+          ...(draw < 8 ? {} : drawAutomaticSplits(random.stream('automatic splits'), swarm.workload)),
         },
         workload: {
           ...swarm.workload,
@@ -184,6 +207,7 @@ export function applyProfile(
           transfer: own.chance(0.5) ? { every: 2 * SECOND, lastsMax: SECOND } : NEVER,
           disk: { ...CALM.disk, syncMean: own.int(500, 20_000) },
           oracle: draw >= 7 ? { every: 4 * SECOND, lastsMax: SECOND } : NEVER,
+          membership: draw >= 8 ? drawComings(random.stream('comings')) : NEVER,
         },
       }
     case 'elections':

@@ -59,6 +59,7 @@ export interface World {
   readonly observer: Observer
   diskFaults: DiskFaults
   readonly started: (node: SimNode) => void
+  readonly noted: (note: Note) => void
   /** The node's process ended by itself; it comes back after a while unless the run says otherwise. */
   readonly ended: (node: SimNode) => void
 }
@@ -437,7 +438,10 @@ export class SimNode {
       throw error
     }
     this.#busyUntil = schedule.now + 10 + 2 * inputs.length
-    for (const { level, text, facts } of orders.notes) this.#note(level, `${text} ${JSON.stringify(facts)}`)
+    for (const note of orders.notes) {
+      this.world.noted(note)
+      this.#note(note.level, `${note.text} ${JSON.stringify(note.facts)}`)
+    }
     observer.afterTurn(view, state, orders)
     this.#carryOut(orders)
   }
