@@ -58,7 +58,10 @@ export function demandProgress(
   watchers.hurry()
   demand(cluster, 'watchers catch up', 40 * SECOND, () => caughtUp(cluster, watchers))
   for (const watching of watchers.all) watching.finish()
-  demand(cluster, 'queues are back to nothing', 20 * SECOND, () => quiet(cluster) && converged(cluster))
+  // Whoever evens out replicas moves one at a time, with a snapshot each.
+  const { balanced, splitBytes } = cluster.plan.swarm.cluster
+  const patience = balanced || splitBytes > 0 ? 180 * SECOND : 20 * SECOND
+  demand(cluster, 'queues are back to nothing', patience, () => quiet(cluster) && converged(cluster))
 }
 
 export function demand(cluster: Cluster, what: string, time: Micros, holds: () => boolean): void {
