@@ -144,6 +144,8 @@ export interface FaultOptions {
   readonly transfer: Recurring
   /** The leader of the meta group, which gives out the revisions, is killed or stands still. */
   readonly oracle: Recurring
+  /** Leaders that do not notice that they were deposed. */
+  readonly deposed: Recurring
 }
 
 /** Chances are per operation. */
@@ -286,6 +288,7 @@ function drawFaults(random: Random): FaultOptions {
     membership: recurring('membership', [SECOND / 2, 8 * SECOND], 10 * SECOND),
     transfer: recurring('transfer', [SECOND, 20 * SECOND], SECOND),
     oracle: NEVER,
+    deposed: NEVER,
   }
 }
 

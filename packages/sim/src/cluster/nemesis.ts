@@ -1,7 +1,7 @@
 import { META_GROUP } from '@kvorum/model'
 import { recover, type MemoryDisk } from '@kvorum/storage'
 import { CALM_LINK } from '../network/faults.js'
-import { drawCuts, type Station } from '../network/partition.js'
+import { drawCuts, type Cut, type Station } from '../network/partition.js'
 import type { Random } from '../random.js'
 import { MILLISECOND, SECOND, type Micros } from '../schedule.js'
 import type { Recurring } from '../swarm.js'
@@ -28,6 +28,7 @@ export class Nemesis {
     this.#every('crash', faults.crash, time => this.#crash(time))
     this.#every('pause', faults.pause, time => this.#pause(time))
     this.#every('oracle', faults.oracle, time => this.#oracle(time))
+    this.#every('deposed', faults.deposed, time => this.#depose(time))
     this.#every('freeze', faults.clock.freeze, time => this.#freeze(time))
     if (faults.disk.fullChance > 0) {
       const full = { every: 8 * SECOND, lastsMax: 4 * SECOND }
@@ -148,6 +149,28 @@ export class Nemesis {
     this.#cluster.coverage.mark('oracle falls out')
     if (this.#random.chance(0.5)) this.#take(node, this.#random.chance(0.5), time)
     else this.#pause(time, node)
+  }
+
+  /**
+   * A leader is cut off from its replicas and from nobody else, and its clock stands still: the others choose another, and
+   * it goes on as if it were the leader.
+   */
+  #depose(time: Micros): void {
+    const { nodes, network, observer } = this.#cluster
+    const { group } = this.#random.pick(observer.truths.shards)
+    const leader = this.#cluster.leaderOf(group)
+    if (leader === undefined) return
+    const others = nodes.filter(node => node !== leader && node.state?.groups.has(group))
+    const cuts = others.flatMap(({ station }): Cut[] => [
+      [station, leader.station],
+      [leader.station, station],
+    ])
+    network.block(cuts)
+    leader.clock.freeze()
+    this.#after(time, 'deposedEnds', () => {
+      network.unblock(cuts)
+      leader.clock.thaw()
+    })
   }
 
   #pause(time: Micros, node = this.#victim()): void {

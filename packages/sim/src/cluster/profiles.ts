@@ -29,6 +29,7 @@ export type ProfileName =
   | 'beats'
   | 'shards'
   | 'moves'
+  | 'deposed'
   | 'upkeep'
 
 const NEVER = { every: 0, lastsMax: 0 }
@@ -54,6 +55,7 @@ const CALM: FaultOptions = {
   membership: NEVER,
   transfer: NEVER,
   oracle: NEVER,
+  deposed: NEVER,
 }
 
 /** The others are for one kind of mistake each. */
@@ -174,6 +176,19 @@ export function applyProfile(
         },
       }
     }
+    case 'deposed': {
+      const moves = applyProfile(drawn, 'moves', random, draw)
+      const delayMean = random.stream('deposed').int(1, 10) * MILLISECOND
+      return {
+        ...moves,
+        cluster: { ...moves.cluster, nodes: 5, moveEvery: 0, splitEvery: 0 },
+        faults: {
+          ...CALM,
+          links: { ...CALM_LINK, delayMean },
+          deposed: { every: 2 * SECOND, lastsMax: 12 * SECOND },
+        },
+      }
+    }
     case 'shards':
       return {
         ...swarm,
@@ -288,5 +303,6 @@ export const PROFILES: readonly ProfileName[] = [
   'beats',
   'shards',
   'moves',
+  'deposed',
   'upkeep',
 ]

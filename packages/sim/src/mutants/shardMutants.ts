@@ -131,6 +131,17 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
     breaks: 'I39',
   },
   {
+    id: 'M45',
+    title: 'a resolved revision is counted without a confirmed term',
+    file: `${RULES}/resolving.js`,
+    text: 'isProven(resolve) && ',
+    replacement: '',
+    profile: 'deposed',
+    draw: 7,
+    seeds: [1],
+    breaks: 'I28',
+  },
+  {
     id: 'M46',
     title: 'a block of revisions is kept for later writes',
     file: 'node/dist/leaderRevisions.js',
