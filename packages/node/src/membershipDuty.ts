@@ -6,7 +6,7 @@ import { handOver } from './consensus.js'
 import { leads, metaOf, nodeOfReplica } from './membership.js'
 import { isAsWanted, nextChange } from './membershipPlan.js'
 import { proposeMeta } from './metaProposals.js'
-import { isCountedElsewhere } from './roster.js'
+import { isNeededElsewhere } from './roster.js'
 import { note, type Group, type NodeState, type Turn } from './state.js'
 import { routeCall } from './writes.js'
 
@@ -30,7 +30,7 @@ export function driveMembership(turn: Turn, group: Group): void {
   }
   const mayGo = (id: Parameters<typeof isReadyToVote>[1]['id']): boolean => {
     const node = nodeOfReplica(group, id)
-    return group.id !== META_GROUP || node === null || !isCountedElsewhere(state, node, META_GROUP)
+    return group.id !== META_GROUP || node === null || !isNeededElsewhere(state, node)
   }
   const change = nextChange(raft.config, meta, raft.id, caughtUp, mayGo, group.id)
   if (change === null) {

@@ -1,5 +1,5 @@
-import type { NodeId, Roster } from '@kvorum/model'
-import type { MetaState } from '@kvorum/placement'
+import { META_GROUP, type NodeId, type Roster } from '@kvorum/model'
+import { mayCountFormer, type MetaState } from '@kvorum/placement'
 import { configAt } from '@kvorum/raft'
 import { createPeer, REFUSAL_SENTENCES, welcomeTrusted, type Peer } from './identity.js'
 import { metaOf } from './membership.js'
@@ -55,7 +55,7 @@ function followRoster(turn: Turn, news: boolean): void {
     }
   }
   for (const { node } of [...state.peers.values()]) {
-    if (members.some(member => member.node === node) || !removed.includes(node) || isCounted(state, node))
+    if (members.some(member => member.node === node) || !removed.includes(node) || mayBeCounted(state, node))
       continue
     letGo(turn, node)
     changed = true
@@ -72,7 +72,7 @@ function tellTransport(turn: Turn): void {
 
 /** Who is told that it was removed ends for good: of one that a group may still count, nobody must say so. */
 const toTurnAway = (state: NodeState): NodeId[] =>
-  state.roster.removed.filter(node => !state.peers.has(node) && !isCounted(state, node))
+  state.roster.removed.filter(node => !state.peers.has(node) && !mayBeCounted(state, node))
 
 const placeOf = ({ node, urls, said }: Peer): PeerPlace => ({
   node,
@@ -152,9 +152,22 @@ function leaveIfRemoved(turn: Turn): void {
 const isCounted = (state: NodeState, node: NodeId): boolean =>
   [...state.groups.values()].some(group => countsIn(group, node))
 
-/** The same without one group. */
-export const isCountedElsewhere = (state: NodeState, node: NodeId, but: Group['id']): boolean =>
-  [...state.groups.values()].some(group => group.id !== but && countsIn(group, node))
+/** The same of the groups of other nodes too, as far as it is known here that they do not. */
+function mayBeCounted(state: NodeState, node: NodeId): boolean {
+  const meta = metaOf(state)
+  return isCounted(state, node) || (meta !== null && mayCountFormer(meta, node))
+}
+
+/**
+ * Whether a group but that of the members may need it. One that is not there helps nobody: it is not kept among those
+ * who decide about members.
+ */
+export function isNeededElsewhere(state: NodeState, node: NodeId): boolean {
+  const meta = metaOf(state)
+  const isThere = state.peers.get(node)?.connected === true
+  if (isThere && meta !== null && mayCountFormer(meta, node)) return true
+  return [...state.groups.values()].some(group => group.id !== META_GROUP && countsIn(group, node))
+}
 
 const isNamed = (state: NodeState, node: NodeId): boolean =>
   [...state.groups.values()].some(group => group.raft !== null && !group.raft.lost && countsIn(group, node))

@@ -14,6 +14,7 @@ export * from './metaCommand.js'
 export type { MetaRow } from './metaSections.js'
 export * from './metaState.js'
 export {
+  mayCountFormer,
   initialPlacement,
   isMoving,
   NO_PLACEMENT,

@@ -18,6 +18,7 @@ import {
 import type { MetaSection } from './metaSections.js'
 import type { MetaState, NodeRecord } from './metaState.js'
 import type { ShardDescriptor } from './shardMap.js'
+import { placeWithout } from './placing.js'
 
 /**
  * Who is a member, as the meta group's log decides it. A member has a seat: the replica id that is its own in
@@ -178,9 +179,7 @@ function removeMember(state: MetaState, { node, strict }: Of<'removeMember'>): R
   const { replica } = seatOf(state, node)!
   state.nodes = state.nodes.filter(({ id }) => id !== node)
   membership.seats = membership.seats.filter(seat => seat.node !== node)
-  // Nobody can be emptied who is no member any more.
-  const { placement } = state
-  state.placement = { ...placement, draining: placement.draining.filter(other => other !== node) }
+  placeWithout(state, node)
   membership.removed = [...membership.removed, { node, replica, peerUrls: record.peerUrls }]
   return done(state, node)
 }

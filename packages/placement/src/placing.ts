@@ -33,6 +33,13 @@ export interface Placement {
   readonly draining: readonly NodeId[]
   /** Ascending by group. */
   readonly shards: readonly PlacedShard[]
+  /** Whom shards may count that are no members any more: until the groups have said that they go on without them. */
+  readonly former: readonly FormerReplica[]
+}
+
+export interface FormerReplica {
+  readonly group: GroupId
+  readonly node: NodeId
 }
 
 export interface PlacedShard {
@@ -48,7 +55,7 @@ export interface PlacedShard {
   readonly settledAt: Index
 }
 
-export const NO_PLACEMENT: Placement = { replicas: 0, draining: [], shards: [] }
+export const NO_PLACEMENT: Placement = { replicas: 0, draining: [], shards: [], former: [] }
 
 export type PlaceCommand =
   /**
@@ -95,11 +102,40 @@ export function wantedSeats(state: MetaState, group: GroupId): readonly Seat[] {
   return placed === undefined ? seats : seats.filter(({ node }) => placed.nodes.includes(node))
 }
 
-/** The right half of a split begins where the left is. */
+/** The right half of a split begins where the left is, and counts whom the left may count. */
 export function placeRightHalf(state: MetaState, left: GroupId, right: GroupId): void {
   const placed = placedShard(state, left)
-  if (placed !== undefined) setShard(state, { ...placed, group: right, settled: true, settledAt: 0 })
+  if (placed === undefined) return
+  setShard(state, { ...placed, group: right, settledAt: 0 })
+  const { placement } = state
+  const counted = placement.former.filter(({ group }) => group === left)
+  const former = [...placement.former, ...counted.map(({ node }) => ({ group: right, node }))]
+  state.placement = { ...placement, former }
 }
+
+/**
+ * A member is no member any more: its replicas are wanted nowhere. Until their groups have said that they go on without,
+ * they count it. The only replica of a shard stays wanted until it has another place.
+ */
+export function placeWithout(state: MetaState, node: NodeId): void {
+  const { placement } = state
+  const shards = placement.shards.map((shard): PlacedShard => {
+    if (!shard.nodes.includes(node)) return shard
+    const nodes = shard.nodes.filter(other => other !== node)
+    return { ...shard, nodes: nodes.length > 0 ? nodes : shard.nodes, settled: false }
+  })
+  // One that moves may have counted it before.
+  const counting = shards.filter(({ settled }) => !settled)
+  const former = [...placement.former, ...counting.map(({ group }) => ({ group, node }))]
+  // Nobody can be emptied who is no member any more.
+  const draining = placement.draining.filter(other => other !== node)
+  state.placement = { ...placement, draining, shards, former }
+}
+
+/** Whether a shard may count one that is no member, or will not be one: this state may be behind. */
+export const mayCountFormer = ({ nodes, placement }: MetaState, node: NodeId): boolean =>
+  (placement.shards.length > 0 && nodes.some(({ id }) => id === node)) ||
+  placement.former.some(former => former.node === node)
 
 /** Its replicas are on their way: nothing else is to be begun on it. */
 export const isMoving = (state: MetaState, group: GroupId): boolean =>
@@ -132,6 +168,7 @@ export const initialPlacement = (
             settled: true,
             settledAt: 0,
           })),
+  former: [],
 })
 
 export function applyPlaceCommand(state: MetaState, command: PlaceCommand): Result<Reply> {
@@ -185,7 +222,11 @@ function shardPlaced(state: MetaState, { group, nodes, index }: Of<'shardPlaced'
   const placed = placedShard(state, group)
   // Wanted elsewhere meanwhile: what is told speaks of an operation that is no more.
   if (placed === undefined || placed.settled || placed.nodes.join() !== nodes.join()) return DONE
-  setShard(state, { ...placed, settled: true, settledAt: Math.max(index, placed.settledAt) })
+  // The same places, some time ago.
+  if (index < placed.settledAt) return DONE
+  setShard(state, { ...placed, settled: true, settledAt: index })
+  const former = state.placement.former.filter(other => other.group !== group)
+  state.placement = { ...state.placement, former }
   const replicas = wantedSeats(state, group).map(({ node, replica }) => ({ id: replica, node }))
   const shards = state.shards.shards.map(shard => (shard.group === group ? { ...shard, replicas } : shard))
   state.shards = { version: state.shards.version + 1, shards }
@@ -208,27 +249,33 @@ function setShard(state: MetaState, shard: PlacedShard): void {
 
 const ascending = (nodes: Iterable<NodeId>): NodeId[] => [...nodes].sort((a, b) => (a < b ? -1 : 1))
 
-const PLACEMENT_FORMAT = 1
+/** The second has, behind the first, the former members that shards may count; without any the first is written. */
+const PLACEMENT_FORMATS = [1, 2] as const
 
 export const PLACEMENT_SECTION: MetaSection = {
   tag: 8,
   encode: ({ placement }) => {
-    const { replicas, draining, shards } = placement
-    if (replicas === 0 && draining.length === 0 && shards.length === 0) return null
+    const { replicas, draining, shards, former } = placement
+    if (replicas === 0 && draining.length === 0 && shards.length === 0 && former.length === 0) return null
     const out = new ByteWriter()
-    out.u8(PLACEMENT_FORMAT).varint(replicas)
+    out.u8(former.length === 0 ? 1 : 2).varint(replicas)
     writeNodes(out, draining)
     out.varint(shards.length)
     for (const shard of shards) {
       out.varint(shard.group).bool(shard.settled).varint(shard.settledAt)
       writeNodes(out, shard.nodes)
     }
+    if (former.length > 0) {
+      out.varint(former.length)
+      for (const { group, node } of former) out.varint(group).u64(node)
+    }
     return out.finish()
   },
   decode: (state, bytes) => {
     const input = new ByteReader(bytes)
     const format = input.u8()
-    if (format !== PLACEMENT_FORMAT) throw new MalformedError(`placement format ${format} is not known`)
+    if (!PLACEMENT_FORMATS.some(known => known === format))
+      throw new MalformedError(`placement format ${format} is not known`)
     const replicas = input.varint()
     const draining = readNodes(input)
     const shards: PlacedShard[] = []
@@ -238,8 +285,11 @@ export const PLACEMENT_SECTION: MetaSection = {
       const settledAt = input.varint()
       shards.push({ group, nodes: readNodes(input), settled, settledAt })
     }
+    const former = Array.from({ length: format === 1 ? 0 : countIn(input) }, (): FormerReplica => {
+      return { group: groupId(input.varint()), node: nodeId(input.u64()) }
+    })
     input.end()
-    state.placement = { replicas, draining, shards }
+    state.placement = { replicas, draining, shards, former }
   },
 }
 

@@ -74,6 +74,7 @@ const placement = fc.record({
     fc.record({ group: position.map(groupId), nodes, settled: fc.boolean(), settledAt: position }),
     { maxLength: 3 },
   ),
+  former: fc.array(fc.record({ group: position.map(groupId), node: id }), { maxLength: 3 }),
 })
 const state: fc.Arbitrary<MetaState> = fc
   .record({

@@ -7,6 +7,8 @@ import {
   decodeMetaState,
   encodeMetaCommand,
   encodeMetaState,
+  mayCountFormer,
+  NO_PLACEMENT,
   placedShard,
   shardsOn,
   wantedNodes,
@@ -78,7 +80,7 @@ t.test('without a number of replicas every member has one, and nothing is writte
   t.same(wantedNodes(state, group), [1n], 'who votes')
   t.equal(wantedSeats(state, group).length, 2, 'a learner takes part')
   const bytes = toHex(encodeMetaState(state))
-  state.placement = { replicas: 3, draining: [], shards: [] }
+  state.placement = { ...NO_PLACEMENT, replicas: 3 }
   t.not(toHex(encodeMetaState(state)), bytes)
 })
 
@@ -155,7 +157,52 @@ t.test('who is removed is not drained any more, and has no seat in any shard', a
     wantedSeats(state, group).map(({ node }) => node),
     [1n, 2n],
   )
-  t.same(wantedNodes(state, group), [1n, 2n, 5n], 'for the balancer to see')
+  t.match(placedShard(state, group), { nodes: [1n, 2n], settled: false }, 'until its group has let it go')
+})
+
+const without = (node: number): MetaCommand => ({ kind: 'removeMember', node: id(node), strict: false })
+
+t.test('whoever was a member may be counted until the shards say that they go on without', async t => {
+  const state = fresh()
+  t.ok(mayCountFormer(state, id(5)), 'it is a member, as far as this state knows')
+  t.equal(apply(state, without(5)), 'ok')
+  t.ok(mayCountFormer(state, id(5)))
+  t.same(decodeMetaState(encodeMetaState(state), []).placement, state.placement)
+  t.equal(apply(state, place([1, 2], [1, 2, 3], true)), 'ok', 'its place is taken')
+  t.ok(mayCountFormer(state, id(5)))
+  t.equal(apply(state, placed([1, 2, 3])), 'ok')
+  t.notOk(mayCountFormer(state, id(5)))
+  t.equal(apply(state, without(4)), 'ok')
+  t.notOk(mayCountFormer(state, id(4)), 'no shard was there')
+  t.match(placedShard(state, group), { settled: true })
+  t.equal(apply(state, place([1, 2, 3], [1, 2])), 'ok')
+  t.equal(apply(state, placed([1, 2], 50)), 'ok')
+  t.equal(apply(state, place([1, 2], [1, 2, 3])), 'ok')
+  t.equal(apply(state, without(3)), 'ok')
+  t.equal(apply(state, placed([1, 2], 45)), 'ok')
+  t.ok(mayCountFormer(state, id(3)), 'that was told of an earlier time')
+  t.equal(apply(state, placed([1, 2], 60)), 'ok')
+  t.notOk(mayCountFormer(state, id(3)))
+})
+
+t.test('the only replica of a shard stays wanted where it is, member or not', async t => {
+  const state = fresh([5])
+  t.equal(apply(state, without(5)), 'ok')
+  t.match(placedShard(state, group), { nodes: [5n], settled: false })
+  t.same(wantedSeats(state, group), [])
+  t.equal(apply(state, place([5], [2], true)), 'ok')
+  t.equal(apply(state, placed([2])), 'ok')
+  t.notOk(mayCountFormer(state, id(5)))
+})
+
+t.test('the right half of a split counts whom the left may count', async t => {
+  const state = fresh()
+  t.equal(apply(state, { kind: 'splitShard', at: utf8('m'), group }), 'ok')
+  t.equal(apply(state, without(5)), 'ok')
+  t.equal(apply(state, { kind: 'finishSplit', right: groupId(2) }), 'ok')
+  t.match(placedShard(state, groupId(2)), { nodes: [1n, 2n], settled: false })
+  t.equal(apply(state, placed([1, 2])), 'ok')
+  t.ok(mayCountFormer(state, id(5)), 'the right half has not said so')
 })
 
 t.test(

@@ -191,4 +191,17 @@ export const REGRESS_SEEDS: readonly RegressSeed[] = [
     draw: 8,
     found: 'the header of a watch went back when the watch was brought to other shards',
   },
+  {
+    seed: 91039,
+    profile: 'moves',
+    draw: 8,
+    found:
+      'a removed member was told to end while a shard that those who told it had no replica of still counted it',
+  },
+  {
+    seed: 95003,
+    profile: 'moves',
+    draw: 7,
+    found: 'the header of a watch went back at a hub that was not as far',
+  },
 ]

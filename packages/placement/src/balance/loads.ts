@@ -68,5 +68,6 @@ export function hasQuorum({ replicas, led }: BalanceShard, loads: Loads): boolea
     const load = loads.get(node)
     return load !== undefined && isPresent(load.node)
   })
-  return present.length >= Math.floor(counted.length / 2) + 1
+  // Of a shard whose only members are no members any more: they stay until others have taken their places.
+  return (led && counted.length === 0) || present.length >= Math.floor(counted.length / 2) + 1
 }

@@ -29,7 +29,8 @@ export function planBalance(cluster: BalanceCluster, policy: BalancePolicy): Bal
     now = planned(now, step)
     loads = loadsOf(now)
   }
-  const room = policy.movesMax - cluster.shards.filter(({ settled }) => !settled).length
+  // What nobody leads goes on by itself when it is led again, and holds nobody up until then.
+  const room = policy.movesMax - cluster.shards.filter(({ settled, led }) => !settled && led).length
   let moves = 0
   for (const shard of now.shards) {
     if (shard.settled && moves >= room) continue

@@ -123,7 +123,7 @@ export const MUTANTS: readonly Mutant[] = [
     also: [
       {
         file: 'node/dist/roster.js',
-        text: '|| isCounted(state, node))\n            continue;',
+        text: '|| mayBeCounted(state, node))\n            continue;',
         replacement: '|| true)\n            continue;',
       },
       { file: 'node/dist/roster.js', text: '    leaveIfRemoved(turn);', replacement: '' },
