@@ -8,13 +8,13 @@
 export * from './auth/index.js'
 export * from './balance/index.js'
 export type { HeldLeader, HoldCommand } from './heldLeaders.js'
+export { mayCountFormer, type FormerReplica } from './former.js'
 export * from './members.js'
 export { NO_ALARMS, restoredAlarms, type Alarms } from './alarms.js'
 export * from './metaCommand.js'
 export type { MetaRow } from './metaSections.js'
 export * from './metaState.js'
 export {
-  mayCountFormer,
   initialPlacement,
   isMoving,
   NO_PLACEMENT,

@@ -18,7 +18,7 @@ import {
 import type { MetaSection } from './metaSections.js'
 import type { MetaState, NodeRecord } from './metaState.js'
 import type { ShardDescriptor } from './shardMap.js'
-import { placeWithout } from './placing.js'
+import { placeWithout } from './former.js'
 
 /**
  * Who is a member, as the meta group's log decides it. A member has a seat: the replica id that is its own in
