@@ -202,6 +202,7 @@ t.test('a move names what it was decided by, and a drain can be taken back', t =
     node.meta.placement = {
       replicas: 1,
       draining: [],
+      former: [],
       shards: [{ group: groupId(1), nodes: [self], settled: true, settledAt: 0 }],
     }
     await caller.call(DRAIN, { node_id: OTHER_MEMBER })
