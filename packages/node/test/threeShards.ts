@@ -30,10 +30,14 @@ export function revisionOf(result: ClientResult): number {
 
 /** What transactions have left in the shards of the running nodes: prepared parts and records. */
 export const locks = (cluster: MiniCluster): number =>
-  cluster.nodes
+  heldLocks(cluster) + transactionsIn(cluster).reduce((sum, { records }) => sum + records.length, 0)
+
+/** Of keys, whatever is still remembered of how they were decided. */
+export const heldLocks = (cluster: MiniCluster): number =>
+  transactionsIn(cluster).reduce((sum, { prepared }) => sum + prepared.length, 0)
+
+const transactionsIn = ({ nodes }: MiniCluster) =>
+  nodes
     .filter(({ up }) => up)
     .flatMap(node => [...node.state.groups.values()])
-    .reduce((sum, { machine }) => {
-      const { prepared, records } = machine.revisions.transactions
-      return sum + prepared.length + records.length
-    }, 0)
+    .map(({ machine }) => machine.revisions.transactions)

@@ -138,8 +138,8 @@ export const SHARD_MUTANTS: readonly Mutant[] = [
     replacement: '',
     profile: 'deposed',
     draw: 7,
-    seeds: [1],
-    breaks: 'I28',
+    seeds: [8],
+    breaks: 'I29',
   },
   {
     id: 'M46',

@@ -30,13 +30,13 @@ t.test('seeds that found a defect', async t => {
 
 t.test('seeds of every profile', async t => {
   const runs = [
-    ['swarm', 12],
-    ['elections', 3],
-    ['powerLoss', 4],
-    ['partitions', 3],
-    ['bitRot', 3],
+    ['swarm', 10],
+    ['elections', 2],
+    ['powerLoss', 3],
+    ['partitions', 2],
+    ['bitRot', 2],
     ['members', 3],
-    ['upkeep', 3],
+    ['upkeep', 2],
     ['shards', 3],
     ['moves', 3],
   ] as const
