@@ -31,6 +31,7 @@ export function answerProgress(turn: Turn, stream: Stream): void {
   const revision = isMerged ? mergedProgress(turn, stream, watchers) : denseProgress(turn, watchers)
   if (revision === null) return
   stream.progressAsked = false
+  for (const watcher of watchers) watcher.header = Math.max(watcher.header, revision)
   const group = watchers[0]?.shard.groups[0] ?? turn.state.shards.shards[0]!.group
   respond(turn, stream, { kind: 'progress', header: headerAt(turn, group, revision), watchId: -1 })
 }
