@@ -26,6 +26,8 @@ export interface Balancing {
   readonly held: Map<GroupId, { node: NodeId; since: Millis }>
   /** Shards whose leaders are being asked for; at most one for each of the map. */
   readonly looking: Set<GroupId>
+  /** Those of which nobody has answered; the same bound. */
+  readonly leaderless: Set<GroupId>
   due: Millis
 }
 
@@ -33,6 +35,7 @@ export const createBalancing = (): Balancing => ({
   presence: new Map(),
   held: new Map(),
   looking: new Set(),
+  leaderless: new Set(),
   due: 0,
 })
 
@@ -143,11 +146,12 @@ function clusterOf(state: NodeState, meta: MetaState, now: Millis): BalanceClust
   return { nodes, shards }
 }
 
-/** A leader that can be asked, or one that has told lately what it carries. */
-export function isLed(state: NodeState, group: GroupId): boolean {
+/** By a leader that can be asked, or that has told lately what it carries; null: not known. */
+export function isLed(state: NodeState, group: GroupId): boolean | null {
   const leader = leaderOf(state, group)
   if (leader === state.options.self || state.loads.told.has(group)) return true
-  return leader !== null && state.peers.get(leader)?.connected === true
+  if (leader !== null && state.peers.get(leader)?.connected === true) return true
+  return state.balancing.leaderless.has(group) ? false : null
 }
 
 const isHeld = (meta: MetaState, group: GroupId, leader: NodeId | null): boolean =>

@@ -1,4 +1,4 @@
-import { META_GROUP, type SplitStep } from '@kvorum/model'
+import { META_GROUP, type GroupId, type SplitStep } from '@kvorum/model'
 import { replicasAfter, wantedNodes, type BalanceStep, type MetaState } from '@kvorum/placement'
 import { heldInVain, isLed, noteHeldLeaders, notePresence, planOf } from './balanceView.js'
 import { openCall } from './calls.js'
@@ -34,22 +34,31 @@ export function driveBalance(turn: Turn): void {
 }
 
 /**
- * Whether a shard goes on without those of its replicas that are no members any more, only its group knows. Who leads it
- * is asked for where this node does not know.
+ * Whether a shard that is to change can decide anything, only its group knows: it may count some who are no members any
+ * more. Who leads it is asked for where this node does not know. What nobody leads holds up no other shard's moves.
  */
 function lookForLeaders(turn: Turn, meta: MetaState): void {
   const { state } = turn
-  const { looking } = state.balancing
+  const { looking, leaderless } = state.balancing
   const members = new Set(meta.nodes.map(({ id }) => id))
-  for (const { group, nodes } of meta.placement.shards) {
-    if (looking.has(group) || nodes.every(node => members.has(node)) || isLed(state, group)) continue
-    const shard = meta.shards.shards.find(each => each.group === group)
-    if (shard === undefined) continue
-    looking.add(group)
-    askOwn(turn, { kind: 'follow', group, range: shard.range, after: 0 }, later => {
-      later.state.balancing.looking.delete(group)
-    })
+  for (const { group, nodes, settled } of meta.placement.shards) {
+    const isAsWanted = settled && nodes.every(node => members.has(node))
+    if (isLed(state, group) === true) leaderless.delete(group)
+    else if (!isAsWanted && !looking.has(group)) lookFor(turn, meta, group)
   }
+}
+
+function lookFor(turn: Turn, meta: MetaState, group: GroupId): void {
+  const shard = meta.shards.shards.find(each => each.group === group)
+  if (shard === undefined) return
+  turn.state.balancing.looking.add(group)
+  askOwn(turn, { kind: 'follow', group, range: shard.range, after: 0 }, ({ state }, result) => {
+    const { looking, leaderless } = state.balancing
+    looking.delete(group)
+    // One that has been split since refuses, and so is led.
+    if (result.ok || result.error.code === 'staleRoute') leaderless.delete(group)
+    else leaderless.add(group)
+  })
 }
 
 /** Moves are decided one after the other; the next one when the log has this one. */

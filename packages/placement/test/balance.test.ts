@@ -97,6 +97,18 @@ t.test('a move to a node that dies ends elsewhere', async t => {
   t.same(plan(nodes, [shard(1, [1, 2, 3], { settled: false })], { movesMax: 1 }), ['move 1 3>4 nodeDead'])
 })
 
+t.test(
+  'moves at a time: those that nobody leads do not count, those of which nothing is known do',
+  async t => {
+    const nodes = [node(1), node(2), node(4), node(5)]
+    const stuck = (led: boolean | null) => shard(1, [1], { settled: false, leader: null, led })
+    const mendable = shard(2, [1, 2])
+    t.same(plan(nodes, [stuck(null), mendable], { movesMax: 1 }), [])
+    t.same(plan(nodes, [stuck(true), mendable], { movesMax: 1 }), [])
+    t.same(plan(nodes, [stuck(false), mendable], { movesMax: 1 }), ['move 2 ->4 tooFewReplicas'])
+  },
+)
+
 t.test('too few and too many', async t => {
   const four = [node(1), node(2), node(3), node(4)]
   t.same(plan(four, [shard(1, [1, 2])]), ['move 1 ->3 tooFewReplicas'])

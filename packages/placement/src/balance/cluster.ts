@@ -29,8 +29,11 @@ export interface BalanceShard {
   /** Its group is as it is wanted: no operation is under way. */
   readonly settled: boolean
   readonly leader: NodeId | null
-  /** It is known to be led: of those whom its group still counts a majority is there. */
-  readonly led: boolean
+  /**
+   * It is known to be led: of those whom its group still counts a majority is there. False: it was asked who leads it, and
+   * nobody does; null: not known.
+   */
+  readonly led: boolean | null
   /** An operator has placed its leader by hand, and not long ago: it stays there unless it has to go. */
   readonly held: boolean
   /** Bytes of one replica, as far as known; 0: unknown. */

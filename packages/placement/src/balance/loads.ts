@@ -63,11 +63,11 @@ export const carriesLess = (a: NodeLoad, b: NodeLoad): boolean =>
  * any more, however many of its replicas they were: a removal leaves it a majority.
  */
 export function hasQuorum({ replicas, led }: BalanceShard, loads: Loads): boolean {
-  const counted = led ? replicas.filter(node => loads.has(node)) : replicas
+  const counted = led === true ? replicas.filter(node => loads.has(node)) : replicas
   const present = counted.filter(node => {
     const load = loads.get(node)
     return load !== undefined && isPresent(load.node)
   })
   // Of a shard whose only members are no members any more: they stay until others have taken their places.
-  return (led && counted.length === 0) || present.length >= Math.floor(counted.length / 2) + 1
+  return (led === true && counted.length === 0) || present.length >= Math.floor(counted.length / 2) + 1
 }

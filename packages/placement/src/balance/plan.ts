@@ -30,7 +30,7 @@ export function planBalance(cluster: BalanceCluster, policy: BalancePolicy): Bal
     loads = loadsOf(now)
   }
   // What nobody leads goes on by itself when it is led again, and holds nobody up until then.
-  const room = policy.movesMax - cluster.shards.filter(({ settled, led }) => !settled && led).length
+  const room = policy.movesMax - cluster.shards.filter(({ settled, led }) => !settled && led !== false).length
   let moves = 0
   for (const shard of now.shards) {
     if (shard.settled && moves >= room) continue
